@@ -1,0 +1,40 @@
+"""Image models made of Inception modules and depthwise separable convolutions.
+
+Names are imported on first use (PEP 562), so that `import separable` needs neither torch nor time.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from separable import ops as ops
+    from separable.analysis import profile as profile
+    from separable.models import create_model as create_model
+    from separable.models import list_models as list_models
+    from separable.models import model_spec as model_spec
+    from separable.runtime import load_predictor as load_predictor
+    from separable.weights import load_weights as load_weights
+
+__version__ = "0.1.0"
+__all__ = ["create_model", "list_models", "load_predictor", "load_weights", "model_spec", "ops", "profile"]
+
+_HOMES = {
+    "create_model": "separable.models",
+    "list_models": "separable.models",
+    "load_predictor": "separable.runtime",
+    "load_weights": "separable.weights",
+    "model_spec": "separable.models",
+    "profile": "separable.analysis",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "ops":
+        return import_module("separable.ops")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'separable' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,63 @@
+"""Writing files so that a crash leaves either the old one or the new one, never half of one."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from separable.errors import OutputError
+
+__all__ = ["fsync_directory", "make_directory", "write_atomically"]
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, fsync it, and rename it over `path`.
+
+    Raises:
+        OutputError: the folder is not writable or the disk is full; `path` keeps what it held before.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        fsync_directory(path.parent)
+    except OSError as error:
+        raise _explain(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def fsync_directory(folder: Path) -> None:
+    """Make a rename inside `folder` survive a power cut; a no-op where folders cannot be opened."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(folder: Path) -> None:
+    """Create `folder` and its parents.
+
+    Raises:
+        OutputError: a file stands in the way, or the place is not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _explain(folder, error) from error
+
+
+def _explain(path: Path, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(f"No space left to write {path}", fix="Free some space or choose another output folder")
+    return OutputError(
+        f"Cannot write {path}",
+        got=error.strerror or str(error),
+        expected="a writable folder",
+        fix="Choose another output folder or mend its permissions",
+    )
