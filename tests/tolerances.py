@@ -6,3 +6,6 @@ different orders; measured 1e-6 to 2e-5. The known mutants exceed ten times this
 
 REAL_WEIGHTS_PROBABILITY = 1e-4
 """Largest difference in probability from the float64 numpy run of the published MobileNet weights."""
+
+SAME_FORMULA_FLOAT64 = 1e-12
+"""Two float64 evaluations of one closed formula on a few hundred terms of size 1: rounding only."""
