@@ -9,7 +9,6 @@ TWO_PACKAGES = "".join(
     "flags\t\t: fpu avx2 avx512f amx_bf16\n\n"
     for n in range(8)
 )
-)
 
 
 def machine(tmp_path: Path, cpuinfo: str, memory_max: str = "max", cpu_max: str = "max 100000") -> tuple[Path, Path]:
