@@ -1,0 +1,68 @@
+"""Building XML from values: whatever is not already markup is escaped, so no file or class name can inject any."""
+
+import re
+import unicodedata
+
+__all__ = ["Markup", "element", "join", "plain", "shorten", "text_width"]
+
+_EMPTY_IN_HTML = {"area", "br", "col", "hr", "img", "input", "link", "meta", "wbr"}
+_EMPTY_IN_SVG = {"circle", "line", "path", "polyline", "rect"}
+# Illegal in XML 1.0 and useless on a page, as are the marks that reverse the reading direction of what follows.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+class Markup(str):
+    """Text that already is well-formed markup and must not be escaped again."""
+
+    __slots__ = ()
+
+
+def element(name: str, *children: str | None, **attributes: str | float | None) -> Markup:
+    """`<name attribute="value">children</name>`: strings are escaped, `Markup` is kept, None is left out.
+
+    Attribute names lose a trailing underscore (`class_`) and have the inner ones turned into hyphens.
+    """
+    opening = name
+    for key, value in attributes.items():
+        if value is not None:
+            opening += f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
+    if name in _EMPTY_IN_HTML or (name in _EMPTY_IN_SVG and not children):
+        return Markup(f"<{opening}/>")
+    return Markup(f"<{opening}>{join(*children)}</{name}>")
+
+
+def join(*children: str | None) -> Markup:
+    """The children one after the other, escaped where they are plain text."""
+    return Markup("".join(str(c) if isinstance(c, Markup) else _escape(c) for c in children if c is not None))
+
+
+def plain(text: str) -> str:
+    """`text` with what XML cannot hold, and undecodable bytes of file names, as U+FFFD."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def shorten(text: str, columns: int) -> str:
+    """`text` cut in its middle to at most `columns` columns, so that both ends of a file name stay readable."""
+    if text_width(text) <= columns:
+        return text
+    head, tail = text, text
+    while text_width(head) > columns // 2:
+        head = head[:-1]
+    while text_width(tail) > columns - columns // 2 - 1:
+        tail = tail[1:]
+    return f"{head}\N{HORIZONTAL ELLIPSIS}{tail}"
+
+
+def text_width(text: str) -> int:
+    """Columns the text takes: two for an East Asian wide character, none for a combining one."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _escape(text: str) -> str:
+    return plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _attribute(value: str | float) -> str:
+    if isinstance(value, str):
+        return _escape(value).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

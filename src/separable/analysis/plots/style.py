@@ -1,0 +1,60 @@
+"""The look of the plots: classes and variables only, so a page can be light or dark without drawing anything twice."""
+
+__all__ = ["PLOT_STYLE", "THEMES"]
+
+THEMES: dict[str, dict[str, str]] = {
+    "light": {
+        "page": "#fdfdfc",
+        "panel": "#f3f3f0",
+        "ink": "#1c1d1f",
+        "soft": "#5b5f66",
+        "line": "#d9d9d4",
+        "accent": "#0b5d8a",
+        "on-low": "#000000",
+        "on-mid": "#000000",
+        "on-high": "#ffffff",
+        "wash": "#e6eff5",
+    },
+    "dark": {
+        "page": "#15171a",
+        "panel": "#1e2125",
+        "ink": "#e9e8e4",
+        "soft": "#a3a8b0",
+        "line": "#363a40",
+        "accent": "#6fb9e6",
+        "on-low": "#ffffff",
+        "on-mid": "#000000",
+        "on-high": "#000000",
+        "wash": "#1b2a35",
+    },
+}
+"""Colours by theme. One hue; a heat map mixes `accent` into `page`, so it is a ramp of lightness that needs no colour
+vision. tests/analysis/test_plots.py computes every contrast."""
+
+PLOT_STYLE = """
+svg.plot{display:block;width:100%;height:auto;overflow:visible;font:12px/1 var(--sans)}
+svg.plot text{fill:var(--soft);font-variant-numeric:tabular-nums}
+svg.plot .name{fill:var(--ink)}
+svg.plot .strong{fill:var(--accent);font-weight:600}
+svg.plot .axis{stroke:var(--soft);stroke-width:1}
+svg.plot .grid{stroke:var(--line);stroke-width:1}
+svg.plot .accent{stroke:var(--accent)}
+svg.plot .muted{stroke:var(--soft)}
+svg.plot .curve{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
+svg.plot .curve.muted{stroke-width:1.5;stroke-dasharray:5 3}
+svg.plot .dot{stroke:none;fill:var(--accent)}
+svg.plot .dot.muted{fill:var(--soft)}
+svg.plot .ring{fill:var(--page);stroke:var(--accent);stroke-width:2}
+svg.plot .hit{fill:transparent;stroke:none}
+svg.plot .hit:hover{fill:var(--accent);fill-opacity:.35}
+svg.plot .guide{stroke:var(--soft);stroke-dasharray:3 4;fill:none}
+svg.plot .cell{fill:var(--accent)}
+svg.plot .frame{fill:none;stroke:var(--line)}
+svg.plot .on-low{fill:var(--on-low)}
+svg.plot .on-mid{fill:var(--on-mid)}
+svg.plot .on-high{fill:var(--on-high)}
+svg.plot .bar{fill:var(--accent)}
+svg.plot .bar.muted{fill:var(--soft);fill-opacity:.45}
+svg.plot .track{fill:var(--panel)}
+svg.plot .whisker{stroke:var(--ink);stroke-width:1.5;fill:none}
+"""
