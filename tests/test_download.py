@@ -170,7 +170,7 @@ def test_no_network_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", no_names)
-    with pytest.raises(DownloadError, match="Could not download .*Name or service not known"):
+    with pytest.raises(DownloadError, match=r"Could not download .*Name or service not known"):
         fetch("http://example.org/net.h5", SHA256, tmp_path, attempts=1)
     assert no_half_file(tmp_path)
 
