@@ -1,6 +1,5 @@
 """What `separable doctor` says: is this installation whole, what can this machine do, what is worth installing."""
 
-import os
 import platform
 import re
 import shutil
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 
+from separable.download import cache_directory
 from separable.machine.known_bad import KnownBad, known_bad
 from separable.machine.processor import read_processor
 
@@ -75,7 +75,7 @@ class Diagnosis:
 
 def diagnose(cache_folder: Path | None = None, work_folder: Path = Path()) -> Diagnosis:
     """Look at software, machine and storage. Imports the core packages (a broken one is a finding), changes nothing."""
-    cache = cache_folder or Path(os.environ.get("SEPARABLE_CACHE") or Path.home() / ".cache" / "separable")
+    cache = cache_folder or cache_directory()
     versions = _installed_versions()
     findings = [
         *_software(versions),
