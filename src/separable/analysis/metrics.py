@@ -98,9 +98,11 @@ def per_class(labels: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int)
     right = np.diagonal(confusion).astype(np.float64)
     support, guessed = confusion.sum(axis=1), confusion.sum(axis=0)
     return PerClass(
-        precision=_divide(right, guessed), recall=_divide(right, support), f1=_divide(2 * right, guessed + support),
+        precision=_divide(right, guessed),
+        recall=_divide(right, support),
+        f1=_divide(2 * right, guessed + support),
         support=support,
-    )  # fmt: skip
+    )
 
 
 def average_precision(scores: npt.ArrayLike, targets: npt.ArrayLike) -> Floats:
