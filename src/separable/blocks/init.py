@@ -1,0 +1,42 @@
+"""Initial weights, as the sources of the networks draw them, from torch's global generator."""
+
+import math
+
+from torch import nn
+
+__all__ = ["init_glorot_uniform", "init_truncated_normal", "init_variance_scaling"]
+
+
+def init_glorot_uniform(module: nn.Module) -> None:
+    """Keras' default for convolutions and dense layers: uniform within sqrt(6 / (fan_in + fan_out)), biases 0.
+
+    For a depthwise filter bank of C channels Keras counts fan_in + fan_out = 9 C + 9; torch's fans add up to the same.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def init_variance_scaling(module: nn.Module) -> None:
+    """TF-slim's `variance_scaling_initializer`: normal cut at two deviations, variance 2 / fan_in, biases 0.
+
+    Cutting a normal at two deviations shrinks its variance by 1.3, which slim puts back.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            _truncated_normal(layer, math.sqrt(1.3 * 2.0 / layer.weight[0].numel()))
+
+
+def init_truncated_normal(module: nn.Module, std: float) -> None:
+    """Every convolution and dense layer of `module`: normal of deviation `std`, cut at two deviations, biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            _truncated_normal(layer, std)
+
+
+def _truncated_normal(layer: nn.Conv2d | nn.Linear, std: float) -> None:
+    nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -1,0 +1,47 @@
+"""The unit of MobileNet V1."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from separable import ops
+from separable.blocks.activation import make_activation
+from separable.blocks.conv import ConvBN
+from separable.blocks.norm import batch_norm
+
+__all__ = ["DepthwiseBN", "MobileNetUnit"]
+
+
+class DepthwiseBN(nn.Module):
+    """3x3 depthwise convolution -> batch normalisation -> ReLU6, the upper half of figure 3 (right), arXiv:1704.04861.
+
+    Stride 2 pads one row below and one column to the right, whatever the side, as Keras' `conv_pad_*` layers do. That
+    is TensorFlow's 'same' on even sides; on odd ones the output is one pixel smaller.
+    """
+
+    def __init__(self, channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv = nn.Conv2d(channels, channels, 3, stride, groups=channels, bias=False)
+        self.bn = batch_norm(channels)
+        self.act = make_activation("relu6")
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 1:
+            y = ops.depthwise_conv2d(x, self.conv.weight, padding=1)
+        else:
+            y = ops.depthwise_conv2d(F.pad(x, (0, 1, 0, 1)), self.conv.weight, stride=self.stride)
+        activated: Tensor = self.act(self.bn(y))
+        return activated
+
+
+class MobileNetUnit(nn.Module):
+    """Figure 3 (right) of arXiv:1704.04861: depthwise and pointwise, each with batch normalisation and ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.depthwise = DepthwiseBN(in_channels, stride=stride)
+        self.pointwise = ConvBN(in_channels, out_channels, 1, activation="relu6")
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.pointwise(self.depthwise(x))
+        return y

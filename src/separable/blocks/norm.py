@@ -1,0 +1,39 @@
+"""Batch normalisation with the constants of the networks built here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+__all__ = ["BATCH_NORM_EPS", "BATCH_NORM_MOMENTUM", "batch_norm", "frozen_running_statistics"]
+
+BATCH_NORM_EPS = 1e-3
+"""Keras' and TF-slim's epsilon. torch's 1e-5 changes the logits of their published weights visibly."""
+
+BATCH_NORM_MOMENTUM = 0.01
+"""The weight of the newest batch, torch's convention; Keras calls the same thing momentum 0.99."""
+
+
+def batch_norm(channels: int, *, gamma: bool = True) -> nn.BatchNorm2d:
+    """Batch normalisation over `channels`; without `gamma` it has a learned offset only (Keras' `scale=False`)."""
+    norm = nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
+    if not gamma:
+        norm.register_parameter("weight", None)
+    return norm
+
+
+@contextmanager
+def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
+    """Inside, training-mode forwards of `module` normalise by the batch but leave the running statistics alone.
+
+    Gradient checkpointing runs each block a second time during the backward pass; without this, that second run would
+    fold the same batch into the running statistics twice.
+    """
+    norms = [child for child in module.modules() if isinstance(child, nn.BatchNorm2d) and child.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

@@ -1,0 +1,96 @@
+"""The modules of Xception, as figure 5 of arXiv:1610.02357 draws its entry, middle and exit flow."""
+
+from torch import Tensor, nn
+
+from separable.blocks.conv import ConvBN
+from separable.blocks.pool import MaxPool
+from separable.blocks.separable import SeparableConv2d
+
+__all__ = ["XceptionDown", "XceptionMiddle", "XceptionStem", "XceptionTail"]
+
+
+class XceptionStem(nn.Module):
+    """Figure 5, the first two boxes of the entry flow: two 3x3 convolutions without padding, the first strided."""
+
+    def __init__(self, in_channels: int, middle: int, out_channels: int, *, stride: int = 2) -> None:
+        super().__init__()
+        self.conv1 = ConvBN(in_channels, middle, 3, stride=stride, padding="valid")
+        self.conv2 = ConvBN(middle, out_channels, 3, padding="valid")
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv2(self.conv1(x))
+        return y
+
+
+class XceptionDown(nn.Module):
+    """Figure 5, entry flow and start of the exit flow: two separable convolutions, pool, plus a strided 1x1 shortcut.
+
+    The shortcut takes the block's input before any activation. The very first such block has no leading ReLU: the stem
+    has just applied one.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        middle: int,
+        out_channels: int,
+        *,
+        leading_relu: bool = True,
+        residual: bool = True,
+        intermediate_activation: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.act1 = nn.ReLU() if leading_relu else nn.Identity()
+        self.sepconv1 = _sepconv_bn(in_channels, middle, intermediate_activation)
+        self.act2 = nn.ReLU()
+        self.sepconv2 = _sepconv_bn(middle, out_channels, intermediate_activation)
+        self.pool = MaxPool("same")
+        self.shortcut = ConvBN(in_channels, out_channels, 1, stride=2, activation=None) if residual else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.sepconv1(self.act1(x))
+        y = self.sepconv2(self.act2(y))
+        y = self.pool(y)
+        return y if self.shortcut is None else y + self.shortcut(x)
+
+
+class XceptionMiddle(nn.Module):
+    """Figure 5, middle flow: three times ReLU and separable convolution, plus the identity. No ReLU after the sum."""
+
+    def __init__(self, channels: int, *, residual: bool = True, intermediate_activation: str | None = None) -> None:
+        super().__init__()
+        self.residual = residual
+        self.act1 = nn.ReLU()
+        self.sepconv1 = _sepconv_bn(channels, channels, intermediate_activation)
+        self.act2 = nn.ReLU()
+        self.sepconv2 = _sepconv_bn(channels, channels, intermediate_activation)
+        self.act3 = nn.ReLU()
+        self.sepconv3 = _sepconv_bn(channels, channels, intermediate_activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.sepconv1(self.act1(x))
+        y = self.sepconv2(self.act2(y))
+        y = self.sepconv3(self.act3(y))
+        return x + y if self.residual else y
+
+
+class XceptionTail(nn.Module):
+    """Figure 5, end of the exit flow: two separable convolutions, each followed by ReLU, without a shortcut."""
+
+    def __init__(
+        self, in_channels: int, middle: int, out_channels: int, *, intermediate_activation: str | None = None
+    ) -> None:
+        super().__init__()
+        self.sepconv1 = _sepconv_bn(in_channels, middle, intermediate_activation)
+        self.act1 = nn.ReLU()
+        self.sepconv2 = _sepconv_bn(middle, out_channels, intermediate_activation)
+        self.act2 = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act1(self.sepconv1(x))
+        z: Tensor = self.act2(self.sepconv2(y))
+        return z
+
+
+def _sepconv_bn(in_channels: int, out_channels: int, intermediate_activation: str | None) -> SeparableConv2d:
+    return SeparableConv2d(in_channels, out_channels, batch_norm=True, intermediate_activation=intermediate_activation)

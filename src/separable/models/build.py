@@ -1,0 +1,65 @@
+"""Building a network by its name."""
+
+import difflib
+from typing import Any
+
+from separable.errors import ModelOptionError, UnknownModelError
+from separable.models.base import ImageModel
+from separable.models.catalog import CATALOG
+from separable.models.inception_v3 import InceptionV3
+from separable.models.mobilenet_v1 import MobileNetV1
+from separable.models.options import check_minimum
+from separable.models.spec import ModelSpec
+from separable.models.xception import Xception
+
+__all__ = ["build_model", "list_models", "model_spec"]
+
+_CLASSES: dict[str, type[ImageModel]] = {
+    "inception_v3": InceptionV3,
+    "mobilenet_v1": MobileNetV1,
+    "xception": Xception,
+}
+
+
+def build_model(name: str, num_classes: int = 1000, **options: Any) -> ImageModel:
+    """A freshly initialised network.
+
+    Args:
+        name: one of `list_models()`.
+        num_classes: 0 leaves out the classifier.
+        options: those of the class, listed in `model_spec(name).options`.
+
+    Raises:
+        UnknownModelError: no such model; close names are suggested.
+        ModelOptionError: an option that this model lacks, or a value it cannot have.
+    """
+    spec = model_spec(name)
+    unknown = sorted(set(options) - set(spec.options))
+    if unknown:
+        raise ModelOptionError(
+            f"{name} has no option {', '.join(unknown)}", expected=f"one of {', '.join(spec.options)}"
+        )
+    check_minimum("num_classes", num_classes, 0)
+    check_minimum("in_channels", options.get("in_channels", 3), 1)
+    return _CLASSES[name](num_classes, **options)
+
+
+def list_models() -> list[str]:
+    """The names that `build_model` knows, sorted."""
+    return sorted(CATALOG)
+
+
+def model_spec(name: str) -> ModelSpec:
+    """What is known about a model: input contract, paper, parameters, MACs, smallest side, published weights.
+
+    Raises:
+        UnknownModelError: no such model; close names are suggested.
+    """
+    if name not in CATALOG:
+        close = difflib.get_close_matches(name.lower(), CATALOG, n=2, cutoff=0.5)
+        raise UnknownModelError(
+            f"There is no model {name!r}",
+            expected=f"one of {', '.join(list_models())}",
+            fix=f"Did you mean {' or '.join(close)}?" if close else None,
+        )
+    return CATALOG[name]

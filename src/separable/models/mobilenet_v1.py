@@ -1,0 +1,84 @@
+"""MobileNet V1 (A. G. Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
+Applications", arXiv:1704.04861), table 1, with Keras' paddings and ReLU6.
+
+At 224x224; every unit is a 3x3 depthwise convolution and a 1x1, each with batch normalisation and ReLU6.
+
+    conv1        3x3/2      32        112
+    block1                  64        112
+    block2, 3    /2, /1     128       56
+    block4, 5    /2, /1     256       28
+    block6..11   /2, 5 x /1 512       14
+    block12, 13  /2, /1     1024      7      (table 1 prints "s2" for the last one, whose sizes say s1)
+    head         global average pooling - dropout - logistic regression
+"""
+
+from separable.blocks import ClassifierHead, ConvBN, MobileNetUnit
+from separable.blocks.init import init_glorot_uniform
+from separable.models.base import ImageModel, Tap
+from separable.models.contract import InputContract
+from separable.models.options import check_fraction, check_positive
+
+__all__ = ["MOBILENET_V1_INPUT", "MobileNetV1"]
+
+MOBILENET_V1_INPUT = InputContract(
+    size=(224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), padding="keras_mobilenet", min_size=32
+)
+"""Keras' "tf" mode; 32 pixels end as one."""
+
+_UNITS = (  # (stride, channels) of block1..13, table 1
+    *((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512)),
+    *((1, 512), (1, 512), (1, 512), (1, 512), (1, 512)),
+    *((2, 1024), (1, 1024)),
+)
+
+
+class MobileNetV1(ImageModel):
+    """Table 1 at any width multiplier; 4,231,976 trainable parameters with the defaults.
+
+    Args:
+        num_classes: 0 leaves out the classifier.
+        width: the paper's alpha (section 3.3) on every number of channels, rounded down as Keras does.
+        dropout: before the classifier, Keras' 0.001.
+        features_only: return the feature pyramid in place of logits.
+
+    Weights start as Keras' do: Glorot uniform.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        *,
+        width: float = 1.0,
+        dropout: float = 1e-3,
+        features_only: bool = False,
+    ) -> None:
+        super().__init__()
+        check_positive("width", width)
+        check_fraction("dropout", dropout)
+
+        def channels(published: int) -> int:
+            return max(1, int(published * width))
+
+        self.conv1 = ConvBN(in_channels, channels(32), 3, stride=2, activation="relu6")
+        previous = channels(32)
+        for number, (stride, published) in enumerate(_UNITS, start=1):
+            self.add_module(f"block{number}", MobileNetUnit(previous, channels(published), stride=stride))
+            previous = channels(published)
+
+        self.finish(
+            name="mobilenet_v1",
+            options={"in_channels": in_channels, "width": width, "dropout": dropout, "features_only": features_only},
+            contract=MOBILENET_V1_INPUT,
+            chain=("conv1", *(f"block{number}" for number in range(1, 14))),
+            taps=(
+                Tap("block1", channels(64), 2),
+                Tap("block3", channels(128), 4),
+                Tap("block5", channels(256), 8),
+                Tap("block11", channels(512), 16),
+                Tap("block13", channels(1024), 32),
+            ),
+            head=ClassifierHead(previous, num_classes, dropout=dropout),
+            features_only=features_only,
+        )
+        init_glorot_uniform(self)

@@ -1,0 +1,119 @@
+"""Xception (F. Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", arXiv:1610.02357).
+
+Figure 5, at 299x299. Every convolution is followed by batch normalisation; "sep" is a separable 3x3 convolution.
+
+    entry   block1       conv 32, 3x3/2 - ReLU - conv 64, 3x3 - ReLU          149 -> 147
+            block2       sep 128 - ReLU - sep 128 - max pool 3x3/2            + 1x1/2 conv     74
+            block3       ReLU - sep 256 - ReLU - sep 256 - max pool 3x3/2     + 1x1/2 conv     37
+            block4       ReLU - sep 728 - ReLU - sep 728 - max pool 3x3/2     + 1x1/2 conv     19
+    middle  block5..12   (ReLU - sep 728) x 3                                 + identity       19
+    exit    block13      ReLU - sep 728 - ReLU - sep 1024 - max pool 3x3/2    + 1x1/2 conv     10
+            block14      sep 1536 - ReLU - sep 2048 - ReLU                                     10
+    head    global average pooling - optional dense layers - dropout - logistic regression
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from separable.blocks import ClassifierHead, XceptionDown, XceptionMiddle, XceptionStem, XceptionTail
+from separable.blocks.init import init_glorot_uniform
+from separable.models.base import ImageModel, Tap
+from separable.models.contract import InputContract
+from separable.models.options import check_choice, check_fraction, check_minimum, check_positive
+
+__all__ = ["XCEPTION_INPUT", "Xception"]
+
+XCEPTION_INPUT = InputContract(size=(299, 299), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), min_size=71)
+"""Keras' "tf" mode; 71 is Keras' own lower bound."""
+
+_SMALL_INPUT = replace(XCEPTION_INPUT, size=(64, 64), min_size=32)
+
+
+class Xception(ImageModel):
+    """Figure 5 and its ablations; 22,855,952 trainable parameters with the defaults.
+
+    Args:
+        num_classes: 0 leaves out the classifier.
+        residual: False for the network without shortcuts of figure 9.
+        intermediate_activation: None, "relu" or "elu" between depthwise and pointwise (figure 10).
+        fc_layers: widths of dense layers before the classifier; (4096, 4096) for the JFT network (section 4.3).
+        width: multiplies every number of channels, rounded to a multiple of 8. Ours.
+        middle_blocks: how often the middle flow repeats, 8 in the paper.
+        stem_stride: 1 for small pictures (32 pixels and up), 2 in the paper.
+        dropout: before the classifier; the paper's ImageNet value is 0.5 (section 4.2.2), none on JFT.
+        features_only: return the feature pyramid in place of logits.
+
+    Weights start as Keras' do: Glorot uniform.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        *,
+        residual: bool = True,
+        intermediate_activation: str | None = None,
+        fc_layers: Sequence[int] = (),
+        width: float = 1.0,
+        middle_blocks: int = 8,
+        stem_stride: int = 2,
+        dropout: float = 0.5,
+        features_only: bool = False,
+    ) -> None:
+        super().__init__()
+        check_choice("intermediate_activation", intermediate_activation, (None, "relu", "elu"))
+        check_choice("stem_stride", stem_stride, (1, 2))
+        check_positive("width", width)
+        check_minimum("middle_blocks", middle_blocks, 0)
+        check_fraction("dropout", dropout)
+
+        def channels(published: int) -> int:
+            return max(8, round(published * width / 8) * 8)
+
+        c32, c64, c128, c256, c728, c1024, c1536, c2048 = map(channels, (32, 64, 128, 256, 728, 1024, 1536, 2048))
+        down = partial(XceptionDown, residual=residual, intermediate_activation=intermediate_activation)
+        middle = [f"block{number}" for number in range(5, 5 + middle_blocks)]
+        # However short the middle flow, the exit flow keeps its published numbers, and with them its weights' names.
+        exit1, exit2 = (f"block{max(13, 5 + middle_blocks) + step}" for step in (0, 1))
+
+        # Entry flow
+        self.block1 = XceptionStem(in_channels, c32, c64, stride=stem_stride)
+        self.block2 = down(c64, c128, c128, leading_relu=False)
+        self.block3 = down(c128, c256, c256)
+        self.block4 = down(c256, c728, c728)
+        # Middle flow
+        for name in middle:
+            block = XceptionMiddle(c728, residual=residual, intermediate_activation=intermediate_activation)
+            self.add_module(name, block)
+        # Exit flow
+        self.add_module(exit1, down(c728, c728, c1024))
+        self.add_module(exit2, XceptionTail(c1024, c1536, c2048, intermediate_activation=intermediate_activation))
+
+        finest = stem_stride
+        self.finish(
+            name="xception",
+            options={
+                "in_channels": in_channels,
+                "residual": residual,
+                "intermediate_activation": intermediate_activation,
+                "fc_layers": tuple(fc_layers),
+                "width": width,
+                "middle_blocks": middle_blocks,
+                "stem_stride": stem_stride,
+                "dropout": dropout,
+                "features_only": features_only,
+            },
+            contract=XCEPTION_INPUT if stem_stride == 2 else _SMALL_INPUT,
+            chain=("block1", "block2", "block3", "block4", *middle, exit1, exit2),
+            taps=(
+                Tap("block1", c64, finest),
+                Tap("block2", c128, 2 * finest),
+                Tap("block3", c256, 4 * finest),
+                Tap(middle[-1] if middle else "block4", c728, 8 * finest),
+                Tap(exit2, c2048, 16 * finest),
+            ),
+            head=ClassifierHead(c2048, num_classes, fc_layers=fc_layers, dropout=dropout),
+            features_only=features_only,
+        )
+        init_glorot_uniform(self)

@@ -1,0 +1,84 @@
+"""TensorFlow's 'same' padding, which torch lacks: the output side is ceil(side / stride), the odd pixel goes last.
+
+torch pads both sides alike, so where the total is odd its windows start one pixel earlier than TensorFlow's.
+Nothing here branches on a picture's side while torch traces, so one exported graph serves odd and even sides.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from separable.errors import UsageError
+
+__all__ = ["Padding", "Pair", "pad_same", "resolve_padding", "same_padding", "to_pair"]
+
+Pair = int | tuple[int, int]
+Padding = int | tuple[int, int] | Literal["same"]
+
+
+def to_pair(value: Pair, name: str = "value") -> tuple[int, int]:
+    """`3` -> `(3, 3)`; a pair of integers stays as it is (height first).
+
+    Raises:
+        UsageError: neither an integer nor two of them.
+    """
+    if isinstance(value, int):
+        return (value, value)
+    if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(side, int) for side in value):
+        return (value[0], value[1])
+    raise UsageError(f"`{name}` has no such form", got=repr(value), expected="an integer or a pair (height, width)")
+
+
+def same_padding(side: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Pixels that TensorFlow's 'same' adds (before, after) along one axis of `side` pixels."""
+    window = dilation * (kernel - 1) + 1
+    if stride == 1:
+        total = window - 1
+    elif window == 1:
+        total = 0  # a 1x1 window samples 0, stride, 2 stride, ...: all of them inside
+    else:
+        total = (-(-side // stride) - 1) * stride + window - side
+        if window < stride:  # only then can the last window end before the picture does
+            total = torch.sym_max(total, 0)
+    return (total // 2, total - total // 2)
+
+
+def pad_same(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair = 1, value: float = 0.0) -> Tensor:
+    """`x` (N, C, H, W) with 'same' padding of `value` written out, for an operation that then pads nothing itself."""
+    kernel, stride, dilation = to_pair(kernel), to_pair(stride), to_pair(dilation)
+    top, bottom = same_padding(x.shape[-2], kernel[0], stride[0], dilation[0])
+    left, right = same_padding(x.shape[-1], kernel[1], stride[1], dilation[1])
+    return F.pad(x, (left, right, top, bottom), value=value)
+
+
+def resolve_padding(
+    x: Tensor, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding
+) -> tuple[Tensor, tuple[int, int]]:
+    """Split `padding` into what has to be written into `x` and what torch's symmetric argument can express.
+
+    Returns:
+        `x`, padded only where 'same' is lopsided, and the (height, width) padding left for the operation to apply.
+
+    Raises:
+        UsageError: `padding` is a string other than "same", or negative.
+    """
+    if padding != "same":
+        if isinstance(padding, str):
+            raise UsageError("Unknown `padding`", got=repr(padding), expected='a number, a pair, or "same"')
+        pair = to_pair(padding, "padding")
+        if min(pair) < 0:
+            raise UsageError("`padding` cannot be negative", got=pair)
+        return x, pair
+    kernel, stride, dilation = to_pair(kernel), to_pair(stride), to_pair(dilation)
+    windows = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if all((s == 1 and w % 2 == 1) or w == 1 for s, w in zip(stride, windows, strict=True)):
+        return x, ((windows[0] - 1) // 2, (windows[1] - 1) // 2)
+    if not torch.compiler.is_compiling():  # eagerly the side is known, and torch's own padding saves a copy
+        (top, bottom), (left, right) = (
+            same_padding(x.shape[axis - 2], kernel[axis], stride[axis], dilation[axis]) for axis in (0, 1)
+        )
+        if top == bottom and left == right:
+            return x, (top, left)
+    return pad_same(x, kernel, stride, dilation), (0, 0)
