@@ -5,8 +5,7 @@ arbitrary finite domains", 2002) restricts it to the numbers below n: apply agai
 position of any epoch is computed alone, in O(1) memory, so a resume and a worker need no history.
 """
 
-import operator
-from typing import SupportsIndex, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +45,10 @@ def _halves(n: int) -> tuple[int, int]:
 
 
 @overload
-def permute(index: SupportsIndex, n: int, seed: int, epoch: int) -> int: ...
+def permute(index: int | np.integer[Any], n: int, seed: int, epoch: int) -> int: ...
 @overload
 def permute(index: NDArray[np.int64], n: int, seed: int, epoch: int) -> NDArray[np.int64]: ...
-def permute(index: SupportsIndex | NDArray[np.int64], n: int, seed: int, epoch: int) -> int | NDArray[np.int64]:
+def permute(index: int | np.integer[Any] | NDArray[np.int64], n: int, seed: int, epoch: int) -> int | NDArray[np.int64]:
     """Where `index` goes in the permutation of `range(n)` that (seed, epoch) names.
 
     Args:
@@ -63,9 +62,9 @@ def permute(index: SupportsIndex | NDArray[np.int64], n: int, seed: int, epoch: 
     """
     if not 1 <= n <= 1 << 62:
         raise ValueError(f"n must be between 1 and 2**62, got {n}")
-    if isinstance(index, np.ndarray) and index.ndim:
+    if isinstance(index, np.ndarray):
         return _permute_array(index, n, seed, epoch)
-    number = operator.index(index)  # type: ignore[arg-type]
+    number = int(index)
     if not 0 <= number < n:
         raise ValueError(f"index must be in [0, {n}), got {number}")
     keys = _round_keys(n, seed, epoch)
@@ -82,7 +81,7 @@ def permute(index: SupportsIndex | NDArray[np.int64], n: int, seed: int, epoch: 
 
 
 def _permute_array(index: NDArray[np.int64], n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    if index.size and not (0 <= int(index.min()) and int(index.max()) < n):
+    if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
         raise ValueError(f"every index must be in [0, {n}), got {int(index.min())} to {int(index.max())}")
     keys = [np.uint64(key) for key in _round_keys(n, seed, epoch)]
     low_bits, high_bits = (np.uint64(bits) for bits in _halves(n))

@@ -1,4 +1,4 @@
-"""Pillow behind one door: any picture it reads becomes 8-bit RGB, anything else one short cause, and no warning escapes.
+"""Pillow behind one door: what it reads becomes 8-bit RGB, anything else one short cause, and no warning escapes.
 
 What becomes of unusual pixels: transparency is composited over white, whatever background the file suggests; 16-bit
 values keep their high byte; palettes are looked up; CMYK is converted without a profile; an animation or a file of
@@ -29,7 +29,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _lock = threading.Lock()
 _inside = 0
-_filters: warnings.catch_warnings | None = None  # type: ignore[type-arg]  # generic in typeshed only
+_filters: warnings.catch_warnings | None = None
 
 
 @contextmanager
@@ -92,8 +92,7 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """
     with _causes(image.format or "picture"), _quiet():
         image.load()
-        pixels = _convert(image)
-    return pixels
+        return _convert(image)
 
 
 def _convert(image: Image.Image) -> NDArray[np.uint8]:

@@ -54,7 +54,7 @@ def prepare_file(
     """
     file = PictureFile(source, max_pixels=max_pixels, decoder=decoder)
     needed = contract.size if contract.resize == "squash" else _covering(file.size, contract)
-    scale = file.largest_scale(*(_SHRINK_GAP * side for side in needed))
+    scale = file.largest_scale(_SHRINK_GAP * needed[0], _SHRINK_GAP * needed[1])
     return prepare(file.pixels(scale=scale), contract)
 
 
