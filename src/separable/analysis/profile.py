@@ -1,0 +1,243 @@
+"""What a network costs, layer by layer, without running it: shapes, parameters, multiply-adds, memory traffic."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+__all__ = ["LayerProfile", "Profile", "profile"]
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """One call of a layer, or what a container does itself beside its layers (sums, concatenations)."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    """Empty for a layer that an evaluation never runs, such as an auxiliary head."""
+    parameters: int
+    macs: int
+    """Multiply-adds of convolutions and matrix products; normalisation, activation and bias count as nothing."""
+    activations: int
+    """Elements that convolutions and matrix products put out, the depthwise half of a separable one included."""
+    bytes: int
+    """Read and written by the layer's operations, weights included, each tensor once per operation."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The layers in the order they run; the totals are the sums of their columns."""
+
+    input_shape: tuple[int, ...]
+    layers: tuple[LayerProfile, ...]
+
+    @property
+    def parameters(self) -> int:
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def activations(self) -> int:
+        return sum(layer.activations for layer in self.layers)
+
+    @property
+    def bytes(self) -> int:
+        return sum(layer.bytes for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts, lists and numbers: `input_shape`, the four totals, `layers`."""
+        return {
+            "input_shape": list(self.input_shape),
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "activations": self.activations,
+            "bytes": self.bytes,
+            "layers": [{**asdict(layer), "output_shape": list(layer.output_shape)} for layer in self.layers],
+        }
+
+    def to_text(self) -> str:
+        """A table of fixed-width columns, totals last."""
+        header = ("layer", "kind", "output", "parameters", "MACs", "activations", "bytes")
+        rows = [
+            (
+                layer.name,
+                layer.kind,
+                "x".join(map(str, layer.output_shape)) or "not run",
+                *(f"{value:,}" for value in (layer.parameters, layer.macs, layer.activations, layer.bytes)),
+            )
+            for layer in self.layers
+        ]
+        totals = (f"{value:,}" for value in (self.parameters, self.macs, self.activations, self.bytes))
+        return _table([header, *rows, ("total", "", "", *totals)])
+
+
+def profile(model: nn.Module, input_shape: Sequence[int] | Tensor) -> Profile:
+    """Count what one evaluation of `model` costs.
+
+    Any `nn.Module` that takes one tensor will do. The forward pass runs on the meta device, which computes shapes and
+    nothing else, so it takes milliseconds at any size; a module that needs real numbers (a branch on a value) runs on
+    zeros where its parameters are. The model is left as it was, its mode and statistics too.
+
+    Args:
+        model: in any mode; it is counted in evaluation mode.
+        input_shape: (N, C, H, W), or a tensor whose shape and dtype count.
+    """
+    first = next(iter(model.parameters()), torch.zeros(()))
+    like = input_shape if isinstance(input_shape, Tensor) else torch.zeros((), dtype=first.dtype)
+    shape = tuple(like.shape) if isinstance(input_shape, Tensor) else tuple(input_shape)
+    try:
+        layers = _count(model, torch.zeros(shape, dtype=like.dtype, device="meta"))
+    except (NotImplementedError, RuntimeError):  # the module looks at values; a mistaken shape fails again below
+        layers = _count(model, torch.zeros(shape, dtype=like.dtype, device=first.device))
+    return Profile(shape, tuple(layers))
+
+
+class _Frame:
+    """A module being run: what its own operations, those outside its children, have cost so far."""
+
+    def __init__(self) -> None:
+        self.macs = self.activations = self.bytes = 0
+        self.position: int | None = None
+        """When the first operation that costs anything ran."""
+        self.has_children = False
+
+
+class _Counter(TorchDispatchMode):
+    """Sees every operation below autograd and charges it to the innermost module that is running."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = [_Frame()]
+        self.clock = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        frame = self.frames[-1]
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            frame.macs += count(*args, **(kwargs or {}), out_val=result) // 2
+            frame.activations += sum(tensor.numel() for tensor in _tensors(result))
+        if not func.is_view:
+            self.clock += 1
+            frame.position = frame.position or self.clock
+            touched = [*_tensors((args, kwargs)), *_tensors(result)]
+            frame.bytes += sum(tensor.numel() * tensor.element_size() for tensor in touched)
+        return result
+
+
+class _Recorder:
+    """Forward hooks that turn module calls into rows."""
+
+    def __init__(self, model: nn.Module, counter: _Counter) -> None:
+        self.counter = counter
+        self.rows: list[tuple[int, LayerProfile]] = []
+        self.names = {module: name or "(model)" for name, module in model.named_modules()}
+        # Parameters are swapped for meta ones during the run, so ownership is read beforehand.
+        self.own = {module: list(module.parameters(recurse=False)) for module in model.modules()}
+        self.below = {module: list(module.modules()) for module in model.modules()}
+        self.ran: set[nn.Module] = set()
+        self.claimed: set[Tensor] = set()
+
+    def enter(self, module: nn.Module, _inputs: Any) -> None:
+        self.counter.frames[-1].has_children = True
+        self.counter.frames.append(_Frame())
+        self.ran.add(module)
+
+    def leave(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        frame = self.counter.frames.pop()
+        # A module that multiplies by itself uses the weights of the children it never calls (a fused operation).
+        uses_children = frame.macs > 0 or not frame.has_children
+        owners = [m for m in self.below[module] if m not in self.ran] if uses_children else []
+        parameters = self._claim([module, *owners])
+        idle = frame.has_children and not (frame.macs or frame.bytes or parameters)
+        if not idle and not isinstance(module, nn.Identity):
+            shape = next((tuple(tensor.shape) for tensor in _tensors(output)), ())
+            self._add(module, shape, parameters, frame)
+
+    def add_unrun(self) -> None:
+        """Rows for the modules whose parameters no row has claimed."""
+        for module in self.own:
+            parameters = self._claim([module])
+            if parameters:
+                self._add(module, (), parameters, _Frame())
+
+    def layers(self) -> list[LayerProfile]:
+        """The rows in the order in which their first operations ran."""
+        return [row for _, row in sorted(self.rows, key=lambda pair: pair[0])]
+
+    def _claim(self, owners: Iterable[nn.Module]) -> int:
+        """Elements of the parameters of `owners` that no earlier row has counted; shared ones count once."""
+        fresh = {parameter for owner in owners for parameter in self.own[owner]} - self.claimed
+        self.claimed |= fresh
+        return sum(parameter.numel() for parameter in fresh)
+
+    def _add(self, module: nn.Module, shape: tuple[int, ...], parameters: int, frame: _Frame) -> None:
+        position = self.counter.clock if frame.position is None else frame.position
+        row = LayerProfile(
+            name=self.names[module],
+            kind=type(module).__name__,
+            output_shape=shape,
+            parameters=parameters,
+            macs=frame.macs,
+            activations=frame.activations,
+            bytes=frame.bytes,
+        )
+        self.rows.append((position, row))
+
+
+def _count(model: nn.Module, x: Tensor) -> list[LayerProfile]:
+    with _Counter() as counter:
+        recorder = _Recorder(model, counter)
+        tensors = {name: value.to(x.device) for name, value in _state(model)}
+        with _hooked(model, recorder), torch.no_grad():
+            functional_call(model, tensors, (x,))
+    recorder.add_unrun()
+    return recorder.layers()
+
+
+def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+@contextmanager
+def _hooked(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
+    """Evaluation mode and hooks inside; each module's own mode and no hooks afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    handles = [module.register_forward_pre_hook(recorder.enter) for module in modes]
+    handles += [module.register_forward_hook(recorder.leave) for module in modes]
+    try:
+        for module in modes:
+            module.training = False
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in modes.items():
+            module.training = training
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    rows = list(rows)
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        left = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True)]
+        lines.append("  ".join([*left, *right]).rstrip())
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:-1], "-" * max(map(len, lines)), lines[-1]])
