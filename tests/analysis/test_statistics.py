@@ -95,11 +95,11 @@ def test_paired_bootstrap_agrees_with_scipy() -> None:
     assert ours.mean == pytest.approx(difference.mean())
 
 
-def test_bootstrap_depends_on_the_seed_and_on_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bootstrap_depends_on_the_seed_and_on_nothing_else() -> None:
     a, b = np.arange(50) % 3 == 0, np.arange(50) % 4 == 0
     once = paired_bootstrap(a, b, seed=7, resamples=500)
     assert paired_bootstrap(a, b, seed=8, resamples=500) != once
-    monkeypatch.setattr("separable.analysis.statistics._CHUNK", 130)  # other chunks, same draws
+    np.random.seed(1)  # noqa: NPY002 - the global state is what must not matter
     assert paired_bootstrap(a, b, seed=7, resamples=500) == once
 
 

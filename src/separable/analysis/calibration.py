@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from separable.analysis.rejection import RejectRule, confidence_pairs, reject_threshold
+from separable.data.order import shuffled
 from separable.errors import UsageError
 
 __all__ = [
@@ -180,7 +181,7 @@ def calibrate(
     table, truth = table[finite], truth[finite]
     n = len(truth)
     sure, right = _answers(table, truth)
-    order = np.argsort(np.random.Philox(key=seed).random_raw(n), kind="stable")
+    order = shuffled(n, seed, epoch=0) if n else np.zeros(0, np.int64)
     fitting, held = order[: (n + 1) // 2], order[(n + 1) // 2 :]
     temperature = fit_temperature(_logarithm(table[fitting]), truth[fitting])
     rule = reject_threshold(

@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from separable.analysis.distributions import binomial_tail, student_t_cdf, student_t_quantile
+from separable.data.random import Key, random_bits
 from separable.errors import UsageError
 
 __all__ = ["Interval", "exact_mcnemar", "paired_bootstrap", "paired_t_interval"]
-
-_CHUNK = 4_000_000  # drawn indices held at once: 32 MB
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def paired_bootstrap(
 ) -> Interval:
     """Percentile bootstrap of the mean of `first - second`, one pair a picture (1 = right, 0 = wrong, or any score).
 
-    The draws are a function of `seed` alone: Philox's raw stream, which NumPy promises not to change. The p-value is
-    twice the smaller share of resamples on one side of zero, and never below one resample.
+    The draws are a function of `seed` alone. The p-value is twice the smaller share of resamples on one side of zero,
+    and never below one resample.
     """
     difference = _differences(first, second)
     n = len(difference)
@@ -80,14 +79,11 @@ def paired_bootstrap(
         raise UsageError("A bootstrap needs at least one pair", got=0)
     if resamples < 100:
         raise UsageError("A bootstrap needs resamples to have quantiles", got=resamples, expected="100 or more")
-    source = np.random.Philox(key=seed)
     means = np.empty(resamples)
-    step = max(1, _CHUNK // n)
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
+    for resample in range(resamples):
         # 2^64 mod n favours low indices by n / 2^64: nothing.
-        drawn = source.random_raw(rows * n) % np.uint64(n)
-        means[start : start + rows] = difference[drawn.reshape(rows, n)].mean(axis=1)
+        drawn = random_bits(Key(seed, 0, resample), "bootstrap", n) % np.uint64(n)
+        means[resample] = difference[drawn].mean()
     low, high = np.quantile(means, [0.5 - certainty / 2, 0.5 + certainty / 2])
     beyond = min((means <= 0).sum(), (means >= 0).sum()) / resamples
     p_value = min(1.0, 2 * max(beyond, 1 / resamples))
