@@ -1,0 +1,216 @@
+"""What a training is, as frozen dataclasses that survive a round trip through `config.yaml`.
+
+Everything but the section `machine` decides the result: two runs that differ in `machine` alone end with the same bits.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from separable.data.augment import AugmentConfig
+from separable.errors import RunFolderError, UsageError
+from separable.files import write_atomically
+from separable.training.codec import differences, from_plain, to_plain
+
+__all__ = [
+    "DataConfig",
+    "MachineConfig",
+    "ModelConfig",
+    "OptimiserConfig",
+    "Recipe",
+    "RegularisationConfig",
+    "ScheduleConfig",
+    "TrainConfig",
+]
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """`learning_rate` belongs to the recipe's `global_batch`; `head_learning_rate` is the classifier's, None: the same.
+
+    `decayed` lists what weight decay (L2 for sgd and rmsprop, decoupled for adamw) acts on: "convolution" kernels,
+    "depthwise" filters, "dense" kernels. Batch norm and biases are never decayed.
+    """
+
+    name: Literal["sgd", "rmsprop", "adamw"] = "sgd"
+    learning_rate: float = 0.045
+    head_learning_rate: float | None = None
+    momentum: float = 0.9
+    nesterov: bool = False
+    rho: float = 0.9
+    epsilon: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    decayed: tuple[Literal["convolution", "depthwise", "dense"], ...] = ("convolution", "depthwise")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The factor on the learning rate at a step.
+
+    `staircase` multiplies by `factor` every `every_epochs` epochs, or every `every_samples` pictures seen (one of the
+    two); `cosine` falls to `final_fraction` of the peak at the last step. `warm_up_epochs` rises linearly before.
+    """
+
+    kind: Literal["constant", "staircase", "cosine"] = "cosine"
+    factor: float = 0.94
+    every_epochs: float | None = None
+    every_samples: int | None = None
+    warm_up_epochs: float = 0.0
+    final_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind == "staircase" and (self.every_epochs is None) == (self.every_samples is None):
+            raise UsageError(
+                "A staircase schedule needs a stride",
+                got=f"every_epochs={self.every_epochs}, every_samples={self.every_samples}",
+                expected="exactly one of the two",
+            )
+
+
+@dataclass(frozen=True)
+class RegularisationConfig:
+    """`dropout` None: the network's own. `ema_decay` 0: no averaging. `batch_norm_momentum` (torch's sense) None: the
+    network's own. `freeze_batch_norm` keeps the statistics of the starting weights; `unfold_batch_norm` measures
+    statistics on the training pictures first where the starting weights came with batch norm folded into the kernels.
+    """
+
+    dropout: float | None = None
+    label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.4
+    clip_norm: float | None = None
+    ema_decay: float = 0.0
+    freeze_batch_norm: bool = False
+    unfold_batch_norm: bool = True
+    batch_norm_momentum: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train, and the global batch its learning rates belong to.
+
+    `scaling` is the rule for another batch, applied by `recipes.scaled_learning_rate` alone: "linear" multiplies the
+    learning rates by batch / global_batch (1706.02677), "sqrt" by its root (for AdamW), "none" leaves them.
+    """
+
+    name: str
+    source: str
+    global_batch: int
+    epochs: int
+    scaling: Literal["linear", "sqrt", "none"] = "linear"
+    image_size: tuple[int, int] | None = None
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    regularisation: RegularisationConfig = RegularisationConfig()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    select: Literal["last", "best"] = "last"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """`weights`: None (from scratch), "keras" (the published ones) or a path. `image_size` None: the recipe's, else the
+    network's own; `resize` and `crop_fraction` None: the network's own (see `InputContract`). `options` go to the
+    network's builder.
+    """
+
+    name: str = "xception"
+    options: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    image_size: tuple[int, int] | None = None
+    resize: Literal["shorter", "squash"] | None = None
+    crop_fraction: float | None = None
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """`root` is what the user named; `train_root` and `val_root` are what picture paths are relative to."""
+
+    root: str = ""
+    train_root: str = ""
+    val_root: str = ""
+    val_fraction: float = 0.2
+    split_seed: int = 0
+    labels_csv: str | None = None
+    decoder: Literal["auto", "pillow", "turbo"] = "auto"
+    max_bad: float = 0.05
+
+
+@dataclass(frozen=True)
+class MachineConfig:
+    """What never changes the result. `workers` decode pictures. A checkpoint is written every `checkpoint_seconds`, or
+    every `checkpoint_steps` when given; the last `keep_checkpoints` stay. `label_check` lists suspicious labels at the
+    end.
+    """
+
+    workers: int = 1
+    checkpoint_seconds: float = 60.0
+    checkpoint_steps: int | None = None
+    keep_checkpoints: int = 2
+    label_check: bool = True
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training. `batch_size` pictures make one optimiser step, run in `accumulate` equal parts."""
+
+    run: str
+    recipe: Recipe
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    machine: MachineConfig = field(default_factory=MachineConfig)
+    epochs: int | None = None
+    batch_size: int = 32
+    accumulate: int = 1
+    seed: int = 0
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
+    threads: int | None = None
+    gradient_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:
+            raise UsageError(
+                "The batch must split into equal parts",
+                got=f"batch_size={self.batch_size}, accumulate={self.accumulate}",
+                expected="a batch_size that accumulate divides",
+            )
+        if self.total_epochs < 1:
+            raise UsageError("A training needs an epoch", got=f"epochs={self.total_epochs}", expected="1 or more")
+
+    @property
+    def total_epochs(self) -> int:
+        """`epochs` where given, else the recipe's."""
+        return self.recipe.epochs if self.epochs is None else self.epochs
+
+    def to_yaml(self, path: Path) -> None:
+        """Write every value, defaults included, so that a later change of a default does not change an old run."""
+        text = yaml.safe_dump(to_plain(self), sort_keys=False, allow_unicode=True)
+        write_atomically(path, lambda temporary: _write_text(temporary, text))
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> "TrainConfig":
+        """Read what `to_yaml` wrote, or a person did.
+
+        Raises:
+            RunFolderError: no such file, or it is not YAML.
+            UsageError: an unknown key or an illegal value, named.
+        """
+        try:
+            plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunFolderError(f"{path} does not exist", expected="a run folder with its config.yaml") from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RunFolderError(f"{path} cannot be read as YAML", got=str(error)) from error
+        return from_plain(cls, plain)
+
+    def differences(self, other: "TrainConfig") -> list[str]:
+        """What makes `other` another training: `key: mine, not theirs`. `run` and `machine` never do."""
+        neutral = {"run": "", "machine": MachineConfig()}
+        return differences(to_plain(replace(self, **neutral)), to_plain(replace(other, **neutral)))  # type: ignore[arg-type]
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
