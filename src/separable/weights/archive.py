@@ -1,0 +1,104 @@
+"""Zip files with weights: Keras 3 `.keras` and numpy `.npz`. Nothing is unpacked beyond what its size allows."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from separable.errors import WeightsFormatError
+from separable.weights.hdf5 import read_hdf5
+from separable.weights.stored import Budget, StoredLayer, StoredLayers, kind_of
+
+__all__ = ["archive_members", "read_keras_archive", "read_npz"]
+
+_KERAS_MEMBER = "model.weights.h5"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
+        raise WeightsFormatError(
+            f"{path} is not a readable zip file", got=str(error), fix="It is truncated or damaged: get it again"
+        ) from error
+
+
+def archive_members(path: Path) -> list[str]:
+    """Names of the members.
+
+    Raises:
+        WeightsFormatError: not a zip file, or truncated.
+    """
+    with _opened(path) as archive:
+        return archive.namelist()
+
+
+def _member(archive: zipfile.ZipFile, name: str, budget: Budget) -> bytes:
+    info = archive.getinfo(name)
+    budget.take(info.file_size, name)
+    with archive.open(info) as member:  # reads no more than file_size, and checks the CRC at the end
+        return member.read()
+
+
+def read_keras_archive(path: Path, limit: int) -> StoredLayers:
+    """Read the weights of a Keras 3 `.keras` file; its configuration, which may name code, is not read.
+
+    Raises:
+        WeightsFormatError: no zip, no `model.weights.h5` in it, damaged, or unfolding to more than `limit` bytes.
+    """
+    with _opened(path) as archive:
+        if _KERAS_MEMBER not in archive.namelist():
+            raise WeightsFormatError(
+                f"{path} has no weights", got=f"members {archive.namelist()[:5]}", expected=f"a member {_KERAS_MEMBER}"
+            )
+        content = _member(archive, _KERAS_MEMBER, Budget(path, limit))
+    stored = read_hdf5(path, limit, io.BytesIO(content))
+    return StoredLayers(path, "keras-3 archive", stored.layers, stored.ordered, stored.named)
+
+
+def read_npz(path: Path, limit: int) -> StoredLayers:
+    """Read an `.npz` of arrays called `layer/kernel`, `layer/bias`, ... in Keras' layouts.
+
+    Raises:
+        WeightsFormatError: no zip, damaged, other names, pickled objects, or unfolding to more than `limit` bytes.
+    """
+    budget = Budget(path, limit)
+    found: dict[str, dict[str, Any]] = {}
+    with _opened(path) as archive:
+        for member in archive.namelist():
+            match = re.fullmatch(r"(.+)/([a-z_]+)\.npy", member)
+            if match is None:
+                raise WeightsFormatError(f"{path} is not a file of layers", got=member, expected="layer/variable.npy")
+            found.setdefault(match[1], {})[match[2]] = _array(_member(archive, member, budget), path, member)
+    layers = []
+    for name, variables in found.items():
+        kernel = variables.get("kernel")
+        kind = kind_of(variables, kernel.shape if kernel is not None else None)
+        if kind == "depthwise":
+            variables = {"depthwise_kernel" if key == "kernel" else key: value for key, value in variables.items()}
+        layers.append(StoredLayer(name, kind, variables))
+    return StoredLayers(path, "npz", tuple(layers))
+
+
+def _array(content: bytes, path: Path, member: str) -> Any:
+    """The array in the bytes of an `.npy` file, whose header must say exactly as much as there is."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(stream)
+    if dtype.kind != "f":  # objects would be pickles
+        raise WeightsFormatError(f"{path} has no numbers at {member}", got=f"type {dtype}", expected="floats")
+    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if size != len(content) - stream.tell():
+        raise WeightsFormatError(
+            f"{path} is damaged at {member}", got=f"{len(content) - stream.tell():,} bytes", expected=f"{size:,}"
+        )
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False).astype(np.float32)

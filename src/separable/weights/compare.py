@@ -1,0 +1,143 @@
+"""Holding a file's tensors against a model's: what is copied, what may stay out, what makes it the wrong file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from separable.errors import WeightsMismatchError
+from separable.models.base import ImageModel
+from separable.models.contract import InputContract
+
+__all__ = ["Content", "LoadReport", "compare"]
+
+_CLASSIFIERS = ("head.classifier.", "aux_head.classifier.")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What one file gave to one model. Names are those of the model's state dict, `unexpected` the file's own."""
+
+    format: str
+    matched: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    """Left as they were: a new classifier, an auxiliary head that the file lacks."""
+    unexpected: tuple[str, ...] = ()
+    """In the file and not used: a classifier of other classes, an auxiliary head that the model lacks."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file as tensors of ours. `missing` and `unexpected` are layers, in the file's names, that found no partner."""
+
+    format: str
+    tensors: Mapping[str, Tensor]
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    contract: InputContract | None = None
+
+
+def compare(
+    model: ImageModel, path: Path, content: Content, *, new_classifier: bool
+) -> tuple[LoadReport, dict[str, Tensor]]:
+    """What to copy into `model`, and the report of it.
+
+    Raises:
+        WeightsMismatchError: anything is missing, left over, of another shape, or not a finite number, beyond what
+            `LoadReport.missing` and `.unexpected` allow.
+    """
+    state = model.state_dict()
+    out = _left_out(state, content.tensors, new_classifier)
+    tensors = {name: value for name, value in content.tensors.items() if name not in out}
+    notes = list(content.notes)
+    if out & {"head.classifier.weight"} or content.dropped:
+        notes.append("the file's classifier was left out")
+    missing = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
+    may_miss = ("aux_head.", *_CLASSIFIERS) if new_classifier else ("aux_head.",)
+    _refuse(
+        model,
+        path,
+        content,
+        missing=[name for name in missing if not name.startswith(may_miss)],
+        unexpected=[*content.unexpected, *(name for name in tensors if name not in state)],
+        shapes={name: v.shape for name, v in tensors.items() if name in state and state[name].shape != v.shape},
+    )
+    _check_numbers(path, tensors)
+    if "head.classifier.weight" in missing:
+        notes.append("the classifier is new")
+    if any(name.startswith("aux_head.") for name in missing):
+        notes.append("the auxiliary head keeps its initial weights")
+    report = LoadReport(content.format, tuple(tensors), tuple(missing), (*content.dropped, *sorted(out)), tuple(notes))
+    return report, tensors
+
+
+def _left_out(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], new_classifier: bool) -> set[str]:
+    """Names in the file that the model may do without."""
+    classifiers = {name for name in tensors if name.startswith(_CLASSIFIERS)}
+    fits = all(name in state and state[name].shape == tensors[name].shape for name in classifiers if name[0] == "h")
+    out = classifiers if new_classifier and not fits else set()
+    if "head.classifier.weight" not in state:  # built without classes, or for its features only
+        out = out | classifiers | {name for name in tensors if name.startswith("head.") and name not in state}
+    if not any(name.startswith("aux_head.") for name in state):
+        out = out | {name for name in tensors if name.startswith("aux_head.")}
+    return out
+
+
+def _refuse(
+    model: ImageModel,
+    path: Path,
+    content: Content,
+    *,
+    missing: list[str],
+    unexpected: list[str],
+    shapes: dict[str, torch.Size],
+) -> None:
+    if not (missing or unexpected or shapes or content.missing):
+        return
+    others = bool(unexpected or content.missing)
+    if not others and not shapes and all(name.startswith(_CLASSIFIERS) for name in missing):
+        raise WeightsMismatchError(
+            f"{path} has no classifier (a 'notop' file)",
+            expected=f"one of {model.num_classes} classes",
+            fix='Load it with classes="replace" and train the new classifier',
+        )
+    if not others and not missing and all(name.startswith(_CLASSIFIERS) for name in shapes):
+        stored = next(iter(shapes.values()))[0]
+        raise WeightsMismatchError(
+            f"{path} has a classifier of {stored} classes",
+            expected=f"{model.num_classes}, as the model has",
+            fix=f'Build the model with num_classes={stored}, or load with classes="replace" for a new classifier',
+        )
+    state = model.state_dict()
+    lines = [
+        _some("missing", list(content.missing) or missing),
+        _some("unexpected", unexpected),
+        _some("of another shape", [f"{n} {tuple(s)} for {tuple(state[n].shape)}" for n, s in shapes.items()]),
+    ]
+    raise WeightsMismatchError(
+        f"{path} ({content.format}) does not fit this {model.name}, and nothing was loaded",
+        got="; ".join(line for line in lines if line),
+        expected=f"the weights of {model.name} with options {model.options}",
+        fix="Check the model's name and its options (width, residual, gamma, ...)",
+    )
+
+
+def _some(what: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{what}: {', '.join(names[:3])}{more}"
+
+
+def _check_numbers(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A file can be well-formed and still hold the weights of a training that diverged, or flipped bits."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise WeightsMismatchError(f"{path} has NaN or infinite numbers", got=name, expected="finite weights")
+        if name.endswith(".running_var") and bool((value < 0).any()):
+            raise WeightsMismatchError(f"{path} has negative variances", got=name, expected="at least 0")

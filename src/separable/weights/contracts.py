@@ -1,0 +1,36 @@
+"""The input contract that belongs to foreign weights: how the pictures were prepared that they were trained on."""
+
+import re
+from dataclasses import replace
+
+from separable.models.base import ImageModel
+from separable.models.contract import InputContract
+from separable.weights.convert import Converted
+from separable.weights.stored import StoredLayers
+
+__all__ = ["contract_for"]
+
+_HALF = (0.5, 0.5, 0.5)
+_SLIM = (128 / 255, 128 / 255, 128 / 255)
+
+
+def contract_for(model: ImageModel, stored: StoredLayers, converted: Converted) -> tuple[InputContract, str]:
+    """The contract of a file of Keras-like layers, and the name of its format.
+
+    - Folded batch normalisation in an `.npz`: TF-slim's MobileNet V1, (x - 128) / 128, short side to size / 0.875, then
+      the centre; the size is the last number of names like `mobilenet_v1_0.5_160...`.
+    - MobileNet with convolution biases: MLPerf Tiny's visual wake words, x / 255, both sides straight to 96.
+    - Everything else: Keras' applications, x / 127.5 - 1.
+    """
+    old = replace(model.input_contract, colour_order="RGB", pixel_range=(0.0, 255.0), filter="bilinear")
+    if stored.format == "npz" and converted.folded:
+        match = re.match(r"mobilenet_v1_[\d.]+_(\d+)", stored.path.name)
+        size = (int(match[1]), int(match[1])) if match else old.size
+        return replace(old, size=size, mean=_SLIM, std=_SLIM, resize="shorter", crop_fraction=0.875), "tf-slim npz"
+    if model.name == "mobilenet_v1" and converted.biased and not converted.folded:
+        size = stored.input_size or old.size
+        return (
+            replace(old, size=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), resize="squash", crop_fraction=1.0),
+            "mlperf-tiny h5",
+        )
+    return replace(old, mean=_HALF, std=_HALF, resize="shorter", crop_fraction=0.875), stored.format

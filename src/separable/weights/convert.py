@@ -1,0 +1,135 @@
+"""Stored layers to tensors of ours: layouts turned round, biases and folded batch normalisation carried over."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from separable.errors import WeightsMismatchError
+from separable.models.base import ImageModel
+from separable.weights.keras_names import Plan, Unit
+from separable.weights.match import Pairing
+from separable.weights.stored import StoredLayer
+
+__all__ = ["Converted", "convert_layers"]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Tensors by state-dict name, and what had to be done beyond copying."""
+
+    tensors: dict[str, Tensor]
+    notes: tuple[str, ...]
+    folded: bool
+    """The file has no batch normalisation: it was folded into kernels and biases."""
+    biased: bool
+    """Its convolutions have biases."""
+
+
+def convert_layers(model: ImageModel, plan: Plan, pairing: Pairing, path: Path) -> Converted:
+    """Turn the paired layers into tensors that `model.load_state_dict` would take.
+
+    Raises:
+        WeightsMismatchError: a layer lacks a variable, or has a gamma that the model has no place for.
+    """
+    tensors: dict[str, Tensor] = {}
+    notes = list(pairing.notes)
+    folded, biased, no_gamma = 0, 0, 0
+    for unit in plan.created:
+        if unit.conv.prefix not in pairing.layers:
+            continue
+        conv = pairing.layers[unit.conv.prefix]
+        norm = pairing.layers.get(unit.norm.prefix)
+        tensors.update(_kernels(unit, conv, path))
+        bias = conv.variables.get("bias")
+        folded += norm is None
+        biased += bias is not None
+        no_gamma += norm is not None and "gamma" not in norm.variables
+        tensors.update(_norm(model, unit, norm, bias, path))
+    for target in plan.dense:
+        if target.prefix in pairing.layers:
+            tensors.update(_dense(target.prefix, pairing.layers[target.prefix], path))
+    if pairing.classifier is not None and plan.classifier is not None:
+        tensors.update(_dense(plan.classifier.prefix, pairing.classifier, path))
+    if folded:
+        notes.append("batch normalisation was folded into the kernels: mean 0, variance 1 - epsilon, gamma 1")
+    elif biased:
+        notes.append(f"{biased} convolution biases moved into the running means that follow them")
+    if no_gamma and any(name.endswith(".bn.weight") for name in model.state_dict()):
+        notes.append("the file has no gamma (scale=False): 1 everywhere")
+    return Converted(tensors, tuple(notes), bool(folded), bool(biased))
+
+
+def _variable(layer: StoredLayer, name: str, path: Path) -> Tensor:
+    if name not in layer.variables:
+        raise WeightsMismatchError(
+            f"{path} lacks a variable", got=f"{layer.name} with {sorted(layer.variables)}", expected=name
+        )
+    return torch.from_numpy(layer.variables[name])
+
+
+def _kernels(unit: Unit, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
+    if layer.kind == "separable":
+        name = unit.conv.prefix
+        return {
+            f"{name}.depthwise.weight": _oihw(layer, "depthwise_kernel", path, depthwise=True),
+            f"{name}.pointwise.weight": _oihw(layer, "pointwise_kernel", path),
+        }
+    if layer.kind == "depthwise":
+        return {f"{unit.conv.prefix}.weight": _oihw(layer, "depthwise_kernel", path, depthwise=True)}
+    return {f"{unit.conv.prefix}.weight": _oihw(layer, "kernel", path)}
+
+
+def _oihw(layer: StoredLayer, name: str, path: Path, *, depthwise: bool = False) -> Tensor:
+    """(H, W, in, out) to (out, in, H, W); of a depthwise kernel (H, W, C, 1) to (C, 1, H, W)."""
+    kernel = _variable(layer, name, path)
+    if kernel.ndim != 4:
+        raise WeightsMismatchError(f"{path} has a kernel of another rank", got=f"{layer.name} {tuple(kernel.shape)}")
+    return kernel.permute((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)).contiguous()
+
+
+def _dense(prefix: str, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
+    """A dense kernel (in, out), or a 1x1 convolution used as one (1, 1, in, out), to (out, in)."""
+    kernel = _variable(layer, "kernel", path)
+    found = {f"{prefix}.weight": kernel.reshape(kernel.shape[-2], kernel.shape[-1]).T.contiguous()}
+    if "bias" in layer.variables:
+        found[f"{prefix}.bias"] = _variable(layer, "bias", path)
+    else:
+        found[f"{prefix}.bias"] = torch.zeros(kernel.shape[-1])
+    return found
+
+
+def _norm(
+    model: ImageModel, unit: Unit, layer: StoredLayer | None, bias: np.ndarray | None, path: Path
+) -> dict[str, Tensor]:
+    """Batch normalisation of one unit, the bias of the convolution before it taken in.
+
+    gamma (x + b - mean) / sqrt(var + eps) + beta has no b if the mean is made smaller by b. With no batch
+    normalisation stored, gamma = 1, beta = b, mean = 0 and var = 1 - eps leave x + b.
+    """
+    ours = model.get_submodule(unit.norm.prefix)
+    assert isinstance(ours, nn.BatchNorm2d)
+    shift = torch.from_numpy(bias) if bias is not None else None
+    if layer is None:
+        channels = ours.num_features
+        found = {"running_mean": torch.zeros(channels), "running_var": torch.full((channels,), 1.0 - ours.eps)}
+        found["bias"] = shift if shift is not None else torch.zeros(channels)
+        gamma = torch.ones(channels)
+    else:
+        mean = _variable(layer, "moving_mean", path)
+        found = {
+            "running_mean": mean - shift if shift is not None and shift.shape == mean.shape else mean,
+            "running_var": _variable(layer, "moving_variance", path),
+            "bias": _variable(layer, "beta", path),
+        }
+        gamma = _variable(layer, "gamma", path) if "gamma" in layer.variables else torch.ones_like(mean)
+    if "weight" in ours.state_dict():
+        found["weight"] = gamma
+    elif not bool((gamma == 1).all()):
+        raise WeightsMismatchError(
+            f"{path} has a gamma in {layer.name if layer else unit.norm.prefix}, and this {model.name} has none",
+            fix="Build the model with gamma=True",
+        )
+    return {f"{unit.norm.prefix}.{name}": value for name, value in found.items()}

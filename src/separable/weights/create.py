@@ -1,0 +1,74 @@
+"""A network by name, with weights."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from separable.download import fetch
+from separable.errors import DownloadError
+from separable.models.base import ImageModel
+from separable.models.build import build_model, model_spec
+from separable.models.spec import PublishedWeights
+from separable.weights.load import load_weights
+
+__all__ = ["create_model"]
+
+
+def create_model(
+    name: str,
+    num_classes: int = 1000,
+    weights: Path | str | None = None,
+    *,
+    cache_dir: Path | str | None = None,
+    url_base: str | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+    **options: Any,
+) -> ImageModel:
+    """Build a network, and load weights into it.
+
+    With another number of classes than the weights have, the classifier is a new one.
+
+    Args:
+        name: one of `list_models()`.
+        weights: None for fresh ones; "keras" for the file that Keras publishes, downloaded once; or the path of a
+            weight file or model folder, as `load_weights` takes them.
+        cache_dir: where downloads are kept; `$SEPARABLE_CACHE` or `~/.cache/separable` if None.
+        url_base: fetch the published file from this address plus its name, for mirrors.
+        progress: called with (bytes so far, bytes in all or None) during a download.
+        options: of the model; see `model_spec(name).options`.
+
+    Raises:
+        UnknownModelError, ModelOptionError: no such model or option.
+        DownloadError, HashMismatchError: "keras" weights that cannot be had.
+        WeightsFormatError, WeightsMismatchError: a file that cannot be read, or is another network's.
+    """
+    model = build_model(name, num_classes, **options)
+    if weights is None:
+        return model
+    if weights != "keras":
+        load_weights(model, weights, classes="replace")
+        return model
+    published = _published(model)
+    url = published.url if url_base is None else f"{url_base.rstrip('/')}/{published.url.rsplit('/', 1)[-1]}"
+    if published.sha256 is None:
+        raise DownloadError(
+            f"The published weights of this {name} are not downloaded: Keras gives no hash to check them against",
+            fix=f'Download {url}, and give weights="PATH" of it',
+        )
+    path = fetch(url, published.sha256, cache_dir, progress)
+    load_weights(model, path, classes="replace", trust_order=True)
+    return model
+
+
+def _published(model: ImageModel) -> PublishedWeights:
+    """The published file with a classifier whose network is `model`, as far as the catalogue tells."""
+    entries = [entry for entry in model_spec(model.name).keras_weights if entry.has_classifier]
+    for entry in entries:
+        if all(model.options.get(key) == value for key, value in entry.options.items()):
+            return entry
+    raise DownloadError(
+        f"Keras publishes no weights for this {model.name}",
+        got=f"options {model.options}",
+        expected=" or ".join(sorted({str(dict(entry.options)) for entry in entries})) or "none at all",
+        fix="Leave out weights to start from fresh ones",
+    )

@@ -1,0 +1,145 @@
+"""Loading weights into a model: the format is told from the content, and all is checked before the first copy."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from separable.errors import UsageError, WeightsFormatError, WeightsMismatchError
+from separable.models.base import ImageModel
+from separable.models.contract import InputContract
+from separable.weights.archive import archive_members, read_keras_archive, read_npz
+from separable.weights.compare import Content, LoadReport, compare
+from separable.weights.contracts import contract_for
+from separable.weights.convert import convert_layers
+from separable.weights.hdf5 import read_hdf5
+from separable.weights.keras_names import plan_for
+from separable.weights.match import pair_layers
+from separable.weights.stored import StoredLayers
+from separable.weights.tensors import read_metadata, read_safetensors, read_torch
+
+__all__ = ["detect_format", "load_weights"]
+
+Format = Literal["hdf5", "keras", "npz", "safetensors", "torch"]
+_FORMATS = "Keras .h5, .keras and .weights.h5, .safetensors, .npz of layers, a torch state dict"
+
+
+def detect_format(path: Path) -> Format:
+    """The format of a weight file, from its first bytes and not from its name.
+
+    Raises:
+        WeightsFormatError: no such file, empty, or none of the known formats.
+    """
+    try:
+        with open(path, "rb") as handle:
+            start = handle.read(10)
+    except OSError as error:
+        raise WeightsFormatError(f"Cannot read {path}", got=error.strerror, expected="a weight file") from error
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "hdf5"
+    if start.startswith(b"PK\x03\x04"):
+        members = archive_members(path)
+        if any(member.endswith("data.pkl") for member in members):
+            return "torch"
+        return "npz" if all(member.endswith(".npy") for member in members) else "keras"
+    if start.startswith(b"\x80"):
+        return "torch"
+    if len(start) > 8 and start[8:9] == b"{":
+        return "safetensors"
+    raise WeightsFormatError(
+        f"{path} is no weight file",
+        got=f"a file that starts with {start!r}" if start else "an empty file",
+        expected=_FORMATS,
+        fix="A web page saved under its name looks like this too: download it again",
+    )
+
+
+def load_weights(
+    model: ImageModel, path: Path | str, *, classes: Literal["exact", "replace"] = "exact", trust_order: bool = False
+) -> LoadReport:
+    """Load `path` into `model` and give the model the input contract that belongs to these weights.
+
+    All of it is read, matched and checked before anything is copied: after an error the model is as it was.
+
+    Args:
+        path: a weight file of any known format, or a folder that `save_model` wrote.
+        classes: "exact" wants the file's classifier in this model. "replace" takes it only where it has as many
+            classes, and otherwise leaves the model's own, for training on other classes.
+        trust_order: for files whose hash says that they are the published ones; see `pair_layers`.
+
+    Raises:
+        WeightsFormatError: not a weight file, damaged, or one that would run code.
+        WeightsMismatchError: the weights of another network, of other options or of other classes.
+    """
+    if classes not in ("exact", "replace"):
+        raise UsageError("Unknown value for classes", got=classes, expected="exact or replace")
+    path = Path(path)
+    if path.is_dir():
+        path = path / "model.safetensors"
+    kind = detect_format(path)
+    if kind in ("safetensors", "torch"):
+        content = _own_names(path, kind)
+    else:
+        content = _keras_names(model, _read_layers(path, kind, _limit(model)), classes == "replace", trust_order)
+    report, tensors = compare(model, path, content, new_classifier=classes == "replace")
+    with torch.no_grad():
+        state = model.state_dict()
+        for name, value in tensors.items():
+            state[name].copy_(value)
+    if content.contract is not None:
+        names = content.contract.class_names
+        model.input_contract = replace(
+            content.contract,
+            min_size=model.input_contract.min_size,
+            class_names=names if len(names) == model.num_classes else model.input_contract.class_names,
+        )
+    return report
+
+
+def _limit(model: ImageModel) -> int:
+    """Bytes that a file for this model may unfold to: several times the model, for other classifiers and precisions."""
+    own: int = sum(value.numel() * 4 for value in model.state_dict().values())
+    return max(256 << 20, 8 * own)
+
+
+def _read_layers(path: Path, kind: Format, limit: int) -> StoredLayers:
+    if kind == "hdf5":
+        return read_hdf5(path, limit)
+    return read_keras_archive(path, limit) if kind == "keras" else read_npz(path, limit)
+
+
+def _own_names(path: Path, kind: Format) -> Content:
+    if kind == "torch":
+        return Content("torch", read_torch(path))
+    stored = read_metadata(path).get("input")
+    contract = InputContract.from_json(stored) if isinstance(stored, dict) else None
+    return Content("safetensors", read_safetensors(path), contract=contract)
+
+
+def _keras_names(model: ImageModel, stored: StoredLayers, new_classifier: bool, trust_order: bool) -> Content:
+    plan = plan_for(model)
+    _check_activation(model, stored)
+    pairing = pair_layers(plan, stored, new_classifier=new_classifier, trust_order=trust_order)
+    converted = convert_layers(model, plan, pairing, stored.path)
+    contract, name = contract_for(model, stored, converted)
+    return Content(
+        name,
+        converted.tensors,
+        tuple(pairing.missing),
+        tuple(pairing.unexpected),
+        tuple(pairing.dropped),
+        converted.notes,
+        contract,
+    )
+
+
+def _check_activation(model: ImageModel, stored: StoredLayers) -> None:
+    ours = model.options.get("activation")
+    if ours is not None and stored.activation in ("relu", "relu6") and stored.activation != ours:
+        raise WeightsMismatchError(
+            f"{stored.path} belongs to a network with another activation",
+            got=stored.activation,
+            expected=str(ours),
+            fix=f'Build the model with activation="{stored.activation}"',
+        )

@@ -1,0 +1,86 @@
+"""Files of named tensors: safetensors, and torch pickles so far as they hold tensors alone."""
+
+import json
+import pickle
+import re
+import struct
+import warnings
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from separable.errors import WeightsFormatError
+
+__all__ = ["read_metadata", "read_safetensors", "read_torch"]
+
+_MAX_HEADER = 100 << 20  # the format's own limit
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        WeightsFormatError: truncated or damaged.
+    """
+    try:
+        return safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The JSON that `save_model` puts under `separable` in a safetensors file's header; empty if it is another's.
+
+    Raises:
+        WeightsFormatError: truncated or damaged.
+    """
+    try:
+        with open(path, "rb") as handle:
+            (length,) = struct.unpack("<Q", handle.read(8))
+            if length > _MAX_HEADER:
+                raise ValueError(f"a header of {length:,} bytes")
+            header = json.loads(handle.read(length))
+        text = header.get("__metadata__", {}).get("separable", "{}")
+        found = json.loads(text)
+    except (OSError, ValueError, struct.error, AttributeError) as error:
+        raise _damaged(path, error) from error
+    return found if isinstance(found, dict) else {}
+
+
+def read_torch(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `torch.save` file: a state dict, or one under the key `state_dict` or `model`.
+
+    Raises:
+        WeightsFormatError: damaged, not tensors by name, or a pickle that runs code when read.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):  # it warns of pickle protocols that it then refuses
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        called = re.search(r"GLOBAL (\S+)", str(error))
+        raise WeightsFormatError(
+            f"{path} is a pickle of more than tensors, which would run code when read, and was not read",
+            got=f"a call of {called[1]}" if called else None,
+            expected="a state dict",
+            fix="Save its state_dict() as safetensors where the file is trusted",
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+    for key in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+        raise WeightsFormatError(f"{path} is not a state dict", got=type(found).__name__, expected="tensors by name")
+    return {str(name): value for name, value in found.items()}
+
+
+def _damaged(path: Path, error: Exception) -> WeightsFormatError:
+    return WeightsFormatError(
+        f"{path} cannot be read",
+        got=" ".join(str(error).split())[:200] or type(error).__name__,
+        fix="It is truncated or damaged: copy or download it again",
+    )
