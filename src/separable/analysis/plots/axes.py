@@ -9,14 +9,14 @@ __all__ = ["figure", "horizontal_axis", "vertical_axis"]
 
 
 def figure(width: float, height: float, label: str, *children: Markup) -> Markup:
-    """The SVG root: named for a screen reader, scaling with the width it is given."""
+    """The SVG root: named for a screen reader, scaling with the width it is given, as far as its text stays legible."""
     return element(
         "svg",
         *children,
         xmlns="http://www.w3.org/2000/svg",
         class_="plot",
         viewBox=f"0 0 {width:g} {height:g}",
-        style=f"max-width:{width * 1.25:g}px",
+        style=f"min-width:{width * 0.8:.0f}px;max-width:{width * 1.15:.0f}px",
         role="img",
         aria_label=label,
     )

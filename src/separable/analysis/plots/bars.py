@@ -36,7 +36,7 @@ def bar_chart(
     if domain is None:
         ticks = nice_ticks(min([0.0, *values]), max([0.0, *values])) if values else [0.0, 1.0]
         domain = ticks[0], ticks[-1]
-    left = 12 + 6.6 * max([text_width(shorten(b.label, _LETTERS)) for b in bars], default=0)
+    left = 12 + 7.1 * max([text_width(shorten(b.label, _LETTERS)) for b in bars], default=0)
     scale = Scale(domain, (left, width - 48))
     parts = [element("text", name, x=left, y=12, class_="name")]
     if not bars:
@@ -61,6 +61,7 @@ def _row(bar: Bar, top: float, scale: Scale, write: Callable[[float], str], widt
         title = element("title", bar.note or f"{shorten(bar.label, 60)}: {value}")
         box = {"x": min(zero, tip), "y": top + 6, "width": abs(tip - zero), "height": _ROW - 12}
         parts.append(element("rect", title, class_="bar", **box))
+        parts.append(element("rect", x=tip - 1.5, y=top + 6, width=3.0, height=_ROW - 12, class_="tip"))
     if bar.interval is not None and all(math.isfinite(e) for e in bar.interval):
         low, high = (scale(e) for e in bar.interval)
         path = f"M{low:.1f} {middle - 3:.1f}V{middle + 3:.1f}M{low:.1f} {middle:.1f}H{high:.1f}"

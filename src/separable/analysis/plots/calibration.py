@@ -43,7 +43,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> Markup:
         parts.append(element("text", "nothing recorded", x=x(0.5), y=y(0.5), text_anchor="middle"))
     most = max((b.count for b in used), default=1)
     parts += [_histogram_bar(b, x, base, most) for b in used]
-    parts += [_point(b, x, y) for b in used]
+    parts += [_point(b, x, y, 3 + 4 * math.sqrt(b.count / most)) for b in used]
     return figure(_LEFT + _SIDE + 16, base + 40, _summary(used), *parts)
 
 
@@ -61,14 +61,14 @@ def _histogram_bar(item: ReliabilityBin, x: Scale, base: float, most: int) -> Ma
     )
 
 
-def _point(item: ReliabilityBin, x: Scale, y: Scale) -> Markup:
+def _point(item: ReliabilityBin, x: Scale, y: Scale, radius: float) -> Markup:
     middle = x(item.confidence)
     parts = []
     if item.interval is not None and all(math.isfinite(end) for end in item.interval):
         low, high = item.interval
-        parts.append(element("line", x1=middle, x2=middle, y1=y(low), y2=y(high), class_="whisker"))
+        parts.append(element("line", x1=middle, x2=middle, y1=y(low), y2=y(high), class_="whisker soft"))
     title = element("title", _words(item))
-    parts.append(element("circle", title, cx=middle, cy=y(item.accuracy), r=5, class_="dot"))
+    parts.append(element("circle", title, cx=middle, cy=y(item.accuracy), r=radius, class_="dot"))
     return join(*parts)
 
 

@@ -31,11 +31,13 @@ def heat_map(
     Empty cells are left out of the file; each other one says on hover what it counts.
     """
     n = len(names)
-    cell = max(14.0, min(52.0, 460.0 / max(1, n))) if write_counts else max(9.0, min(24.0, 460.0 / max(1, n)))
+    cell = max(14.0, min(46.0, 460.0 / max(1, n))) if write_counts else max(13.0, min(24.0, 460.0 / max(1, n)))
     letters = 20
-    left = 26 + 6.6 * max([text_width(shorten(name, letters)) for name in names], default=0)
-    top = 34 + 4.7 * max([text_width(shorten(name, letters)) for name in names], default=0)
-    width, height = left + n * cell + 70, top + n * cell + 44
+    size = min(12.0, 0.85 * cell)  # of the names; also the measure of the room they need
+    longest = size * 0.56 * max([text_width(shorten(name, letters)) for name in names], default=0)
+    left, top = 26 + longest, 34 + 0.71 * longest
+    width = left + max(n * cell + max(20.0, 0.71 * longest), 345.0)
+    height = top + n * cell + 44
     parts = [
         element("text", columns, x=left + n * cell, y=12, text_anchor="end", class_="name"),
         element("text", rows, x=2, y=top - 8, class_="name"),
@@ -45,9 +47,9 @@ def heat_map(
         middle = (index + 0.5) * cell
         full = element("title", shorten(name, 200))
         words = join(shorten(name, letters), full)
-        parts.append(element("text", words, x=left - 8, y=top + middle + 4, text_anchor="end", class_="row"))
+        parts.append(element("text", words, x=left - 8, y=top + middle + 4, text_anchor="end", font_size=size))
         turn = f"translate({left + middle + 3:.1f} {top - 8:.1f}) rotate(-45)"
-        parts.append(element("text", words, transform=turn, class_="column"))
+        parts.append(element("text", words, transform=turn, font_size=size))
     parts += [_row(row, index, names, (left, top, cell), write_counts) for index, row in enumerate(counts)]
     parts.append(_legend(left, top + n * cell + 20))
     return figure(width, height, _summary(counts, rows, columns), *parts)

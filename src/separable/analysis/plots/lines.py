@@ -48,6 +48,7 @@ def line_chart(
     size: tuple[float, float] = (380, 250),
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
+    write_x: Callable[[float], str] | None = None,
     write_y: Callable[[float], str] | None = None,
     whole_x: bool = False,
     markers: Sequence[Marker] = (),
@@ -57,7 +58,7 @@ def line_chart(
     Args:
         name: what is drawn upwards; it stands above the axis and begins the text for screen readers.
         x_range, y_range: ends of the axes; by default they follow the data to the next round tick.
-        write_y: turns a value into its label; by default a number with the decimals the ticks need.
+        write_x, write_y: turn a value into its label; by default a number with the decimals the ticks need.
         whole_x: the horizontal ticks are whole numbers (epochs).
     """
     width, height = size
@@ -70,7 +71,7 @@ def line_chart(
     frame = _Frame(
         Scale(x_domain, (_LEFT, width - right)),
         Scale((y_ticks[0], y_ticks[-1]), (height - _BOTTOM, _TOP)),
-        lambda value: format_tick(value, x_ticks),
+        write_x or (lambda value: format_tick(value, x_ticks)),
         write_y or (lambda value: format_tick(value, y_ticks)),
     )
     inside = [tick for tick in x_ticks if x_domain[0] - 1e-9 <= tick <= x_domain[1] + 1e-9]
@@ -118,21 +119,32 @@ def _ring(marker: Marker, frame: _Frame) -> Markup:
 
 def _end_labels(ends: Sequence[tuple[Series, float]], frame: _Frame, x: float) -> Markup:
     """Name and last value of each line beside its end, pushed apart where they would cover each other."""
-    parts, lowest = [], -1e9
-    for series, value in sorted((e for e in ends if e[0].label), key=lambda end: -end[1]):
-        y = max(frame.y(value), lowest + 32)
-        lowest = y
+    ordered = sorted((e for e in ends if e[0].label), key=lambda end: -end[1])
+    heights = _spread([frame.y(value) for _, value in ordered], 32, frame.y.pixels[0] - 14)
+    parts = []
+    for (series, value), y in zip(ordered, heights, strict=True):
         tone = "strong" if series.tone == "accent" else "soft"
         parts.append(element("text", shorten(series.label, 12), x=x, y=y, class_=tone))
         parts.append(element("text", frame.write_y(value), x=x, y=y + 14, class_=tone))
     return join(*parts)
 
 
+def _spread(heights: Sequence[float], apart: float, lowest: float) -> list[float]:
+    """The heights (downwards, sorted) moved as little as keeps them `apart` and none below `lowest`."""
+    spread: list[float] = []
+    for height in heights:
+        spread.append(max(height, spread[-1] + apart) if spread else height)
+    for index in reversed(range(len(spread))):
+        spread[index] = min(spread[index], lowest)
+        lowest = spread[index] - apart
+    return spread
+
+
 def _hovers(series: Series, points: Sequence[tuple[float, float]], frame: _Frame, x_label: str) -> Markup:
     every = max(1, -(-len(points) // _MOST_HOVERS))
     parts = []
     for x, y in points[::every]:
-        words = f"{series.label} {frame.write_y(y)} at {x_label} {x:g}".strip()
+        words = f"{series.label} {frame.write_y(y)} at {x_label} {round(x, 2):g}".strip()
         parts.append(element("circle", element("title", words), cx=frame.x(x), cy=frame.y(y), r=5, class_="hit"))
     return join(*parts)
 

@@ -17,18 +17,18 @@ class Markup(str):
     __slots__ = ()
 
 
-def element(name: str, *children: str | None, **attributes: str | float | None) -> Markup:
-    """`<name attribute="value">children</name>`: strings are escaped, `Markup` is kept, None is left out.
+def element(tag: str, /, *children: str | None, **attributes: str | float | None) -> Markup:
+    """`<tag attribute="value">children</tag>`: strings are escaped, `Markup` is kept, None is left out.
 
     Attribute names lose a trailing underscore (`class_`) and have the inner ones turned into hyphens.
     """
-    opening = name
+    opening = tag
     for key, value in attributes.items():
         if value is not None:
             opening += f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
-    if name in _EMPTY_IN_HTML or (name in _EMPTY_IN_SVG and not children):
+    if tag in _EMPTY_IN_HTML or (tag in _EMPTY_IN_SVG and not children):
         return Markup(f"<{opening}/>")
-    return Markup(f"<{opening}>{join(*children)}</{name}>")
+    return Markup(f"<{opening}>{join(*children)}</{tag}>")
 
 
 def join(*children: str | None) -> Markup:

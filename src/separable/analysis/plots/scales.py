@@ -54,7 +54,8 @@ def padded_domain(low: float, high: float) -> tuple[float, float]:
     least = max(abs(low), abs(high)) * 1e-9
     if high - low > max(least, 1e-100):
         return low, high
-    room = max(abs(low), abs(high)) * 0.5 or 0.5
+    room = max(abs(low), abs(high)) * 0.5
+    room = room if room > 1e-100 else 0.5
     return low - room, high + room
 
 

@@ -38,10 +38,9 @@ svg.plot .name{fill:var(--ink)}
 svg.plot .strong{fill:var(--accent);font-weight:600}
 svg.plot .axis{stroke:var(--soft);stroke-width:1}
 svg.plot .grid{stroke:var(--line);stroke-width:1}
-svg.plot .accent{stroke:var(--accent)}
-svg.plot .muted{stroke:var(--soft)}
 svg.plot .curve{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
-svg.plot .curve.muted{stroke-width:1.5;stroke-dasharray:5 3}
+svg.plot .curve.accent{stroke:var(--accent)}
+svg.plot .curve.muted{stroke:var(--soft);stroke-width:1.25;stroke-opacity:.8}
 svg.plot .dot{stroke:none;fill:var(--accent)}
 svg.plot .dot.muted{fill:var(--soft)}
 svg.plot .ring{fill:var(--page);stroke:var(--accent);stroke-width:2}
@@ -53,8 +52,10 @@ svg.plot .frame{fill:none;stroke:var(--line)}
 svg.plot .on-low{fill:var(--on-low)}
 svg.plot .on-mid{fill:var(--on-mid)}
 svg.plot .on-high{fill:var(--on-high)}
-svg.plot .bar{fill:var(--accent)}
-svg.plot .bar.muted{fill:var(--soft);fill-opacity:.45}
+svg.plot .bar{fill:var(--accent);fill-opacity:.38}
+svg.plot .bar.muted{fill:var(--soft)}
+svg.plot .tip{fill:var(--accent)}
 svg.plot .track{fill:var(--panel)}
-svg.plot .whisker{stroke:var(--ink);stroke-width:1.5;fill:none}
+svg.plot .whisker{stroke:var(--ink);stroke-width:1.25;fill:none}
+svg.plot .whisker.soft{stroke:var(--soft)}
 """

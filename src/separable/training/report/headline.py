@@ -1,0 +1,146 @@
+"""The top of the page: the result in a sentence with its uncertainty, the numbers worth a glance, what to do next."""
+
+import math
+import shlex
+from collections.abc import Mapping
+
+from separable.analysis.plots.markup import Markup, element, join, shorten
+from separable.training.report.html import command, section, tile
+from separable.training.report.record import Evaluation, RunRecord, value_at
+from separable.training.report.wording import amount, count_of, duration, percent, wilson_interval
+
+__all__ = ["again_command", "headline", "use_section"]
+
+
+def headline(record: RunRecord) -> Markup:
+    """Title, summary, warnings and tiles."""
+    tiles = _tiles(record, record.measured)
+    return join(
+        element("p", f"separable \N{MIDDLE DOT} training report \N{MIDDLE DOT} {record.run.name}", class_="eyebrow"),
+        element("h1", _title(record)),
+        element("p", _summary(record), class_="summary"),
+        element("p", _origin(record), class_="eyebrow"),
+        *[element("p", text, class_="alert") for text in _alerts(record)],
+        element("dl", *tiles, class_="tiles") if tiles else None,
+    )
+
+
+def use_section(record: RunRecord) -> Markup:
+    """The commands that use, measure, continue and repeat this run."""
+    run = shlex.quote(str(record.run))
+    root = value_at(record.config, "data", "val_root") or value_at(record.config, "data", "root") or "DATA"
+    data = shlex.quote(str(value_at(record.config, "data", "root") or "DATA"))
+    lines = [
+        ("Name the content of new pictures", f"separable predict {run} {shlex.quote(str(root))}"),
+        ("Measure it on another folder of labelled pictures", f"separable evaluate {run} {data}"),
+    ]
+    if _unfinished(record):
+        lines.insert(0, ("Go on where it stopped", f"{again_command(record)} --resume"))
+    lines.append(("Do it again from the beginning", again_command(record)))
+    content = [join(element("h3", title), command(line)) for title, line in lines]
+    return section("use", "Use it, repeat it", "Each line can be pasted into a terminal as it stands.", *content)
+
+
+def again_command(record: RunRecord) -> str:
+    """The command line that starts this training anew."""
+    data = shlex.quote(str(value_at(record.config, "data", "root") or "DATA"))
+    return f"separable train {data} --out {shlex.quote(str(record.run))}"
+
+
+def _machine_name(record: RunRecord) -> str | None:
+    """The GPU or processor the run used, as a person would name it."""
+    if value_at(record.config, "device") not in (None, "cpu") and value_at(record.environment, "cuda"):
+        return str(value_at(record.environment, "cuda"))
+    model, cores = (value_at(record.environment, "processor", key) for key in ("model", "usable_cores"))
+    return f"{model} ({count_of(cores, 'core')})" if model and isinstance(cores, int) else model and str(model)
+
+
+def _network(record: RunRecord) -> str:
+    name = str(value_at(record.config, "model", "name") or "A network")
+    options = value_at(record.config, "model", "options")
+    written = ", ".join(f"{key} {value}" for key, value in options.items()) if isinstance(options, Mapping) else ""
+    return f"{name} ({shorten(written, 60)})" if written else name
+
+
+def _origin(record: RunRecord) -> str:
+    weights = value_at(record.config, "model", "weights")
+    parts = {
+        "pictures": value_at(record.config, "data", "root"),
+        "started from": f"the weights {weights}" if weights else "random weights",
+        "recipe": value_at(record.config, "recipe", "name"),
+    }
+    return " \N{MIDDLE DOT} ".join(f"{key}: {shorten(str(value), 90)}" for key, value in parts.items() if value)
+
+
+def _title(record: RunRecord) -> str:
+    evaluation = record.measured
+    if evaluation is not None and math.isfinite(evaluation.top1):
+        return f"{percent(evaluation.top1)} right on {count_of(evaluation.n, 'picture')} it never trained on"
+    if _unfinished(record):
+        done = len(record.epochs)
+        total = _total_epochs(record)
+        return f"Stopped after {done} of {count_of(total, 'epoch')}" if total else "Stopped before its end"
+    return "Trained, with no pictures left to measure it on"
+
+
+def _summary(record: RunRecord) -> str:
+    evaluation = record.measured
+    name = _network(record)
+    classes = len(evaluation.class_names) if evaluation else 0
+    seconds = sum(e.seconds for e in record.epochs if math.isfinite(e.seconds))
+    words = name
+    words += f" learned {count_of(classes, 'class', 'classes')}" if classes else " was trained"
+    words += f" in {duration(seconds)}" if seconds else ""
+    machine = _machine_name(record)
+    words += f" on {machine}." if machine else "."
+    return words + (_uncertainty(evaluation) if evaluation else "")
+
+
+def _uncertainty(evaluation: Evaluation) -> str:
+    if not math.isfinite(evaluation.top1):
+        return ""
+    low, high = wilson_interval(evaluation.top1 * evaluation.n, evaluation.n)
+    words = f" On pictures like these it would be between {percent(low)} and {percent(high)} (95% interval)"
+    share = max((s.support for s in evaluation.per_class), default=0) / evaluation.n
+    return words + (f"; always answering the largest class would give {percent(share)}." if share else ".")
+
+
+def _alerts(record: RunRecord) -> list[str]:
+    alerts = []
+    total = _total_epochs(record)
+    if _unfinished(record):
+        where = f"after {len(record.epochs)} of {count_of(total, 'epoch')}" if total else "before its end"
+        alerts.append(f"This run was interrupted {where}. What follows is what it had reached by then.")
+    alerts += [f"{complaint}. The rest of the page does without it." for complaint in record.complaints]
+    return alerts
+
+
+def _total_epochs(record: RunRecord) -> int:
+    total = record.config.get("epochs") or value_at(record.config, "recipe", "epochs")
+    return total if isinstance(total, int) else 0
+
+
+def _unfinished(record: RunRecord) -> bool:
+    return len(record.epochs) < _total_epochs(record) or not record.epochs
+
+
+def _tiles(record: RunRecord, evaluation: Evaluation | None) -> list[Markup]:
+    tiles = []
+    if evaluation is not None:
+        low, high = wilson_interval(evaluation.top1 * evaluation.n, evaluation.n) if evaluation.top1 >= 0 else (0, 1)
+        tiles.append(tile(percent(evaluation.top1), "right at the first guess", f"{percent(low)} to {percent(high)}"))
+        if len(evaluation.class_names) > 5 and math.isfinite(evaluation.top5):
+            tiles.append(tile(percent(evaluation.top5), "right among five guesses"))
+        f1 = [s.f1 for s in evaluation.per_class if math.isfinite(s.f1)]
+        if f1:
+            tiles.append(tile(f"{sum(f1) / len(f1):.3f}", "mean F1", "every class counts the same"))
+        ece = evaluation.calibration.ece if evaluation.calibration else math.nan
+        if math.isfinite(ece):
+            tiles.append(tile(f"{100 * ece:.1f}", "points off in confidence", "calibration error"))
+    parameters = value_at(record.profile, "parameters")
+    if isinstance(parameters, int | float):
+        tiles.append(tile(amount(parameters), "parameters"))
+    latency = value_at(record.profile, "latency_ms_batch1")
+    if isinstance(latency, int | float):
+        tiles.append(tile(f"{latency:.3g} ms", "for one picture", "this machine, batch 1"))
+    return tiles

@@ -1,0 +1,97 @@
+"""The report as one file: sections in the order a reader asks for them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from separable import __version__
+from separable.analysis.plots.markup import Markup, element, join
+from separable.files import write_atomically
+from separable.training.report.classes import class_section, confusion_section
+from separable.training.report.confidence import confidence_section
+from separable.training.report.data_check import data_section, unreadable_section
+from separable.training.report.headline import again_command, headline, use_section
+from separable.training.report.learning import learning_section
+from separable.training.report.pictures import mistakes_section, sample_section, suspects_section
+from separable.training.report.record import RunRecord, read_run, value_at
+from separable.training.report.setup import cost_section, setup_section
+from separable.training.report.style import POLICY, SCRIPT, STYLE
+from separable.training.report.thumbnails import Gallery
+
+__all__ = ["write_report"]
+
+
+def write_report(run: Path) -> Path:
+    """Write `run`/report.html from the run's files and the pictures they name, and return its path.
+
+    The page needs no network and no other file. Whatever the run does not have (it was interrupted, there was no
+    held-out set, pictures are gone) is left out or said; it is a few hundred kB and at most a few MB.
+
+    Raises:
+        RunFolderError: `run` is not a run folder.
+        OutputError: the report cannot be written.
+    """
+    run = Path(run)
+    page = _page(read_run(run))
+    target = run / "report.html"
+    write_atomically(target, lambda temporary: _write_text(temporary, page))
+    return target
+
+
+def _page(record: RunRecord) -> str:
+    sections = _sections(record)
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("title", f"{record.run.name}: training report"),
+        element("style", Markup(STYLE)),
+    )
+    links = [element("a", title, href=f"#{anchor}") for anchor, title, _ in sections]
+    body = element(
+        "body",
+        element("header", headline(record), element("nav", *links, aria_label="Parts of this page")),
+        element("main", *(content for _, _, content in sections)),
+        element("footer", _footer()),
+        element("script", Markup(SCRIPT)),
+    )
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en', xmlns='http://www.w3.org/1999/xhtml')}\n"
+
+
+def _sections(record: RunRecord) -> list[tuple[str, str, Markup]]:
+    evaluation = record.measured
+    held_out = Gallery(_roots(record, "val_root"))
+    training = Gallery(_roots(record, "train_root"))
+    built = [
+        ("use", "Use it", use_section(record)),
+        ("learning", "Learning", learning_section(record)),
+        ("confusion", "Confusion", confusion_section(evaluation) if evaluation else None),
+        ("classes", "Classes", class_section(evaluation) if evaluation else None),
+        ("confidence", "Confidence", confidence_section(record)),
+        ("wrong", "Confidently wrong", mistakes_section(record.predictions, held_out)),
+        ("sample", "Sample", sample_section(record.predictions, held_out)),
+        ("labels", "Labels", suspects_section(record, training, again_command(record))),
+        ("data", "Data", data_section(record.check)),
+        ("unreadable", "Unreadable", unreadable_section(record)),
+        ("cost", "Cost", cost_section(record.profile)),
+        ("setup", "Setup", setup_section(record)),
+    ]
+    return [(anchor, title, content) for anchor, title, content in built if content is not None]
+
+
+def _roots(record: RunRecord, first: str) -> tuple[Path, ...]:
+    """Where pictures may lie; a relative folder is relative to where the training ran, usually here."""
+    named = [value_at(record.config, "data", key) for key in (first, "val_root", "train_root", "root")]
+    return tuple(dict.fromkeys(Path(str(name)) for name in named if name))
+
+
+def _footer() -> Markup:
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return join(
+        f"Written by separable {__version__} on {when} from the files of the run folder. "
+        "Thumbnails are at most 160 pixels wide or high. Nothing on this page was fetched from a network."
+    )
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
