@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from separable.data.augment import AugmentConfig
+from separable.data.augment_config import AugmentConfig
 from separable.data.random import Key, beta, uniforms
 
 __all__ = ["mix_batch", "partners"]

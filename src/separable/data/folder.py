@@ -1,0 +1,214 @@
+"""A folder of pictures as a training and a validation set, and every way that it can be wrong."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separable.data.corrections import Corrections, read_corrections
+from separable.data.walk import Found, find_pictures, subfolders
+from separable.errors import DataFolderError, UsageError
+
+__all__ = ["FolderData", "PictureSet", "read_folder"]
+
+_HELD_OUT_NAMES = ("val", "valid", "validation", "test")
+_LAYOUT = "one sub-folder of pictures per class, or train/ and val/ with one sub-folder per class each"
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Files and what they show. `paths` are relative to `root`, in a fixed order; `labels` index `class_names`."""
+
+    root: Path
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True)
+class FolderData:
+    """What `read_folder` found. `notes` are sentences for a person: what was left out, what looks odd."""
+
+    train: PictureSet
+    val: PictureSet
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read_folder(
+    path: str | Path,
+    *,
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    class_names: Sequence[str] | None = None,
+    labels_csv: str | Path | None = None,
+) -> FolderData:
+    """Read `class/…`, or `train/class/…` with `val/class/…` (also valid, validation, test).
+
+    Without a held-out folder each class is split by a keyed hash of every picture's path: the same seed holds out the
+    same pictures, and a new picture never moves an old one by more than its class's count asks for. Files are not
+    opened here; pictures are told by their endings.
+
+    Args:
+        path: the folder.
+        val_fraction: share of each class that is held out, at least one picture.
+        seed: of the split.
+        class_names: fixes the classes and their order, as a trained model has them.
+        labels_csv: a CSV with the columns path and label that overrides labels; see `separable.data.corrections`.
+
+    Raises:
+        DataFolderError: each way the folder can be wrong has its own sentence.
+        UsageError: `val_fraction` is not between 0 and 1.
+    """
+    root = Path(path)
+    if not 0 < val_fraction < 1:
+        raise UsageError("val_fraction out of range", got=val_fraction, expected="above 0 and below 1")
+    _demand_folder(root)
+    train_root, val_root, notes = _layout(root)
+    found = find_pictures(train_root)
+    held_out = find_pictures(val_root) if val_root is not None else None
+    notes += found.notes(root) + (held_out.notes(root) if held_out is not None else [])
+    names = _class_names(root, train_root, found, class_names, notes)
+    corrections = read_corrections(Path(labels_csv), names, root) if labels_csv is not None else None
+    if held_out is None:
+        train, val = _split(train_root, found, names, val_fraction, seed)
+    else:
+        _demand_known(held_out, names, train_root, held_out.root)
+        _note_missing(found, held_out, notes)
+        train, val = _as_set(train_root, found, names), _as_set(held_out.root, held_out, names)
+    if corrections is not None:
+        train, val = _correct(train, corrections), _correct(val, corrections)
+        notes += corrections.notes()
+    for part, pictures in (("train", train), ("validate", val)):
+        if not len(pictures):
+            raise DataFolderError(f"{root} leaves no picture to {part} on", expected=_LAYOUT)
+    return FolderData(train, val, names, tuple(notes))
+
+
+def _demand_folder(root: Path) -> None:
+    try:
+        if root.is_dir():
+            next(root.iterdir(), None)
+            return
+        exists = root.exists()
+    except OSError as error:
+        raise DataFolderError(f"Cannot read {root}", got=error.strerror or str(error)) from error
+    if exists:
+        raise DataFolderError(
+            f"{root} is a file, not a folder",
+            expected=_LAYOUT,
+            fix="Unpack it first if it is an archive, and name the folder",
+        )
+    raise DataFolderError(f"There is no folder {root}", expected=_LAYOUT, fix="Check the path for a typing mistake")
+
+
+def _layout(root: Path) -> tuple[Path, Path | None, list[str]]:
+    """(folder of training classes, folder of held-out classes or None, notes)."""
+    folders = {folder.name.lower(): folder for folder in subfolders(root)}
+    train = folders.get("train") or folders.get("training")
+    # A class may be called "train", as in a set of vehicles: then it holds pictures itself, not classes.
+    if train is None or not subfolders(train) or find_pictures(train).loose:
+        return root, None, []
+    held_out = next((folders[name] for name in _HELD_OUT_NAMES if name in folders), None)
+    unused = sorted(f.name for f in folders.values() if f not in (train, held_out))
+    notes = [f"Folders beside {train.name}/ left untouched: {', '.join(unused)}."] if unused else []
+    if held_out is None:
+        notes.append(f"There is no held-out folder beside {train.name}/: a part of it is held out.")
+    return train, held_out, notes
+
+
+def _class_names(
+    root: Path, train_root: Path, found: Found, wanted: Sequence[str] | None, notes: list[str]
+) -> tuple[str, ...]:
+    if not found.classes:
+        if found.loose:
+            raise DataFolderError(
+                f"{train_root} holds pictures but no class folders",
+                got=f"{found.loose} pictures directly inside it",
+                expected=_LAYOUT,
+                fix="Put the pictures of each class into a sub-folder named after the class",
+            )
+        raise DataFolderError(f"{root} holds no pictures", got=found.summary(), expected=_LAYOUT)
+    if wanted is not None:
+        names = tuple(wanted)
+        _demand_known(found, names, None, train_root)
+        absent = sorted(set(names) - set(found.classes))
+        if absent:
+            notes.append(f"Classes without a picture here: {', '.join(absent)}.")
+        return names
+    names = tuple(sorted(found.classes))
+    if len(names) == 1:
+        raise DataFolderError(
+            f"{train_root} holds one class",
+            got=f"only {names[0]!r}",
+            expected="at least two classes: a network learns to tell them apart",
+            fix="Add a folder of pictures that show something else",
+        )
+    return names
+
+
+def _demand_known(found: Found, names: tuple[str, ...], train_root: Path | None, where: Path) -> None:
+    unknown = sorted(set(found.classes) - set(names))
+    if not unknown:
+        return
+    known_by = f"{train_root} lacks" if train_root is not None else "the model does not know"
+    raise DataFolderError(
+        f"{where} has classes that {known_by}",
+        got=", ".join(unknown),
+        expected=f"some of {', '.join(names)}",
+        fix="Rename or move these folders, so that both sides name the same classes",
+    )
+
+
+def _note_missing(train: Found, held_out: Found, notes: list[str]) -> None:
+    absent = sorted(set(train.classes) - set(held_out.classes))
+    if absent:
+        notes.append(f"Classes without a picture in {held_out.root.name}/: {', '.join(absent)}.")
+
+
+def _as_set(root: Path, found: Found, names: tuple[str, ...]) -> PictureSet:
+    index = {name: i for i, name in enumerate(names)}
+    pairs = sorted((path, index[name]) for name, paths in found.classes.items() for path in paths)
+    labels = np.array([label for _, label in pairs], dtype=np.int64)
+    return PictureSet(root, tuple(path for path, _ in pairs), labels, names)
+
+
+def _split(
+    root: Path, found: Found, names: tuple[str, ...], fraction: float, seed: int
+) -> tuple[PictureSet, PictureSet]:
+    train, val = Found(root), Found(root)
+    for name, paths in found.classes.items():
+        if len(paths) < 2:
+            raise DataFolderError(
+                f"Class {name!r} has one picture",
+                got=str(root / paths[0]),
+                expected="at least two pictures in each class: one to train on and one to validate on",
+                fix="Add pictures to it, or move the folder away",
+            )
+        ordered = sorted(paths, key=lambda path: _keyed(path, seed))
+        count = min(len(paths) - 1, max(1, round(len(paths) * fraction)))
+        val.classes[name], train.classes[name] = ordered[:count], ordered[count:]
+    return _as_set(root, train, names), _as_set(root, val, names)
+
+
+def _keyed(path: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}:{path}".encode(errors="surrogateescape"), digest_size=16).digest()
+
+
+def _correct(pictures: PictureSet, corrections: Corrections) -> PictureSet:
+    labels = np.array(
+        [
+            corrections.label_of(pictures.root, path, int(label))
+            for path, label in zip(pictures.paths, pictures.labels, strict=True)
+        ],
+        dtype=np.int64,
+    )
+    kept = np.flatnonzero(labels >= 0)
+    paths = tuple(pictures.paths[i] for i in kept)
+    return PictureSet(pictures.root, paths, labels[kept], pictures.class_names)

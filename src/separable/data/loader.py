@@ -1,0 +1,168 @@
+"""Batches of pictures. What is in a batch is a function of its positions alone; workers only decide how soon it comes.
+
+Training numbers its pictures by a global position p = epoch * pictures_per_epoch + i. Position p shows the sample that
+the keyed permutation of that epoch puts at i, augmented by the key (seed, epoch, sample). So a training goes on from
+any position without having seen the ones before it, and any number of workers gives the same bits.
+"""
+
+import itertools
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from separable.data.augment_config import AugmentConfig
+from separable.data.datasets import EvaluationPictures, Pictures, TrainingPictures, pictures_per_epoch
+from separable.data.folder import PictureSet
+from separable.data.loader_config import LoaderConfig
+from separable.data.quarantine import BadPicture
+from separable.errors import SeparableError, UsageError
+from separable.models.contract import InputContract
+
+__all__ = ["Batch", "LoaderConfig", "eval_batches", "pictures_per_epoch", "train_batches"]
+
+
+@dataclass
+class Batch:
+    """Pictures, (batch, 3, height, width) uint8 in channels_last order, and what they are."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    """(batch,) int64."""
+    samples: torch.Tensor
+    """(batch,) int64, index in the set of the picture that is shown."""
+    positions: torch.Tensor
+    """(batch,) int64, global positions in training, indices in evaluation."""
+    epoch: int = 0
+    bad: list[BadPicture] = field(default_factory=list)
+    """Pictures met on the way that could not be read."""
+
+
+def train_batches(
+    pictures: PictureSet,
+    contract: InputContract,
+    augment_config: AugmentConfig,
+    loader_config: LoaderConfig,
+    *,
+    start_position: int = 0,
+) -> Iterator[Batch]:
+    """Augmented batches without end, from a global position on.
+
+    Batches are cut at multiples of the batch size in each epoch; a start in the middle of one gives its rest first.
+    Close the iterator, or let go of it, to stop the workers.
+
+    Raises:
+        SeparableError: a worker died.
+        TooManyBadPicturesError: no readable picture was found for a slot.
+    """
+    if not pictures.paths:
+        raise UsageError("There are no pictures to train on")
+    data = TrainingPictures(pictures, contract, augment_config, loader_config)
+    spans = _Spans(data.batch, start_position)
+    return _run(data, spans, torch.from_numpy(pictures.labels), data.per_epoch, loader_config)
+
+
+def eval_batches(pictures: PictureSet, contract: InputContract, loader_config: LoaderConfig) -> Iterator[Batch]:
+    """Every picture once, in order, through the one preprocessing.
+
+    A picture that cannot be read is left out and listed in its batch's `bad`; a batch may be empty for it.
+    """
+    data = EvaluationPictures(pictures, contract, loader_config)
+    count, size = len(pictures.paths), loader_config.batch_size
+    spans = [list(range(start, min(start + size, count))) for start in range(0, count, size)]
+    return _run(data, spans, torch.from_numpy(pictures.labels), max(1, count), loader_config)
+
+
+class _Spans(Sampler[list[int]]):
+    """Global positions, one list a batch, for ever."""
+
+    def __init__(self, batch: int, start: int) -> None:
+        if start < 0:
+            raise UsageError("The start position cannot be negative", got=start)
+        self._batch, self._start = batch, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self._start
+        # An epoch is a whole number of batches, so multiples of the batch size run straight through the epochs.
+        for end in itertools.count((first // self._batch + 1) * self._batch, self._batch):
+            yield list(range(first, end))
+            first = end
+
+
+def _as_they_are(parts: Any) -> Any:
+    return parts
+
+
+def _start_worker(_: int) -> None:
+    # Ctrl-C goes to the whole process group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run(
+    data: Pictures, spans: Iterable[list[int]], labels: torch.Tensor, per_epoch: int, config: LoaderConfig
+) -> Iterator[Batch]:
+    """Turn spans of positions into batches, through torch's DataLoader."""
+    workers: Any = _open(data, spans, config)
+    try:
+        while True:
+            try:
+                parts = next(workers)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                raise _explained(error) from error
+            if isinstance(parts, SeparableError):
+                raise parts
+            images, samples, positions, bad = parts
+            # Out of the shared memory of the workers, which is small in containers and costs a file handle a batch.
+            images = images.clone() if images.is_shared() else images
+            chosen = torch.tensor(samples, dtype=torch.int64)
+            epoch = positions[0] // per_epoch if positions else 0
+            yield Batch(images, labels[chosen], chosen, torch.tensor(positions, dtype=torch.int64), epoch, list(bad))
+    finally:
+        del workers  # its finaliser ends the processes
+
+
+def _open(data: Pictures, spans: Iterable[list[int]], config: LoaderConfig) -> Iterator[Any]:
+    method = config.start_method or ("fork" if sys.platform == "linux" else "spawn")
+    previous = signal.getsignal(signal.SIGCHLD) if config.workers else None
+    with warnings.catch_warnings():
+        # More workers than cores is the user's choice; and Python 3.12 warns about fork beside threads, which is why
+        # torch keeps its workers at one thread.
+        warnings.filterwarnings("ignore", message=".*worker processes in total")
+        warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
+        loader = DataLoader(
+            data,
+            batch_sampler=spans,
+            num_workers=config.workers,
+            collate_fn=_as_they_are,
+            pin_memory=config.pin_memory,
+            worker_init_fn=_start_worker if config.workers else None,
+            prefetch_factor=config.prefetch if config.workers else None,
+            multiprocessing_context=method if config.workers else None,
+            # A generator of its own: torch would otherwise take a number from the global one at every start.
+            generator=torch.Generator(),
+        )
+        iterator = iter(loader)
+    if config.workers and threading.current_thread() is threading.main_thread():
+        # torch reports a dead worker by raising from a signal handler, in the middle of whatever runs. Without its
+        # handler the same is found out, and raised, where a batch is asked for.
+        signal.signal(signal.SIGCHLD, previous)
+    return iterator
+
+
+def _explained(error: RuntimeError) -> SeparableError | RuntimeError:
+    text = str(error)
+    if "DataLoader worker" not in text:
+        return error
+    return SeparableError(
+        "A data worker died",
+        got=text.splitlines()[0].rstrip(". "),
+        fix="If memory ran out, use fewer --workers or a smaller batch; resume the run with --resume",
+    )
