@@ -40,7 +40,6 @@ def poison_uninitialised_memory(request: pytest.FixtureRequest, monkeypatch: pyt
     if not request.node.get_closest_marker("compiles"):
         for name in ("empty", "empty_like", "empty_strided"):
             monkeypatch.setattr(torch, name, _poisoned(getattr(torch, name)))
-    return
 
 
 @pytest.fixture(autouse=True)
