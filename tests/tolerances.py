@@ -31,3 +31,6 @@ OPTIMISER_FP64 = 1e-12
 CONVOLUTION_FP32 = 2e-5
 """fp32 convolution of at most 25 taps (times 10 channels) of unit normals against float64 numpy: rounding of a sum of
 250 terms; measured 2e-6."""
+
+LAYOUT_FP32 = 1e-5
+"""The same fp32 network in channels_last and contiguous memory: other kernels, other summation orders; measured 1e-6."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from separable.data.augment import AugmentConfig
+from separable.data.augment_config import AugmentConfig
 from separable.errors import RunFolderError, UsageError
 from separable.files import write_atomically
 from separable.training.codec import differences, from_plain, to_plain

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from separable.errors import UsageError
+from separable.models.base import ImageModel
 from separable.training.config import Recipe
 from separable.training.recipes import scaled_learning_rate
 
@@ -20,8 +21,8 @@ class RMSPropTF1(torch.optim.Optimizer):
         m <- momentum m + rate g / sqrt(v + epsilon)      epsilon inside the root; the rate inside the momentum
         w <- w - m
 
-    Weight decay is L2: added to g before all of this, as TF-slim's regularisers do. Every tensor of a group goes through
-    one foreach call an operation.
+    Weight decay is L2: added to g before all of this, as TF-slim's regularisers do. Every tensor of a group goes
+    through one foreach call an operation.
     """
 
     def __init__(
@@ -84,14 +85,13 @@ def parameter_kind(owner: nn.Module, parameter: torch.Tensor) -> str:
     return "depthwise" if parameter.shape[1] == 1 < parameter.shape[0] else "convolution"
 
 
-def parameter_groups(model: nn.Module, recipe: Recipe, batch_size: int) -> list[dict[str, Any]]:
+def parameter_groups(model: ImageModel, recipe: Recipe, batch_size: int) -> list[dict[str, Any]]:
     """Up to four groups: body and head, decayed and not. Each holds `base_lr`, already scaled to `batch_size`.
 
     The head is the last classifier (`model.get_classifier()`); order within a group is `model.parameters()`'s.
     """
     config = recipe.optimiser
-    classifier = model.get_classifier() if hasattr(model, "get_classifier") else nn.Identity()
-    head = {id(parameter) for parameter in classifier.parameters()}
+    head = {id(parameter) for parameter in model.get_classifier().parameters()}
     found: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for owner, parameter in _owned_parameters(model):
         if parameter.requires_grad:
@@ -99,16 +99,14 @@ def parameter_groups(model: nn.Module, recipe: Recipe, batch_size: int) -> list[
             found.setdefault((id(parameter) in head, decayed), []).append(parameter)
     groups = []
     for (is_head, decayed), parameters in sorted(found.items(), key=lambda item: item[0]):
-        own_rate = (
-            config.head_learning_rate if is_head and config.head_learning_rate is not None else config.learning_rate
-        )
-        rate = scaled_learning_rate(own_rate, recipe, batch_size)
+        own = config.head_learning_rate if is_head else None
+        rate = scaled_learning_rate(config.learning_rate if own is None else own, recipe, batch_size)
         decay = config.weight_decay if decayed else 0.0
         groups.append({"params": parameters, "lr": rate, "base_lr": rate, "weight_decay": decay})
     return groups
 
 
-def build_optimiser(model: nn.Module, recipe: Recipe, batch_size: int) -> torch.optim.Optimizer:
+def build_optimiser(model: ImageModel, recipe: Recipe, batch_size: int) -> torch.optim.Optimizer:
     """The recipe's optimiser over `parameter_groups`, in its foreach form."""
     config, groups = recipe.optimiser, parameter_groups(model, recipe, batch_size)
     if config.name == "rmsprop":

@@ -6,21 +6,22 @@ learning rate meets another batch than its own.
 
 import difflib
 
-from separable.data.augment import AugmentConfig
+from separable.data.augment_config import AugmentConfig
 from separable.errors import UsageError
 from separable.training.config import OptimiserConfig, Recipe, RegularisationConfig, ScheduleConfig
 
 __all__ = ["RECIPES", "find_recipe", "scaled_learning_rate"]
 
-# GoogLeNet's sampling (1409.4842, section 6), which all four papers go by: 8 to 100 % of the area, aspect 3/4 to 4/3.
+# GoogLeNet's sampling (1409.4842, section 6), which these papers go by: 8 to 100 % of the area, aspect 3/4 to 4/3.
 _INCEPTION_CROPS = AugmentConfig()
 
 RECIPES: dict[str, Recipe] = {
     "xception_imagenet": Recipe(
         name="xception_imagenet",
-        source="1610.02357, sections 4.2 (SGD, momentum 0.9, 0.045, x0.94 every 2 epochs, Polyak averaging), 4.3 (decay 1e-5, "
-        "dropout 0.5, no auxiliary tower), 4.4 (60 GPUs, synchronous, about 3 days). Batch and epochs are not printed: "
-        "32 a replica as in 1512.00567 section 8, so 1920; 3 days at 28 replica steps/s are about 180 epochs.",
+        source="1610.02357, sections 4.2 (SGD, momentum 0.9, 0.045, x0.94 every 2 epochs, Polyak averaging), 4.3 "
+        "(decay 1e-5, dropout 0.5, no auxiliary tower), 4.4 (60 GPUs, synchronous, about 3 days). Batch "
+        "and epochs are not printed: 32 a replica as in 1512.00567 section 8, so 1920; 3 days at 28 "
+        "replica steps/s are about 180 epochs. Decay of the average: 0.9999 as in TF-slim.",
         global_batch=1920,
         epochs=180,
         scaling="linear",
@@ -32,9 +33,10 @@ RECIPES: dict[str, Recipe] = {
     ),
     "xception_jft": Recipe(
         name="xception_jft",
-        source="1610.02357, sections 4.2 (RMSProp, momentum 0.9, 0.001, x0.9 every 3,000,000 samples, Polyak averaging), 4.3 "
-        "(decay 1e-5, no dropout), 4.4 (asynchronous, so one replica's 32 pictures make an update). rho and epsilon are "
-        "not printed: 0.9 and 1.0 as in 1512.00567 section 8. 30 M updates of 32 over 350 M pictures are 3 epochs.",
+        source="1610.02357, sections 4.2 (RMSProp, momentum 0.9, 0.001, x0.9 every 3,000,000 samples, Polyak "
+        "averaging), 4.3 (decay 1e-5, no dropout), 4.4 (asynchronous, so one replica's 32 pictures make "
+        "an update). rho and epsilon are not printed: 0.9 and 1.0 as in 1512.00567 section 8. 30 M "
+        "updates of 32 over 350 M pictures: 3 epochs.",
         global_batch=32,
         epochs=3,
         scaling="linear",
@@ -48,9 +50,10 @@ RECIPES: dict[str, Recipe] = {
     ),
     "inception_v3": Recipe(
         name="inception_v3",
-        source="1512.00567, sections 7 (label smoothing 0.1), 8 (50 replicas of 32, 100 epochs, RMSProp decay 0.9, epsilon "
-        "1.0, 0.045, x0.94 every 2 epochs, clipping at 2.0, averaged weights); decay 4e-5 from 1610.02357 section 4.3; "
-        "momentum 0.9, dropout 0.2 and auxiliary weight 0.4 from the authors' TF-slim code.",
+        source="1512.00567, sections 7 (label smoothing 0.1), 8 (50 replicas of 32, 100 epochs, RMSProp decay "
+        "0.9, epsilon 1.0, 0.045, x0.94 every 2 epochs, clipping at 2.0, averaged weights); decay 4e-5 "
+        "from 1610.02357 section 4.3; momentum 0.9, dropout 0.2 and auxiliary weight 0.4 from the "
+        "authors' TF-slim code.",
         global_batch=1600,
         epochs=100,
         scaling="linear",
@@ -66,9 +69,10 @@ RECIPES: dict[str, Recipe] = {
     ),
     "mobilenet": Recipe(
         name="mobilenet",
-        source="1704.04861, section 3.2 (asynchronous RMSProp as for Inception V3, less augmentation, no label smoothing, no "
-        "side heads, little or no decay on depthwise filters). Rate 0.045 x0.94 every 2.5 epochs and batch 64 from the "
-        "authors' TF-slim mobilenet_v1_train.py; rho, epsilon and decay as in 1512.00567; epochs ours.",
+        source="1704.04861, section 3.2 (asynchronous RMSProp as for Inception V3, crops not so small, no label "
+        "smoothing, no side heads, little or no decay on depthwise filters). Rate 0.045 x0.94 every 2.5 "
+        "epochs and batch 64 from the authors' TF-slim mobilenet_v1_train.py; rho and epsilon as in "
+        "1512.00567, decay 4e-5 as there; epochs and the smallest crop, 35 % of the area, are ours.",
         global_batch=64,
         epochs=100,
         scaling="linear",
@@ -84,7 +88,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         schedule=ScheduleConfig(kind="staircase", factor=0.94, every_epochs=2.5),
         regularisation=RegularisationConfig(dropout=1e-3, ema_decay=0.9999),
-        augment=_INCEPTION_CROPS,
+        augment=AugmentConfig(random_resized_crop=(0.35, 1.0)),
     ),
     "finetune": Recipe(
         name="finetune",

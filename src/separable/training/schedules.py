@@ -13,7 +13,7 @@ def schedule_factor(
     """The factor on the learning rate for the update number `step`, counted from 0.
 
     The papers' staircases: x0.94 every 2 epochs (1610.02357 section 4.2, ImageNet), x0.9 every 3,000,000 samples (JFT).
-    Warm-up rises linearly to the full rate (1706.02677 section 2.2); the cosine (1608.03983) spans what is left after it.
+    Warm-up rises linearly to the full rate (1706.02677 section 2.2); the cosine (1608.03983) spans what is left.
     """
     warm_up = round(schedule.warm_up_epochs * steps_per_epoch)
     if step < warm_up:

@@ -1,0 +1,212 @@
+"""The training loop. A step is a function of (checkpoint, batch, step number), so any kill resumes to the same bits."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from separable.data.folder import FolderData
+from separable.data.loader import Batch, train_batches
+from separable.data.quarantine import BadPicture, Quarantine
+from separable.errors import DivergedError
+from separable.files import make_directory
+from separable.training.config import TrainConfig
+from separable.training.display import Display, SilentDisplay, StepView
+from separable.training.evaluate import Evaluation, EvaluationSet, evaluate
+from separable.training.finish import write_environment, write_results
+from separable.training.lock import run_lock
+from separable.training.session import Session, claim_run, open_session
+from separable.training.signals import StopRequest
+from separable.training.step import StepOutcome
+from separable.weights import load_model, save_model
+
+__all__ = ["TrainResult", "train"]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where the run is, its last validation metrics, the steps done, and whether it was stopped before the end."""
+
+    run: Path
+    metrics: dict[str, Any]
+    steps: int
+    interrupted: bool
+
+
+def train(
+    config: TrainConfig,
+    data: FolderData,
+    *,
+    resume: bool = False,
+    display: Display | None = None,
+    stop: StopRequest | None = None,
+) -> TrainResult:
+    """Train, or with `resume` go on from the newest whole checkpoint, and leave a complete run folder.
+
+    Raises:
+        RunFolderError: the folder holds a run and `resume` is not set, or another process trains in it.
+        CheckpointError: the checkpoint belongs to another training, or all are damaged.
+        DivergedError: loss or gradient is not finite; names the step and the batch's files, keeps the last checkpoint.
+        TooManyBadPicturesError: more unreadable pictures than `config.data.max_bad`.
+        OutputError: no space or no permission; the last checkpoint stays whole.
+    """
+    display, run = display or SilentDisplay(), Path(config.run)
+    make_directory(run)
+    with run_lock(run):
+        claim_run(config, resume)
+        session = open_session(config, data, display.note)
+        write_environment(run, config, session.progress.chosen, allocator=session.allocator.to_json())
+        try:
+            return _Loop(session, display, stop or StopRequest()).run()
+        finally:
+            session.journal.close()
+            display.close()
+
+
+class _Loop:
+    """Steps, epochs and checkpoints over a session."""
+
+    def __init__(self, session: Session, display: Display, stop: StopRequest) -> None:
+        self.session, self.progress, self.display, self.stop = session, session.progress, display, stop
+        self.config = session.config
+        self.quarantine = Quarantine(session.run / "quarantine.csv")
+        self.val = EvaluationSet(session.data.val, session.model.input_contract, session.loader)
+
+    def run(self) -> TrainResult:
+        """Until the last epoch is done or somebody asks to stop."""
+        batches: Iterator[Batch] | None = None
+        saved = (self.progress.step, time.monotonic(), 0.0)
+        while not self.done and not self.stop.requested:
+            if self.progress.step == (self.progress.epochs_done + 1) * self.session.steps_per_epoch:
+                self.end_epoch()
+            else:
+                batches = batches or self.batches()
+                self.step(batches)
+            if self.is_due(*saved):
+                begun = time.monotonic()
+                self.session.save()
+                saved = (self.progress.step, time.monotonic(), time.monotonic() - begun)
+        self.session.save()
+        return self.finish() if self.done else self.pause()
+
+    @property
+    def done(self) -> bool:
+        return self.progress.epochs_done >= self.config.total_epochs
+
+    def batches(self) -> Iterator[Batch]:
+        session = self.session
+        return train_batches(
+            session.data.train,
+            session.model.input_contract,
+            self.config.recipe.augment,
+            session.loader,
+            start_position=self.progress.step * session.batch_size,
+        )
+
+    def is_due(self, step: int, moment: float, cost: float) -> bool:
+        machine = self.config.machine
+        if machine.checkpoint_steps is not None:
+            return self.progress.step - step >= machine.checkpoint_steps
+        # Never more than 2 % of the time goes into checkpoints.
+        return time.monotonic() - moment >= max(machine.checkpoint_seconds, 50 * cost)
+
+    def step(self, batches: Iterator[Batch]) -> None:
+        begun = time.perf_counter()
+        batch = next(batches)
+        waited = time.perf_counter() - begun
+        self.set_aside(batch.bad)
+        try:
+            outcome = self.session.stepper.run(batch, self.progress.step)
+        except DivergedError as error:
+            raise self.diverged(batch, error) from error
+        seconds = time.perf_counter() - begun
+        self.count(outcome, seconds)
+        top1 = outcome.correct / outcome.count
+        self.session.journal.append(
+            {
+                "kind": "step",
+                "step": self.progress.step,
+                "epoch": self.progress.epochs_done,
+                "loss": outcome.loss,
+                "learning_rate": outcome.learning_rate,
+                "top1": top1,
+                "timing": {"images_per_second": outcome.count / seconds, "data_seconds": waited},
+            }
+        )
+        total, epoch = self.session.total_steps, self.progress.epochs_done
+        self.display.step(StepView(self.progress.step, total, epoch, outcome.loss, top1, outcome.count, seconds))
+
+    def set_aside(self, bad: Sequence[BadPicture]) -> None:
+        """List unreadable pictures; too many of them stop the run."""
+        if sum(self.quarantine.add(picture) for picture in bad):
+            data = self.session.data
+            self.quarantine.check(len(data.train) + len(data.val), self.config.data.max_bad)
+
+    def count(self, outcome: StepOutcome, seconds: float) -> None:
+        progress = self.progress
+        progress.step += 1
+        progress.loss_sum += outcome.loss * outcome.count
+        progress.correct += outcome.correct
+        progress.seen += outcome.count
+        progress.seconds += seconds
+
+    def end_epoch(self) -> None:
+        """Validate with the weights that count, write the epoch's line, remember the best."""
+        begun, progress = time.perf_counter(), self.progress
+        with self.session.averaged():
+            answer = evaluate(self.session.model, self.val, precision=self.config.precision)
+            self.remember(answer)
+        self.set_aside(answer.bad)
+        row = {
+            "kind": "epoch",
+            "epoch": progress.epochs_done,
+            "step": progress.step,
+            "train_loss": progress.loss_sum / progress.seen,
+            "train_top1": progress.correct / progress.seen,
+            "val_loss": answer.loss,
+            "val_top1": answer.top1,
+            "val_top5": answer.top5,
+            "seconds": progress.seconds + time.perf_counter() - begun,
+        }
+        self.session.journal.append(row)
+        self.display.epoch(row)
+        progress.epochs_done += 1
+        progress.loss_sum, progress.correct, progress.seen, progress.seconds = 0.0, 0, 0, 0.0
+
+    def remember(self, answer: Evaluation) -> None:
+        best = self.progress.best
+        if best is None or (answer.top1, -answer.loss) > (best["val_top1"], -best["val_loss"]):
+            self.progress.best = {
+                "epoch": self.progress.epochs_done,
+                "val_top1": answer.top1,
+                "val_loss": answer.loss,
+            }
+            if self.config.recipe.select == "best":
+                save_model(self.session.model, self.session.run / "checkpoints" / "best")
+
+    def diverged(self, batch: Batch, error: DivergedError) -> DivergedError:
+        names = [self.session.data.train.paths[i] for i in batch.samples.tolist()]
+        listed = ", ".join(names[:16]) + (f" and {len(names) - 16} more" if len(names) > 16 else "")
+        kept = f"the checkpoint of step {self.session.store.steps()[-1]} is kept"
+        return DivergedError(
+            f"{error.what.rstrip('.')} at step {self.progress.step + 1}",
+            got=f"{error.got} on the pictures {listed}",
+            fix=f"Look at them, or lower the learning rate; {kept}",
+        )
+
+    def pause(self) -> TrainResult:
+        step, total = self.progress.step, self.session.total_steps
+        self.display.note(f"Stopped after step {step} of {total} and saved. Go on with the same command and --resume.")
+        return TrainResult(self.session.run, dict(self.progress.best or {}), step, True)
+
+    def finish(self) -> TrainResult:
+        session, run = self.session, self.session.run
+        model = session.model
+        with session.averaged():
+            if self.config.recipe.select == "best":
+                model = load_model(run / "checkpoints" / "best")
+            result = write_results(run, self.config, model, session.data, self.val, session.loader)
+        best = self.progress.best
+        metrics = {"val_loss": result.loss, "val_top1": result.top1, "val_top5": result.top5, "best": best}
+        return TrainResult(run, metrics, self.progress.step, False)

@@ -1,0 +1,83 @@
+"""The network a training starts from: published weights, weights of a file, or from scratch; one sentence which."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from separable.data.folder import PictureSet
+from separable.data.loader import LoaderConfig, eval_batches
+from separable.data.preprocess import normalise
+from separable.models import build_model, model_spec
+from separable.models.base import ImageModel
+from separable.training.config import TrainConfig
+from separable.weights import create_model, unfold_batch_norm
+
+__all__ = ["build_for", "model_options", "starting_model"]
+
+_UNFOLD_PICTURES = 512
+
+
+def build_for(config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
+    """The network of `config` with random weights (keyed by its seed) and the input contract of this training."""
+    torch.manual_seed(config.seed)
+    model = build_model(config.model.name, num_classes=len(class_names), **model_options(config))
+    return _with_contract(model, config, class_names)
+
+
+def starting_model(config: TrainConfig, pictures: PictureSet, loader: LoaderConfig) -> tuple[ImageModel, str]:
+    """The network at step 0, and the sentence that says where its weights come from."""
+    if config.model.weights is None:
+        return build_for(config, pictures.class_names), f"Starting {config.model.name} from scratch."
+    torch.manual_seed(config.seed)
+    classes = len(pictures.class_names)
+    model = create_model(config.model.name, classes, weights=config.model.weights, **model_options(config))
+    model = _with_contract(model, config, pictures.class_names)
+    sentence = f"Starting {config.model.name} from {_named(config.model.weights)}."
+    if config.recipe.regularisation.unfold_batch_norm and _is_folded(model):
+        unfold_batch_norm(model, _some_pictures(model, pictures, loader))
+        sentence += " Its batch norm was folded into the kernels: statistics measured on the training pictures."
+    return model, sentence
+
+
+def model_options(config: TrainConfig) -> dict[str, Any]:
+    """The builder's options: the user's, and the recipe's dropout where the network has one and the user is silent."""
+    options, dropout = dict(config.model.options), config.recipe.regularisation.dropout
+    if dropout is not None and "dropout" in model_spec(config.model.name).options:
+        options.setdefault("dropout", dropout)
+    return options
+
+
+def _with_contract(model: ImageModel, config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
+    changes: dict[str, Any] = {"class_names": tuple(class_names)}
+    size = config.model.image_size or config.recipe.image_size
+    if size is not None:
+        changes["size"] = size
+    if config.model.resize is not None:
+        changes["resize"] = config.model.resize
+    if config.model.crop_fraction is not None:
+        changes["crop_fraction"] = config.model.crop_fraction
+    model.input_contract = replace(model.input_contract, **changes)
+    return model
+
+
+def _named(weights: str) -> str:
+    return "the published Keras weights" if weights == "keras" else weights
+
+
+def _is_folded(model: ImageModel) -> bool:
+    """Whether no batch norm has statistics of its own: every mean 0, every variance the same number."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    means = [norm.get_buffer("running_mean") for norm in norms]
+    variances = [norm.get_buffer("running_var") for norm in norms]
+    return bool(norms) and not any(mean.any() for mean in means) and all((v == v[0]).all() for v in variances)
+
+
+def _some_pictures(model: ImageModel, pictures: PictureSet, loader: LoaderConfig) -> Iterator[torch.Tensor]:
+    """Training pictures as evaluation sees them, evenly spaced over the set."""
+    stride = max(1, len(pictures.paths) // _UNFOLD_PICTURES)
+    chosen = replace(pictures, paths=pictures.paths[::stride], labels=pictures.labels[::stride])
+    for batch in eval_batches(chosen, model.input_contract, loader):
+        yield normalise(batch.images, model.input_contract)

@@ -1,0 +1,132 @@
+"""One optimiser step: mix, forward, backward in equal parts, clip, update, average."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from separable.blocks.dropout import set_dropout_keys
+from separable.data.loader import Batch
+from separable.data.mixing import mix_batch
+from separable.data.preprocess import normalise
+from separable.errors import DivergedError
+from separable.models.base import ImageModel
+from separable.training.config import TrainConfig
+from separable.training.ema import WeightAverage
+from separable.training.keys import dropout_keys
+from separable.training.losses import soft_targets, training_loss
+from separable.training.optimisers import build_optimiser, set_learning_rate
+from separable.training.schedules import schedule_factor
+
+__all__ = ["StepOutcome", "Stepper", "prepare_for_training"]
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """Mean loss over the batch, how many of it were right, the body's learning rate."""
+
+    loss: float
+    correct: int
+    count: int
+    learning_rate: float
+
+
+def prepare_for_training(model: ImageModel, config: TrainConfig) -> None:
+    """Memory layout, gradient checkpointing and batch norm momentum, before an optimiser takes hold of the weights."""
+    model.to(config.device)
+    if config.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.gradient_checkpointing:
+        model.set_grad_checkpointing(True)
+    momentum = config.recipe.regularisation.batch_norm_momentum
+    if momentum is not None:
+        for module in _batch_norms(model):
+            module.momentum = momentum
+
+
+class Stepper:
+    """Owns the optimiser and the weight average of a model; every step is a function of (state, batch, step number)."""
+
+    def __init__(
+        self, model: ImageModel, config: TrainConfig, *, num_classes: int, steps_per_epoch: int, batch_size: int
+    ) -> None:
+        self.model, self._config, self._num_classes = model, config, num_classes
+        self._steps_per_epoch, self._batch_size = steps_per_epoch, batch_size
+        self._rules = config.recipe.regularisation
+        self.optimiser = build_optimiser(model, config.recipe, batch_size)
+        self.average = WeightAverage(model, self._rules.ema_decay) if self._rules.ema_decay else None
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def run(self, batch: Batch, step: int) -> StepOutcome:
+        """Do update number `step`, counted from 0.
+
+        Raises:
+            DivergedError: the loss or the gradient is not finite; the weights are left as they were before the step.
+        """
+        rate = set_learning_rate(self.optimiser, self._factor(step))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss, correct = self._accumulate(batch, step)
+        norm = self._clip()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise DivergedError(f"{'The loss' if not math.isfinite(loss) else 'The gradient'} is not finite", got=loss)
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update()
+        return StepOutcome(loss, correct, len(batch.labels), rate)
+
+    def _factor(self, step: int) -> float:
+        return schedule_factor(
+            self._config.recipe.schedule,
+            step,
+            steps_per_epoch=self._steps_per_epoch,
+            batch_size=self._batch_size,
+            total_steps=self._config.total_epochs * self._steps_per_epoch,
+        )
+
+    def _accumulate(self, batch: Batch, step: int) -> tuple[float, int]:
+        """Gradients of the batch's mean loss, whatever the number of parts it runs in."""
+        images, targets = self._inputs(batch, step)
+        keys = dropout_keys(self._config.seed, step, batch.positions).to(self._config.device)
+        self._train_mode()
+        size = math.ceil(len(images) / self._config.accumulate)
+        total = torch.zeros((), device=images.device, dtype=torch.float64)
+        correct = torch.zeros((), device=images.device, dtype=torch.int64)
+        for start in range(0, len(images), size):
+            part = slice(start, start + size)
+            set_dropout_keys(self.model, keys[part])
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+                output = self.model(images[part])
+            loss, logits = training_loss(output, targets[part], self._rules.auxiliary_weight)
+            (loss / len(images)).backward()
+            total += loss.detach()
+            correct += (logits.detach().argmax(1) == targets[part].argmax(1)).sum()
+        set_dropout_keys(self.model, None)
+        return float(total) / len(images), int(correct)
+
+    def _inputs(self, batch: Batch, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        recipe, device = self._config.recipe, self._config.device
+        images = normalise(batch.images.to(device), self.model.input_contract)
+        targets = soft_targets(batch.labels.to(device), self._num_classes, self._rules.label_smoothing)
+        images, targets = mix_batch(images, targets, recipe.augment, self._config.seed, step, batch.positions)
+        if self._config.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return images, targets
+
+    def _train_mode(self) -> None:
+        self.model.train()
+        if self._rules.freeze_batch_norm:
+            for module in _batch_norms(self.model):
+                module.eval()
+
+    def _clip(self) -> float:
+        """Clip the global norm where the recipe says so (1512.00567 section 8); returns it, an overflow shows in it."""
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+        if self._rules.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._rules.clip_norm, norm, foreach=True)
+        return float(norm)
+
+
+def _batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
