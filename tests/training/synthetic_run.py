@@ -110,8 +110,8 @@ def _write_metrics(
                       "learning_rate": rate, "top1": min(1.0, accuracy * (1 - math.exp(-5 * done)) + 0.1),
                       "timing": {"images_per_second": 70 + 3 * float(rng.normal())}})  # fmt: skip
         if step % per_epoch == 0:
-            entry = {"kind": "epoch", "epoch": step // per_epoch - 1, "step": step,
-                     "train_loss": start * math.exp(-4 * done), "train_top1": min(1.0, (1 - math.exp(-6 * done)) * 0.99)}  # fmt: skip
+            entry = {"kind": "epoch", "epoch": step // per_epoch - 1, "step": step}
+            entry |= {"train_loss": start * math.exp(-4 * done), "train_top1": 0.99 * (1 - math.exp(-6 * done))}
             if val:
                 entry |= {"val_loss": start * math.exp(-3 * done) + 0.3 + 0.02 * float(rng.normal()),
                           "val_top1": accuracy * (1 - math.exp(-5 * done)) + 0.008 * float(rng.normal()),
@@ -161,7 +161,8 @@ def _write_evaluation(run: Path, rows: list[tuple[str, int, int, float]], names:
         "set": "val", "n": len(rows), "loss": 0.41, "top1": top1, "top5": 1.0 if correct else None,
         "class_names": list(names), "per_class": per_class, "confusion": confusion.tolist(),
         "calibration": {
-            "n": len(rows), "left_out": 0, "held_out": len(rows) // 2, "ece": ece if rows else None, "temperature": 1.21,
+            "n": len(rows), "left_out": 0, "held_out": len(rows) // 2, "ece": ece if rows else None,
+            "temperature": 1.21,
             "ece_after_temperature": 0.021, "reject_threshold": 0.71, "reject_target": 0.95, "reject_certainty": 0.95,
             "reject_bound": 0.951, "reject_coverage": 0.83, "reject_accuracy": 0.964, "reject_reason": None,
             "bins": bins,

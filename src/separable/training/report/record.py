@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from separable.errors import RunFolderError
+from separable.training.report.wording import count_of
 
 __all__ = [
     "Calibration",
@@ -223,13 +224,13 @@ class _Reader:
         for line in (self._text(name) or "").splitlines():
             try:
                 value = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 broken += 1
                 continue
             if isinstance(value, dict):
                 yield value
         if broken > 1:
-            self.complaints.append(f"{name}: {broken} lines could not be read")
+            self.complaints.append(f"{name}: {count_of(broken, 'line')} could not be read")
 
     def rows(self, name: str) -> list[dict[str, str]] | None:
         text = self._text(name)
@@ -249,7 +250,7 @@ class _Reader:
             except (ValueError, TypeError, KeyError, OverflowError):
                 broken += 1
         if broken:
-            self.complaints.append(f"{name}: {broken} rows could not be used")
+            self.complaints.append(f"{name}: {count_of(broken, 'row')} could not be used")
         return made
 
     def optional(self, name: str, make: Callable[[Any], T]) -> list[T] | None:

@@ -70,5 +70,6 @@ def listed(items: list[str]) -> str:
 def _significant(value: float, digits: int) -> str:
     if value == int(value) and abs(value) < 10**digits:
         return str(int(value))
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = float(f"{value:.{digits - 1}e}")  # 999.96 has one digit more than it seems
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     return f"{value:.{decimals}f}"
