@@ -1,1 +1,6 @@
-__all__: list[str] = []
+"""Using a trained model: predictions from anything that is a picture."""
+
+from separable.runtime.prediction import Prediction
+from separable.runtime.predictor import Predictor, load_predictor
+
+__all__ = ["Prediction", "Predictor", "load_predictor"]

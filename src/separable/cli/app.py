@@ -1,0 +1,90 @@
+"""The verbs, in the order a newcomer meets them, and how their help is laid out."""
+
+from collections import defaultdict
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from separable.cli.check import EXAMPLES as CHECK
+from separable.cli.check import check
+from separable.cli.demo import EXAMPLES as DEMO
+from separable.cli.demo import demo
+from separable.cli.doctor import EXAMPLES as DOCTOR
+from separable.cli.doctor import doctor
+from separable.cli.evaluate import EXAMPLES as EVALUATE
+from separable.cli.evaluate import evaluate
+from separable.cli.models import EXAMPLES as MODELS
+from separable.cli.models import models
+from separable.cli.predict import EXAMPLES as PREDICT
+from separable.cli.predict import predict
+from separable.cli.profile import EXAMPLES as PROFILE
+from separable.cli.profile import profile
+from separable.cli.train import EXAMPLES as TRAIN
+from separable.cli.train import train
+
+__all__ = ["app"]
+
+_VERBS = (
+    (demo, DEMO),
+    (train, TRAIN),
+    (evaluate, EVALUATE),
+    (predict, PREDICT),
+    (check, CHECK),
+    (models, MODELS),
+    (profile, PROFILE),
+    (doctor, DOCTOR),
+)
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _Verb(TyperCommand):
+    """Help without boxes: usage, what it does, arguments, options under their headings, examples as typed."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            if record is not None:
+                sections[getattr(parameter, "rich_help_panel", None) or kind].append(record)
+        last = sections.pop("Options", [])  # --json, --debug and --help, after the ones a user is looking for
+        for heading, records in [*sections.items(), ("Options", last)]:
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Examples"):
+            for line in (self.epilog or "").strip().splitlines():
+                formatter.write(f"  {line}\n")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from separable import __version__
+
+        typer.echo(f"separable {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="separable",
+    help="Train, measure and use image models made of depthwise separable convolutions and Inception modules.",
+    epilog="Start with `separable demo`, then `separable train` on a folder of your own pictures.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=_SETTINGS,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for _function, _examples in _VERBS:
+    app.command(cls=_Verb, epilog=_examples, context_settings=_SETTINGS)(_function)

@@ -1,0 +1,151 @@
+"""`separable evaluate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from separable.cli.options import Debug, Json
+from separable.cli.output import Output
+from separable.errors import UsageError
+
+if TYPE_CHECKING:
+    from separable.data.folder import PictureSet
+    from separable.runtime.locate import Located
+
+EXAMPLES = """
+separable evaluate runs/flowers
+separable evaluate runs/flowers --part train
+separable evaluate runs/flowers more_flowers/ --json
+"""
+_PARTS = ("val", "train", "all")
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or a model folder together with DATA.")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DATA]", help="Another folder with the same classes; default: the run's own."),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            help="val, train or all; default: val, or all of a DATA that has no val folder.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for evaluation.json and predictions.csv.", show_default=False)
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures through the network at once.")] = 32,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures; 0: this one.")] = 0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a trained model on labelled pictures.
+
+    Accuracy, precision and recall of each class, the confusion matrix, and whether the confidences can be believed.
+    The run's own validation pictures renew evaluation.json and predictions.csv in the run; anything else is written
+    to RUN/evaluations, or where --out says.
+    """
+    from separable.data.loader import LoaderConfig
+    from separable.files import make_directory
+    from separable.models import ImageModel
+    from separable.runtime.load import load_located
+    from separable.runtime.locate import locate
+    from separable.training.evaluate import evaluate as measure
+
+    with Output(json) as output:
+        located = locate(run)
+        if located.kind not in ("run", "model"):
+            raise UsageError(f"{run} is not something that was trained", expected="a run or a model folder")
+        model = load_located(located)
+        assert isinstance(model, ImageModel), "a run or a model folder holds one of ours"
+        pictures, label = _pictures(located, model.input_contract.class_names, data, part)
+        result = measure(model, pictures, LoaderConfig(batch_size=batch, workers=workers, max_bad=1.0), set_name=label)
+        folder = _folder(located, data, label, out)
+        make_directory(folder)
+        result.write(folder)
+        document = result.to_json()
+        _print(output, document, folder)
+        output.document({"run": run, "out": str(folder), **document})
+
+
+def _pictures(
+    located: "Located", class_names: tuple[str, ...], data: Path | None, part: str | None
+) -> "tuple[PictureSet, str]":
+    """The pictures to measure on, and what to call them."""
+    from separable.data.folder import read_folder
+    from separable.training.config import TrainConfig
+
+    if part is not None and part not in _PARTS:
+        raise UsageError(f"Unknown part {part!r}", expected=" or ".join(_PARTS))
+    if data is not None:
+        folder = read_folder(data, class_names=class_names)
+        whole = folder.train.root == folder.val.root
+        part = part or ("all" if whole else "val")
+        label = data.resolve().name
+    else:
+        if located.kind != "run" or located.path is None:
+            raise UsageError("A model folder does not say what it was trained on", fix="Name a DATA folder too")
+        stored = TrainConfig.from_yaml(located.path / "config.yaml").data
+        folder = read_folder(
+            stored.root,
+            val_fraction=stored.val_fraction,
+            seed=stored.split_seed,
+            class_names=class_names,
+            labels_csv=stored.labels_csv,
+        )
+        label = part = part or "val"
+    return {"train": folder.train, "val": folder.val}.get(part) or _joined(folder.train, folder.val), label
+
+
+def _joined(train: "PictureSet", val: "PictureSet") -> "PictureSet":
+    """Both sets as one, with paths from the folder that holds both."""
+    import os
+
+    import numpy as np
+
+    from separable.data.folder import PictureSet
+
+    root = Path(os.path.commonpath([train.root, val.root]))
+    paths = [
+        (pictures.root.relative_to(root) / path).as_posix() for pictures in (train, val) for path in pictures.paths
+    ]
+    return PictureSet(root, tuple(paths), np.concatenate([train.labels, val.labels]), train.class_names)
+
+
+def _folder(located: "Located", data: Path | None, label: str, out: Path | None) -> Path:
+    if out is not None:
+        return out
+    if located.kind != "run" or located.path is None:
+        raise UsageError("A model folder is no place for results", fix="Say where with --out")
+    return located.path if data is None and label == "val" else located.path / "evaluations" / label
+
+
+def _print(output: Output, document: dict[str, Any], folder: Path) -> None:
+    top5 = f", top-5 {_percent(document['top5'])}" if len(document["class_names"]) > 5 else ""
+    output.say(f"{document['n']:,} pictures: {_percent(document['top1'])} right{top5}, loss {document['loss']:.4f}.")
+    rows = [
+        (row["name"], str(row["support"]), _percent(row["precision"]), _percent(row["recall"]), _percent(row["f1"]))
+        for row in document["per_class"]
+    ]
+    output.say()
+    output.table(("class", "pictures", "precision", "recall", "f1"), rows, right=(1, 2, 3, 4))
+    output.say()
+    output.say(_confidence(document["calibration"]))
+    if document["bad"]:
+        output.say(f"{len(document['bad'])} pictures could not be read; evaluation.json names them with their cause.")
+    output.say(f"Written to {folder}: evaluation.json, predictions.csv.")
+
+
+def _confidence(found: dict[str, Any]) -> str:
+    if found["ece"] is None:
+        return "Too few pictures to say whether the confidences can be believed."
+    said = f"Confidences are off by {100 * found['ece']:.1f} points on average"
+    if found["reject_threshold"] is None:
+        return f"{said}; no confidence is high enough to trust answers above it ({found.get('reject_reason')})."
+    return f"{said}; above {found['reject_threshold']:.2f}, {_percent(found['reject_target'])} of answers are right."
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

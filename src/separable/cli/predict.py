@@ -1,0 +1,149 @@
+"""`separable predict`."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from separable.cli.options import Debug, Json
+from separable.cli.output import Output
+from separable.errors import UsageError
+
+if TYPE_CHECKING:
+    from separable.runtime.prediction import Prediction
+    from separable.runtime.predictor import Predictor
+
+EXAMPLES = """
+separable predict runs/flowers rose.jpg holiday/
+separable predict runs/flowers 'photos/**/*.jpg' --out answers.csv
+find . -name '*.png' | separable predict runs/flowers - --out answers.jsonl
+separable predict xception cat.jpg --top 3
+"""
+_UNSURE = "I do not know"
+_BAR = 10  # characters of a full confidence bar
+
+
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A run, a model folder or a catalogue name.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(metavar="PICTURES...", help="Files, folders, globs; - reads names from standard input."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file instead: .csv, .jsonl or .parquet.", show_default=False)
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Classes to give for each picture.")] = 1,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Answer 'I do not know' below the run's calibrated confidence.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures through the network at once.")] = 32,
+    backend: Annotated[str, typer.Option(help="What runs the network: auto or torch.")] = "auto",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Name what is on pictures.
+
+    A picture that cannot be read is an answer too, with the cause; the exit code is 1 only when every one failed.
+    On a terminal the answers are a table, elsewhere lines of path, answer and confidence, separated by tabs.
+    """
+    from separable.runtime.prediction import check_ending, write_predictions
+    from separable.runtime.predictor import load_predictor
+    from separable.runtime.sources import expand
+
+    with Output(json) as output:
+        if out is not None:
+            check_ending(out)
+        predictor = load_predictor(model, backend, batch_size=batch)
+        if reject and predictor.reject_threshold is None:
+            raise _no_threshold(model)
+        counts: Counter[str] = Counter()
+        answers = _counted(predictor.stream(expand(pictures, sys.stdin), top), counts)
+        if out is not None:
+            write_predictions(out, _with_progress(answers, counts), top, reject)
+            output.say(f"{out}: {_summary(counts, reject)}")
+            output.document({"out": str(out), "pictures": counts.total(), "failed": counts["failed"]})
+        elif json:
+            output.document([answer.to_json(reject) for answer in answers])
+        else:
+            _print(output, answers, predictor, reject)
+    if counts["failed"] == counts.total():
+        raise typer.Exit(1)
+
+
+def _counted(answers: "Iterator[Prediction]", counts: Counter[str]) -> "Iterator[Prediction]":
+    for answer in answers:
+        counts["failed" if answer.error else "rejected" if answer.rejected else "answered"] += 1
+        yield answer
+
+
+def _with_progress(answers: "Iterator[Prediction]", counts: Counter[str]) -> "Iterator[Prediction]":
+    """A line on a terminal's standard error that counts; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield from answers
+        return
+    for answer in answers:
+        if counts.total() % 32 == 0:
+            sys.stderr.write(f"\r{counts.total():,} pictures")
+            sys.stderr.flush()
+        yield answer
+    sys.stderr.write("\r\033[K")
+
+
+def _print(output: Output, answers: "Iterator[Prediction]", predictor: "Predictor", reject: bool) -> None:
+    if not sys.stdout.isatty():
+        for answer in answers:
+            output.say("\t".join((answer.source, *_cells(answer, reject))))
+        return
+    from itertools import islice
+
+    # A table needs its widest cell first, so a long stream is shown a screenful of rows at a time.
+    while rows := list(islice(answers, 200)):
+        output.table(("picture", "answer", "confidence"), [(row.source, *_shown(row, reject)) for row in rows])
+    if reject:
+        output.say(
+            f"\n{_UNSURE}: the confidence is below {predictor.reject_threshold:.2f}, where answers are too often wrong."
+        )
+
+
+def _cells(answer: "Prediction", reject: bool) -> list[str]:
+    """Answer and confidence, for each of the top classes; or the cause of a failure."""
+    if answer.error is not None:
+        return [f"error: {answer.error}"]
+    pairs = list(zip(answer.classes, answer.probabilities, strict=True))
+    cells = [cell for name, value in pairs for cell in (name, f"{value:.4f}")]
+    return [_UNSURE, *cells] if reject and answer.rejected else cells
+
+
+def _shown(answer: "Prediction", reject: bool) -> tuple[str, str]:
+    """The same for a table's two columns, one line a class."""
+    if answer.error is not None:
+        return f"error: {answer.error}", ""
+    values = [f"{_bar(value)} {100 * value:5.1f} %" for value in answer.probabilities]
+    names = list(answer.classes)
+    if reject and answer.rejected:
+        names[0] = f"{_UNSURE} ({names[0]}?)"
+    return "\n".join(names), "\n".join(values)
+
+
+def _bar(share: float) -> str:
+    full = round(share * _BAR)
+    return "█" * full + "░" * (_BAR - full)
+
+
+def _summary(counts: Counter[str], reject: bool) -> str:
+    unsure = counts["rejected"] if reject else 0
+    parts = [f"{counts.total() - counts['failed'] - unsure:,} pictures answered"]
+    parts += [f"{unsure:,} not known"] if unsure else []
+    parts += [f"{counts['failed']:,} could not be read (their rows say why)"] if counts["failed"] else []
+    return ", ".join(parts)
+
+
+def _no_threshold(model: str) -> UsageError:
+    return UsageError(
+        f"{model} has no calibrated confidence, so --reject cannot tell what it does not know",
+        expected="a run whose evaluation found a threshold at which enough answers are right",
+        fix=f"See `separable evaluate {model}`, or leave --reject out",
+    )

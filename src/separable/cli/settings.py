@@ -1,0 +1,214 @@
+"""From `train`'s options to a configuration: what the user said, what the run recorded, choices for the rest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from separable.errors import DownloadError, UsageError
+
+if TYPE_CHECKING:
+    from separable.data.folder import FolderData
+    from separable.training.config import TrainConfig
+
+__all__ = ["Wishes", "configure", "new_run", "newest_run", "starting_weights"]
+
+_RUNS = Path("runs")
+_BATCH = 32
+_MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for; None means: choose."""
+
+    model: str
+    options: dict[str, Any] = field(default_factory=dict)
+    weights: str = "auto"
+    image_size: tuple[int, int] | None = None
+    recipe: str = "auto"
+    epochs: int | None = None
+    batch: int | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    workers: int | None = None
+    seed: int = 0
+    val_fraction: float = 0.2
+    labels: Path | None = None
+    max_bad: float = 0.05
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def configure(
+    wishes: Wishes, run: Path, root: Path, data: "FolderData", weights: str | None, recorded: "TrainConfig | None"
+) -> "TrainConfig":
+    """The configuration of a training. `recorded` is the run's own on a resume: its choices are made again.
+
+    Raises:
+        UsageError: an unknown recipe, setting or value.
+    """
+    from separable.training.codec import from_plain, to_plain
+    from separable.training.config import DataConfig, MachineConfig, ModelConfig, TrainConfig
+    from separable.training.recipes import find_recipe
+
+    recipe = find_recipe(_recipe_name(wishes.recipe, weights))
+    device = _choose("device", wishes.device, recorded.device if recorded else None, _device, ("cpu", "cuda"))
+    precision = _choose(
+        "precision",
+        wishes.precision,
+        recorded.precision if recorded else None,
+        lambda: _precision(device),
+        ("fp32", "bf16"),
+    )
+    config = TrainConfig(
+        run=str(run),
+        recipe=recipe,
+        data=DataConfig(
+            root=str(root),
+            train_root=str(data.train.root),
+            val_root=str(data.val.root),
+            val_fraction=wishes.val_fraction,
+            labels_csv=str(wishes.labels) if wishes.labels else None,
+            max_bad=wishes.max_bad,
+        ),
+        model=ModelConfig(wishes.model, wishes.options, weights, wishes.image_size),
+        machine=MachineConfig(workers=_workers(device) if wishes.workers is None else wishes.workers),
+        epochs=wishes.epochs,
+        batch_size=wishes.batch or min(_BATCH, recipe.global_batch),
+        seed=wishes.seed,
+        device=device,
+        precision=precision,
+        threads=recorded.threads if recorded else None,
+    )
+    return from_plain(TrainConfig, _overridden(to_plain(config), wishes.settings))
+
+
+def starting_weights(
+    wishes: Wishes, recorded: "TrainConfig | None", progress: Callable[[int, int | None], None] | None = None
+) -> tuple[str | None, str]:
+    """(weights for the configuration, why). `auto` takes the published ones where they can be had.
+
+    Raises:
+        UsageError: neither auto, none, keras nor a file. DownloadError: `keras` was demanded and cannot be had.
+    """
+    if wishes.weights == "none":
+        return None, "from scratch, as --weights none asks"
+    if wishes.weights == "keras":
+        return "keras", "from the published Keras weights"
+    if wishes.weights != "auto":
+        if not Path(wishes.weights).exists():
+            raise UsageError(f"There is no weight file {wishes.weights}", expected="auto, none, keras or a file")
+        return wishes.weights, f"from {wishes.weights}"
+    if recorded is not None:
+        return recorded.model.weights, "as the run began"
+    try:
+        reason = _fetch_published(wishes, progress)
+    except DownloadError as error:
+        reason = f"the published weights cannot be had ({error.what})"
+    return (None, f"from scratch: {reason}") if reason else ("keras", "from the published Keras weights")
+
+
+def _fetch_published(wishes: Wishes, progress: Callable[[int, int | None], None] | None) -> str | None:
+    """Bring the published file into the cache; or the reason why there is none for this network."""
+    import torch
+
+    from separable.download import fetch
+    from separable.models import build_model, model_spec
+
+    with torch.device("meta"):
+        wanted = build_model(wishes.model, **wishes.options).options
+        plain = build_model(wishes.model).options
+    for entry in model_spec(wishes.model).keras_weights:
+        published = {**plain, **entry.options, "dropout": wanted.get("dropout")}
+        if entry.has_classifier and {**wanted, "dropout": wanted.get("dropout")} == published:
+            if entry.sha256 is None:
+                return "Keras publishes its weights without a hash, so they are taken only by --weights FILE"
+            fetch(entry.url, entry.sha256, progress=progress, attempts=2, timeout=10.0)
+            return None
+    return "no weights are published for this network with these options"
+
+
+def new_run(data: Path, name: str | None) -> Path:
+    """`runs/NAME`; without a name that of the data folder, with a number behind it where it is taken.
+
+    Raises:
+        UsageError: a name that leads elsewhere.
+    """
+    if name is not None:
+        return _named_run(name)
+    base = data.resolve().name or "run"
+    taken = {entry.name for entry in _RUNS.iterdir()} if _RUNS.is_dir() else set()
+    number = 1
+    while (found := base if number == 1 else f"{base}-{number}") in taken:
+        number += 1
+    return _RUNS / found
+
+
+def newest_run(data: Path, name: str | None) -> Path:
+    """What `--resume` means: the run of that name, or the last one that `new_run` gave to this data."""
+    if name is not None:
+        return _named_run(name)
+    following = new_run(data, None).name
+    base = data.resolve().name or "run"
+    number = int(following.removeprefix(base).removeprefix("-") or 1)
+    return _RUNS / (base if number <= 2 else f"{base}-{number - 1}")
+
+
+def _named_run(name: str) -> Path:
+    path = Path(name)
+    if len(path.parts) == 1 and name not in (".", ".."):
+        return _RUNS / name
+    return path
+
+
+def _recipe_name(recipe: str, weights: str | None) -> str:
+    if recipe != "auto":
+        return recipe
+    return "small" if weights is None else "finetune"
+
+
+def _choose(name: str, wish: str, recorded: str | None, otherwise: Callable[[], str], legal: tuple[str, ...]) -> Any:
+    if wish == "auto":
+        return recorded or otherwise()
+    if wish not in legal:
+        raise UsageError(f"Unknown {name} {wish!r}", expected=f"auto, {' or '.join(legal)}")
+    return wish
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _precision(device: str) -> str:
+    """bf16 where the hardware multiplies it natively; elsewhere it is slower than fp32."""
+    from separable.machine.processor import read_processor
+
+    native = {"avx512_bf16", "amx_bf16", "arm_bf16"}
+    return "bf16" if device == "cuda" or native & set(read_processor().features) else "fp32"
+
+
+def _workers(device: str) -> int:
+    """On a processor the training itself needs the cores, so one process reads; a GPU leaves them to the readers."""
+    from separable.machine.processor import read_processor
+
+    cores = read_processor().usable_cores
+    return min(_MOST_WORKERS, max(1, cores - 1)) if device == "cuda" else min(_MOST_WORKERS, max(1, cores // 4))
+
+
+def _overridden(plain: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """`{"recipe.optimiser.momentum": 0.8}` put in its place; `from_plain` then says what is unknown or illegal."""
+    for path, value in settings.items():
+        *sections, name = path.split(".")
+        place = plain
+        for section in sections:
+            inner = place.get(section)
+            if not isinstance(inner, dict):
+                raise UsageError(
+                    f"--set {path}: there is no section {section!r}",
+                    expected="one of " + ", ".join(key for key, entry in place.items() if isinstance(entry, dict)),
+                )
+            place = inner
+        place[name] = value
+    return plain

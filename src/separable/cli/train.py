@@ -1,0 +1,148 @@
+"""`separable train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from separable.cli.options import Debug, Json, ModelOptions, key_values, picture_size
+from separable.cli.output import Output
+
+EXAMPLES = """
+separable train flowers/
+separable train flowers/ --model mobilenet_v1 --image-size 160 --run small
+separable train flowers/ --run small --resume
+separable train flowers/ --budget-ms 20 --dry-run
+separable train flowers/ --set recipe.optimiser.learning_rate=0.01
+"""
+_NETWORK, _TRAINING, _DATA, _RUN = "The network", "The training", "The pictures", "The run"
+
+
+def train(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A folder: class/..., or train/class/... and val/class/...")
+    ],
+    model: Annotated[str, typer.Option(help="A name from `separable models`.", rich_help_panel=_NETWORK)] = "xception",
+    width: Annotated[
+        float | None,
+        typer.Option(help="Share of its channels, such as 0.5.", rich_help_panel=_NETWORK, show_default=False),
+    ] = None,
+    option: ModelOptions = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(metavar="SIDE|HxW", help="Picture size; default: its own.", rich_help_panel=_NETWORK),
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="Starting weights: auto (published ones if they can be had), none, keras, or a file.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = "auto",
+    budget_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="Pick network and size that answer within this many milliseconds here.",
+            rich_help_panel=_NETWORK,
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="auto (finetune or small), or a paper's: xception_imagenet, xception_jft, inception_v3, mobilenet.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "auto",
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Default: the recipe's.", rich_help_panel=_TRAINING, show_default=False)
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Pictures in a step; the learning rate follows.", rich_help_panel=_TRAINING, show_default=False
+        ),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_TRAINING)] = "auto",
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.", rich_help_panel=_TRAINING)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=_TRAINING)] = "auto",
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="On a GPU: the same bits every time, slower.", rich_help_panel=_TRAINING),
+    ] = False,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other entry of config.yaml, such as recipe.augment.flip=false; can be repeated.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    val_fraction: Annotated[
+        float, typer.Option(help="Share held out where there is no val folder.", rich_help_panel=_DATA)
+    ] = 0.2,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A CSV of path,label that corrects labels.", rich_help_panel=_DATA, show_default=False),
+    ] = None,
+    max_bad: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of unreadable pictures that stops.", rich_help_panel=_DATA)
+    ] = 0.05,
+    check: Annotated[
+        bool, typer.Option(help="Check the pictures first, for the report.", rich_help_panel=_DATA)
+    ] = True,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Processes that read pictures; changes nothing else.", rich_help_panel=_RUN, show_default=False
+        ),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="Name below runs/, or a path.", rich_help_panel=_RUN, show_default="the data's name"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the same command stopped.", rich_help_panel=_RUN)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be done and what it would take, and stop.", rich_help_panel=_RUN
+        ),
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network on a folder of pictures.
+
+    Starts from published weights where they can be had, else from scratch, and says which. Writes runs/NAME with the
+    model, its evaluation and report.html. Ctrl-C saves and stops; --resume goes on to the very same result.
+    """
+    from separable.cli.settings import Wishes
+    from separable.cli.training import Plan, carry_out
+
+    options = key_values(option, "--option") | ({} if width is None else {"width": width})
+    wishes = Wishes(
+        model=model,
+        options=options,
+        weights=weights,
+        image_size=picture_size(image_size),
+        recipe=recipe,
+        epochs=epochs,
+        batch=batch,
+        precision=precision,
+        device=device,
+        workers=workers,
+        seed=seed,
+        val_fraction=val_fraction,
+        labels=labels,
+        max_bad=max_bad,
+        settings=key_values(setting, "--set"),
+    )
+    plan = Plan(data, wishes, run, resume, dry_run, check, deterministic, budget_ms)
+    with Output(json) as out:
+        interrupted = carry_out(plan, out)
+    if interrupted:
+        raise typer.Exit(130)

@@ -1,0 +1,62 @@
+"""A network from what `locate` found."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from separable.errors import RunFolderError, UsageError
+from separable.runtime.locate import Located
+
+__all__ = ["load_located", "model_folder"]
+
+
+def load_located(located: Located, options: Mapping[str, Any] | None = None, *, published: bool = True) -> nn.Module:
+    """Build the network and fill it with the weights that are there.
+
+    Args:
+        options: of the network; for a catalogue name alone, everything else brings its own.
+        published: a catalogue name gets its published weights, and fresh ones otherwise.
+
+    Raises:
+        UsageError: options for something that has its own. DownloadError, WeightsFormatError: no such weights.
+    """
+    from separable.models import build_model
+    from separable.weights import create_model, load_model
+
+    if located.kind == "catalogue":
+        if published:
+            return create_model(located.name, weights="keras", **(options or {}))
+        return build_model(located.name, **(options or {}))
+    if options:
+        raise UsageError(
+            "Options are for catalogue names; a run, a model folder or a factory has its own",
+            got=", ".join(f"{name}={value}" for name, value in options.items()),
+        )
+    assert located.path is not None
+    if located.kind == "factory":
+        from separable.runtime.factory import load_factory
+
+        return load_factory(located.path, located.name)
+    return load_model(model_folder(located.path) if located.kind == "run" else located.path)
+
+
+def model_folder(run: Path) -> Path:
+    """The model a run ended with, or (with a warning) its newest checkpoint where it has not ended.
+
+    Raises:
+        RunFolderError: there is neither.
+    """
+    if (run / "model").is_dir():
+        return run / "model"
+    checkpoints = sorted((run / "checkpoints").glob("step-*/model.safetensors"))
+    if not checkpoints:
+        raise RunFolderError(
+            f"The run {run} has no model yet",
+            fix="Let its training reach the first checkpoint, or go on with its command and --resume",
+        )
+    newest = checkpoints[-1].parent
+    warnings.warn(f"{run} has not ended: using its checkpoint {newest.name}", stacklevel=3)
+    return newest
