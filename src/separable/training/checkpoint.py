@@ -162,7 +162,7 @@ class CheckpointStore:
             "files": {name: _sha256(folder / name) for name in names},
         }
         (folder / "state.json").write_text(json.dumps({"digest": _digest(body), "body": body}), encoding="utf-8")
-        for name in [*names, "state.json"]:
+        for name in ("training.safetensors", "state.json"):  # `save_model` has seen to its own
             _fsync(folder / name)
         fsync_directory(folder)
 

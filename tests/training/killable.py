@@ -1,0 +1,143 @@
+"""A small real training as a process group that a test can kill, and a server that starts such trainings quickly."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+CLASSES = ("dark", "light", "striped")
+
+
+def write_pictures(folder: Path, *, train: int = 16, val: int = 4) -> Path:
+    """Three classes of 40x44 noise that a network can tell apart; one training picture is no picture at all."""
+    random_numbers = np.random.default_rng(0)
+    for part, count in (("train", train), ("val", val)):
+        for label, name in enumerate(CLASSES):
+            (folder / part / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = random_numbers.integers(0, 128, (40, 44, 3)) + 120 * (label == 1)
+                if label == 2:
+                    pixels[::4] = 255
+                ending = "jpg" if i % 2 else "png"
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / part / name / f"{i}.{ending}")
+    (folder / "train" / "dark" / "0.png").write_bytes(b"not a picture")
+    return folder
+
+
+def small_config(run: Path, root: Path, *, epochs: int = 4, workers: int = 0, **changes: Any) -> Any:
+    """A narrow Xception with everything on that draws random numbers: dropout, mixup, augmentation, averaging."""
+    from separable.data.augment_config import AugmentConfig
+    from separable.training.config import DataConfig, MachineConfig, ModelConfig, TrainConfig
+    from separable.training.recipes import RECIPES
+
+    recipe = RECIPES["small"]
+    recipe = replace(
+        recipe,
+        global_batch=8,
+        regularisation=replace(recipe.regularisation, dropout=0.3),
+        augment=AugmentConfig(random_resized_crop=(0.5, 1.0), colour=0.3, random_erasing=0.3, mixup=0.2),
+    )
+    config = TrainConfig(
+        run=str(run),
+        recipe=recipe,
+        data=DataConfig(root=str(root), train_root=str(root / "train"), val_root=str(root / "val"), max_bad=0.2),
+        model=ModelConfig(
+            options={"width": 0.125, "stem_stride": 1, "middle_blocks": 1}, image_size=(32, 32), crop_fraction=1.0
+        ),
+        machine=MachineConfig(workers=workers, checkpoint_steps=2, label_check=False),
+        epochs=epochs,
+        batch_size=8,
+        threads=2,
+    )
+    return replace(config, **changes)
+
+
+class Server:
+    """A process that has imported torch and forks a training for each order; far quicker than a start from nothing."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.training.killable"]
+        # Waiting threads sleep instead of spinning: several times faster where the machine is shared, same results.
+        environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def start(self, **order: Any) -> int:
+        """Begin a training; its process number, which is its process group's too."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def wait(self) -> int:
+        """The way the last training ended, as `Popen.returncode` puts it."""
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End the server."""
+        self._process.communicate()
+
+
+def train_once(order: dict[str, Any]) -> None:
+    """What a forked child does: train or resume, slowly inside checkpoint writes where the order asks for it."""
+    from separable.data.folder import read_folder
+    from separable.training import checkpoint
+    from separable.training.loop import train
+
+    delays = random.Random(order["delay_seed"])  # keyed, so that a failure can be repeated
+
+    def slowed(function: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            time.sleep(delays.uniform(0, order["slowest"]))
+            return function(*arguments)
+
+        return call
+
+    if order["slowest"]:
+        for name in ("save_model", "save_file", "_fsync", "fsync_directory"):
+            setattr(checkpoint, name, slowed(getattr(checkpoint, name)))
+    root = Path(order["root"])
+    config = small_config(Path(order["run"]), root, epochs=order["epochs"], workers=order["workers"])
+    train(config, read_folder(root), resume=True)
+
+
+def serve() -> None:
+    """Read orders, one JSON a line; answer with the process number, then with how it ended."""
+    import torch._dynamo  # noqa: F401 - imported once here, so that no forked training has to
+
+    import separable.training.loop  # noqa: F401 - likewise
+
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            code = 1
+            try:
+                train_once(json.loads(line))
+                code = 0
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        answer(child)
+        answer(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+def answer(number: int) -> None:
+    """One line to the test."""
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve()
