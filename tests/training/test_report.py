@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
@@ -242,6 +243,41 @@ def test_a_damaged_file_never_stops_the_report(name: str, content: bytes, small:
     (run / name).write_bytes(content)
     page = parse(write_report(run))
     assert part(page, "use") is not None
+
+
+ODD = [None, -1, 0, 1.5, 1e308, 10**30, "x", [], {}, [1], {"a": 1}, True, math.nan, math.inf]
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    yield path
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(inner, (*path, key))
+
+
+@pytest.mark.parametrize(
+    "name", ["evaluation.json", "profile.json", "environment.json", "metrics.jsonl", "config.yaml"]
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_an_odd_value_anywhere_never_stops_the_report(name: str, data: st.DataObject, small: Path) -> None:
+    file = small / name
+    original = file.read_text(encoding="utf-8")
+    if name == "metrics.jsonl":
+        content = [json.loads(line) for line in original.splitlines()]
+    else:
+        content = yaml.safe_load(original)
+    *way, last = data.draw(st.sampled_from([p for p in places(content) if p]))
+    inner = content
+    for key in way:
+        inner = inner[key]
+    inner[last] = data.draw(st.sampled_from(ODD))
+    lines = content if name == "metrics.jsonl" else [content]
+    try:
+        file.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+        assert part(parse(write_report(small)), "use") is not None
+    finally:
+        file.write_text(original, encoding="utf-8")
 
 
 def test_a_damaged_file_is_named(run: Path) -> None:

@@ -92,7 +92,8 @@ def _reject(calibration: Calibration) -> Markup:
 
 
 def _numbers(calibration: Calibration) -> list[tuple[str, str | Markup]]:
-    pairs: list[tuple[str, str | Markup]] = [("calibration error (ECE)", f"{calibration.ece:.4f}")]
+    error = f"{calibration.ece:.4f}" if math.isfinite(calibration.ece) else "\N{EN DASH}"
+    pairs: list[tuple[str, str | Markup]] = [("calibration error (ECE)", error)]
     if math.isfinite(calibration.temperature):
         change, after = "cools" if calibration.temperature > 1 else "sharpens", calibration.ece_after_temperature
         words = f"{calibration.temperature:.3f}, which {change} the confidences"

@@ -12,7 +12,8 @@ from separable.training.report.data_check import data_section, unreadable_sectio
 from separable.training.report.headline import again_command, headline, use_section
 from separable.training.report.learning import learning_section
 from separable.training.report.pictures import mistakes_section, sample_section, suspects_section
-from separable.training.report.record import RunRecord, read_run, value_at
+from separable.training.report.reading import read_run
+from separable.training.report.record import RunRecord, value_at
 from separable.training.report.setup import cost_section, setup_section
 from separable.training.report.style import POLICY, SCRIPT, STYLE
 from separable.training.report.thumbnails import Gallery

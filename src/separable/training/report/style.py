@@ -103,9 +103,10 @@ section{grid-template-columns:minmax(0,1fr);padding:32px 0}.summary{font-size:17
 .shots{grid-template-columns:repeat(auto-fill,minmax(104px,1fr))}.keep{min-width:var(--natural)}}
 @media print{:root{"""
     + _variables("light")
-    + """}body{font-size:11pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
-nav{display:none}section{display:block;padding:18px 0}.words{margin-bottom:10px}.tall{max-height:none}
-figure,.shots li,tr,.tiles{break-inside:avoid}h2,h3,.words{break-after:avoid}.scroll{overflow:visible}}
+    + """--page:#fff}body{font-size:11pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+nav{display:none}section{display:block;padding:18px 0}.words{margin-bottom:10px}.tall{max-height:none;overflow:visible}
+figure,.shots li,tr,.tiles{break-inside:avoid}h2,h3,.words{break-after:avoid}.scroll{overflow:visible}
+table{font-size:9pt}th,td{padding:4px 8px 4px 0}thead th{position:static}footer{padding-bottom:0}}
 """
     + PLOT_STYLE
 )

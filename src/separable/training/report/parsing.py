@@ -1,0 +1,132 @@
+"""From the fields of a file to typed records: an impossible value raises ValueError, a missing number is NaN."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from separable.training.report.record import (
+    Calibration,
+    ClassScore,
+    Epoch,
+    Evaluation,
+    Predicted,
+    Quarantined,
+    Step,
+    Suspected,
+)
+
+__all__ = [
+    "parse_epoch",
+    "parse_evaluation",
+    "parse_mapping",
+    "parse_predicted",
+    "parse_quarantined",
+    "parse_step",
+    "parse_suspected",
+]
+
+Fields = Mapping[str, Any]
+
+
+def parse_mapping(value: object) -> Fields:
+    if not isinstance(value, dict):
+        raise ValueError(f"a {type(value).__name__} where a mapping was expected")
+    return value
+
+
+def parse_step(line: Fields) -> Step:
+    timing = line.get("timing")
+    speed = timing.get("images_per_second") if isinstance(timing, dict) else None
+    return Step(_count(line["step"]), _number(line.get("loss")), _number(line.get("learning_rate")), _number(speed))
+
+
+def parse_epoch(line: Fields) -> Epoch:
+    epoch, step = _count(line["epoch"]), _count(line["step"])
+    if step < 1:
+        raise ValueError("an epoch without a step")
+    names = ("train_loss", "train_top1", "val_loss", "val_top1", "seconds")
+    return Epoch(epoch, step, *(_number(line.get(name)) for name in names))
+
+
+def parse_evaluation(value: object) -> Evaluation:
+    fields = parse_mapping(value)
+    names = [str(name) for name in fields["class_names"]]
+    confusion = [[_count(count) for count in row] for row in fields.get("confusion") or []]
+    if confusion and (len(confusion) != len(names) or any(len(row) != len(names) for row in confusion)):
+        raise ValueError(f"the confusion matrix is not {len(names)} x {len(names)}")
+    return Evaluation(
+        set_name=str(fields.get("set", "val")),
+        n=_count(fields["n"]),
+        loss=_number(fields.get("loss")),
+        top1=_share(fields.get("top1")),
+        top5=_share(fields.get("top5")),
+        class_names=names,
+        per_class=[_class_score(row) for row in fields.get("per_class") or []],
+        confusion=confusion,
+        calibration=_calibration(fields["calibration"]) if fields.get("calibration") else None,
+        bad=[(str(row.get("path", "")), str(row.get("cause", ""))) for row in fields.get("bad") or []],
+    )
+
+
+def parse_predicted(row: Mapping[str, str]) -> Predicted:
+    correct = _text(row, "correct").strip().lower() in ("1", "true", "yes")
+    path, label, predicted = (_text(row, key) for key in ("path", "label", "predicted"))
+    return Predicted(path, label, predicted, _share(row["confidence"]), correct)
+
+
+def parse_suspected(row: Mapping[str, str]) -> Suspected:
+    return Suspected(_text(row, "path"), _text(row, "label"), _text(row, "suggested"), _share(row["score"]))
+
+
+def parse_quarantined(row: Mapping[str, str]) -> Quarantined:
+    return Quarantined(_text(row, "path"), _text(row, "cause"))
+
+
+def _class_score(row: Fields) -> ClassScore:
+    precision, recall, f1 = (_share(row.get(name)) for name in ("precision", "recall", "f1"))
+    return ClassScore(str(row["name"]), precision, recall, f1, _count(row["support"]))
+
+
+def _calibration(fields: Fields) -> Calibration:
+    shares = ("ece", "ece_after_temperature", "reject_threshold", "reject_target", "reject_coverage", "reject_accuracy")
+    return Calibration(
+        bins=[_bin(one) for one in fields.get("bins") or []],
+        reject_reason=str(fields.get("reject_reason") or ""),
+        temperature=_number(fields.get("temperature")),
+        **{name: _share(fields.get(name)) for name in shares},
+    )
+
+
+def _bin(fields: Fields) -> tuple[float, float, float, float, int]:
+    low, high, confidence, accuracy = (_share(fields.get(key)) for key in ("low", "high", "confidence", "accuracy"))
+    return low, high, confidence, accuracy, _count(fields["count"])
+
+
+def _text(row: Mapping[str, str], key: str) -> str:
+    if not isinstance(row[key], str):  # a row that is too short has None there
+        raise ValueError(f"no {key}")
+    return row[key]
+
+
+def _number(value: object) -> float:
+    """A float; NaN for what is missing, null or no number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    try:
+        return float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _share(value: object) -> float:
+    """A number from 0 to 1, or NaN."""
+    number = _number(value)
+    if number < -1e-6 or number > 1 + 1e-6:
+        raise ValueError(f"{value} where a share was expected")
+    return min(1.0, max(0.0, number)) if number == number else number
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value < 10**15:
+        raise ValueError(f"{value!r} where a count was expected"[:80])
+    return value
