@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from separable.blocks import ClassifierHead
+from separable.blocks import ClassifierHead, InceptionAux
 from separable.blocks.init import init_glorot_uniform
 from separable.blocks.norm import frozen_running_statistics
 from separable.errors import InputSizeError, ModelOptionError
@@ -44,7 +44,7 @@ class ImageModel(nn.Module, ABC):
     num_features: int
     taps: tuple[Tap, ...]
     head: ClassifierHead | None
-    aux_head: nn.Module | None
+    aux_head: InceptionAux | None
 
     def finish(
         self,
@@ -56,7 +56,7 @@ class ImageModel(nn.Module, ABC):
         taps: Sequence[Tap],
         head: ClassifierHead,
         features_only: bool,
-        aux: tuple[str, nn.Module] | None = None,
+        aux: tuple[str, InceptionAux] | None = None,
     ) -> None:
         """Set what the shared methods read. `chain` names the blocks in order; `aux` is (block it follows, module)."""
         self.name, self.options, self.input_contract = name, dict(options), contract
@@ -106,8 +106,7 @@ class ImageModel(nn.Module, ABC):
         self.input_contract = _without_class_names(self.input_contract, num_classes)
         self.head.classifier = _fresh_linear(self.head.num_inputs, num_classes, old)
         if self.aux_head is not None:
-            inputs = self.aux_head.get_submodule("classifier").get_parameter("weight").shape[1]
-            self.aux_head.add_module("classifier", _fresh_linear(inputs, num_classes, old))
+            self.aux_head.classifier = _fresh_linear(self.aux_head.num_inputs, num_classes, old)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """In training, keep only the blocks' inputs and compute the rest again in the backward pass."""

@@ -18,7 +18,7 @@ CATALOG: dict[str, ModelSpec] = {
         parameters=23_817_352,
         macs=5_713_216_096,
         min_size=75,
-        options=("aux_head", "dropout", "features_only", "gamma", "in_channels"),
+        options=("aux_head", "dropout", "features_only", "gamma", "in_channels", "width"),
         keras_weights=(
             PublishedWeights(
                 url=f"{_KERAS}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels.h5",

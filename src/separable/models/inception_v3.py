@@ -16,6 +16,8 @@ At 299x299; every convolution is followed by batch normalisation and ReLU.
     head     global average pooling - dropout - logistic regression
 """
 
+from functools import partial
+
 from separable.blocks import (
     ClassifierHead,
     ConvBN,
@@ -27,10 +29,11 @@ from separable.blocks import (
     InceptionE,
     MaxPool,
 )
+from separable.blocks.inception import scaled
 from separable.blocks.init import init_truncated_normal, init_variance_scaling
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
-from separable.models.options import check_fraction
+from separable.models.options import check_fraction, check_positive
 
 __all__ = ["INCEPTION_V3_INPUT", "InceptionV3"]
 
@@ -45,6 +48,7 @@ class InceptionV3(ImageModel):
         num_classes: 0 leaves out the classifier.
         aux_head: add the auxiliary classifier of figure 8; in training mode the output is then (logits, auxiliary).
         gamma: give batch normalisation its scale, as torchvision does; Keras and slim have none.
+        width: multiplies every number of channels, at least 16 remain: slim's `depth_multiplier`.
         dropout: before the classifier; slim keeps 0.8. (arXiv:1610.02357, section 4.2.2, uses 0.5.)
         features_only: return the feature pyramid in place of logits.
 
@@ -58,41 +62,46 @@ class InceptionV3(ImageModel):
         *,
         aux_head: bool = False,
         gamma: bool = False,
+        width: float = 1.0,
         dropout: float = 0.2,
         features_only: bool = False,
     ) -> None:
         super().__init__()
         check_fraction("dropout", dropout)
+        check_positive("width", width)
+        c = partial(scaled, width=width)
+        conv = partial(ConvBN, gamma=gamma)
         # Stem
-        self.conv1a = ConvBN(in_channels, 32, 3, stride=2, padding="valid", gamma=gamma)
-        self.conv2a = ConvBN(32, 32, 3, padding="valid", gamma=gamma)
-        self.conv2b = ConvBN(32, 64, 3, gamma=gamma)
+        self.conv1a = conv(in_channels, c(32), 3, stride=2, padding="valid")
+        self.conv2a = conv(c(32), c(32), 3, padding="valid")
+        self.conv2b = conv(c(32), c(64), 3)
         self.pool3a = MaxPool("valid")
-        self.conv3b = ConvBN(64, 80, 1, gamma=gamma)
-        self.conv4a = ConvBN(80, 192, 3, padding="valid", gamma=gamma)
+        self.conv3b = conv(c(64), c(80), 1)
+        self.conv4a = conv(c(80), c(192), 3, padding="valid")
         self.pool5a = MaxPool("valid")
         # 35x35
-        self.mixed0 = InceptionA(192, 32, gamma=gamma)
-        self.mixed1 = InceptionA(256, 64, gamma=gamma)
-        self.mixed2 = InceptionA(288, 64, gamma=gamma)
+        self.mixed0 = InceptionA(c(192), 32, gamma=gamma, width=width)
+        self.mixed1 = InceptionA(self.mixed0.out_channels, 64, gamma=gamma, width=width)
+        self.mixed2 = InceptionA(self.mixed1.out_channels, 64, gamma=gamma, width=width)
         # 17x17
-        self.mixed3 = InceptionB(288, gamma=gamma)
-        self.mixed4 = InceptionC(768, 128, gamma=gamma)
-        self.mixed5 = InceptionC(768, 160, gamma=gamma)
-        self.mixed6 = InceptionC(768, 160, gamma=gamma)
-        self.mixed7 = InceptionC(768, 192, gamma=gamma)
+        self.mixed3 = InceptionB(self.mixed2.out_channels, gamma=gamma, width=width)
+        self.mixed4 = InceptionC(self.mixed3.out_channels, 128, gamma=gamma, width=width)
+        self.mixed5 = InceptionC(self.mixed4.out_channels, 160, gamma=gamma, width=width)
+        self.mixed6 = InceptionC(self.mixed5.out_channels, 160, gamma=gamma, width=width)
+        self.mixed7 = InceptionC(self.mixed6.out_channels, 192, gamma=gamma, width=width)
         # 8x8
-        self.mixed8 = InceptionD(768, gamma=gamma)
-        self.mixed9 = InceptionE(1280, gamma=gamma)
-        self.mixed10 = InceptionE(2048, gamma=gamma)
+        self.mixed8 = InceptionD(self.mixed7.out_channels, gamma=gamma, width=width)
+        self.mixed9 = InceptionE(self.mixed8.out_channels, gamma=gamma, width=width)
+        self.mixed10 = InceptionE(self.mixed9.out_channels, gamma=gamma, width=width)
 
-        aux = InceptionAux(768, num_classes, gamma=gamma) if aux_head else None
+        aux = InceptionAux(self.mixed7.out_channels, num_classes, gamma=gamma, width=width) if aux_head else None
         self.finish(
             name="inception_v3",
             options={
                 "in_channels": in_channels,
                 "aux_head": aux_head,
                 "gamma": gamma,
+                "width": width,
                 "dropout": dropout,
                 "features_only": features_only,
             },
@@ -102,13 +111,13 @@ class InceptionV3(ImageModel):
                 *(f"mixed{number}" for number in range(11)),
             ),
             taps=(
-                Tap("conv2b", 64, 2),
-                Tap("conv4a", 192, 4),
-                Tap("mixed2", 288, 8),
-                Tap("mixed7", 768, 16),
-                Tap("mixed10", 2048, 32),
+                Tap("conv2b", c(64), 2),
+                Tap("conv4a", c(192), 4),
+                Tap("mixed2", self.mixed2.out_channels, 8),
+                Tap("mixed7", self.mixed7.out_channels, 16),
+                Tap("mixed10", self.mixed10.out_channels, 32),
             ),
-            head=ClassifierHead(2048, num_classes, dropout=dropout),
+            head=ClassifierHead(self.mixed10.out_channels, num_classes, dropout=dropout),
             features_only=features_only,
             aux=("mixed7", aux) if aux else None,
         )
