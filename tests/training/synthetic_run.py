@@ -4,12 +4,15 @@ import csv
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
+
+from separable.training.config import DataConfig, ModelConfig, TrainConfig
+from separable.training.recipes import RECIPES
 
 __all__ = ["draw_pictures", "write_run"]
 
@@ -47,6 +50,7 @@ def write_run(
     rng = np.random.default_rng(0)
     classes = len(class_names)
     _write_config(run, val_root, planned or epochs)
+    _write_check(run, val_root, [path for path, _ in pictures], class_names)
     _write_metrics(run, rng, epochs, steps_per_epoch, accuracy, val, math.log(max(2, classes)))
     rows = _answers(rng, pictures if val else [], classes, accuracy)
     _write_evaluation(run, rows, class_names)
@@ -83,18 +87,35 @@ def write_run(
 
 
 def _write_config(run: Path, val_root: Path, epochs: int) -> None:
-    config = {
-        "run": str(run),
-        "recipe": {"name": "finetune", "source": "this project", "global_batch": 32, "epochs": epochs},
-        "data": {"root": str(val_root.parent), "train_root": str(val_root), "val_root": str(val_root)},
-        "model": {"name": "mobilenet_v1", "options": {"width": 0.5}, "weights": "mobilenet_v1_0.5_160.npz"},
-        "epochs": None,
-        "batch_size": 32,
-        "seed": 0,
-        "device": "cpu",
-        "precision": "fp32",
-    }
-    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    config = TrainConfig(
+        run=str(run),
+        recipe=replace(RECIPES["finetune"], epochs=epochs),
+        data=DataConfig(root=str(val_root.parent), train_root=str(val_root), val_root=str(val_root)),
+        model=ModelConfig("mobilenet_v1", {"width": 0.5}, "mobilenet_v1_0.5_160.npz", (160, 160)),
+    )
+    config.to_yaml(run / "config.yaml")
+
+
+def _write_check(run: Path, root: Path, paths: Sequence[str], names: Sequence[str]) -> None:
+    pair = {"path": paths[0], "other": paths[-1], "detail": "alike to 0.97"} if paths else {"path": "", "other": ""}
+    groups = [
+        {"kind": "leak", "severity": "error", "what": "9 held-out pictures are in training too (4.5 %).",
+         "fix": "Remove them from one of the two.", "count": 9, "examples": [pair] * 6},
+        {"kind": "few", "severity": "warning", "what": "2 classes have fewer than 10 pictures to train on.",
+         "fix": "Add pictures, or leave the class out.", "count": 2,
+         "examples": [{"path": names[0], "other": "", "detail": "7 pictures"}]},
+        {"kind": "format", "severity": "note", "what": "3 pictures are palettes.", "fix": "Nothing to do.", "count": 3,
+         "examples": []},
+    ]  # fmt: skip
+    _write_json(run / "check.json", {
+        "format_version": 1, "root": str(root), "misleading": True, "groups": groups,
+        "problems": [f"{g['what']} {g['fix']}" for g in groups[:2]], "notes": ["3 pictures are palettes."],
+        "pictures": {"train": 600, "val": len(paths)}, "unreadable": 1,
+        "classes": [{"name": name, "train": 120 - index % 100, "val": 40} for index, name in enumerate(names)],
+        "sides": {"shorter_least": 256, "shorter_median": 256, "shorter_greatest": 320, "sizes": 9,
+                  "commonest": "341x256", "commonest_count": 311, "bytes": 12_345_678},
+        "formats": {"JPEG": 797, "PNG": 3}, "traits": {}, "limits": {},
+    })  # fmt: skip
 
 
 def _write_metrics(

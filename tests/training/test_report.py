@@ -7,23 +7,35 @@ import io
 import json
 import math
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import typer
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
 
+from separable.cli.app import app
+from separable.cli.settings import configure
+from separable.cli.training import Plan
 from separable.errors import RunFolderError
+from separable.training.config import DataConfig, ModelConfig, TrainConfig
+from separable.training.recipes import RECIPES
 from separable.training.report import write_report
+from separable.training.report.commands import repeat_command
 from separable.training.report.confidence import coverage_curve
 from separable.training.report.learning import thinned
+from separable.training.report.reading import read_run
 from separable.training.report.record import Predicted
 from separable.training.report.thumbnails import LONGEST_SIDE, Gallery
 from separable.training.report.wording import amount, count_of, duration, listed, percent, wilson_interval
@@ -51,7 +63,7 @@ def part(page: Element, anchor: str) -> Element | None:
 
 def shots(element: Element | None) -> list[Element]:
     assert element is not None
-    return [item for grid in element.iter(HTML + "ul") if grid.get("class") == "shots" for item in grid]
+    return [item for grid in element.iter(HTML + "ul") if "shots" in (grid.get("class") or "").split() for item in grid]
 
 
 def thumbnails(element: Element | None) -> Iterator[Image.Image]:
@@ -104,8 +116,8 @@ def test_every_section_of_a_finished_run_is_there(finished: Path) -> None:
     page = parse(finished / "report.html")
     found = [node.get("id") for node in page.iter(HTML + "section")]
     assert found == [
-        "use", "learning", "confusion", "classes", "confidence", "wrong", "sample", "labels", "unreadable", "cost",
-        "setup",
+        "use", "learning", "confusion", "classes", "confidence", "wrong", "sample", "labels", "data",
+        "unreadable", "cost", "setup",
     ]  # fmt: skip
     links = [a.get("href") for a in page.iter(HTML + "a")]
     assert links == [f"#{anchor}" for anchor in found]
@@ -120,7 +132,8 @@ def test_the_headline_tells_the_result_and_its_interval(finished: Path) -> None:
     assert f"{100 * right / len(rows):.1f}% right on 60 pictures it never trained on" in head
     assert f"between {100 * interval.low:.1f}% and {100 * interval.high:.1f}%" in head
     assert "always answering the largest class would give 20.0%" in head
-    assert "mobilenet_v1 (width 0.5) learned 5 classes in 2 min 38 s on AMD EPYC 9V74 80-Core Processor" in head
+    assert "mobilenet_v1 (width 0.5) learned 5 classes from 600 pictures in 2 min 38 s" in head
+    assert "on AMD EPYC 9V74 80-Core Processor (2 cores)" in head
 
 
 def test_the_page_needs_nothing_but_itself(finished: Path) -> None:
@@ -205,6 +218,76 @@ def test_quarantined_pictures_are_listed_with_their_cause(finished: Path) -> Non
     assert "daisy/broken.jpg truncated: 1,204 of 30,118 bytes" in section
 
 
+def test_the_data_check_shows_the_worst_with_its_pictures(finished: Path) -> None:
+    section = part(parse(finished / "report.html"), "data")
+    text = words(section)
+    assert "Training on these pictures misleads (leak)" in text
+    assert "600 to learn from, 60 held out" in text
+    assert "5, of 116 (tulips) to 120 (daisy) pictures to learn from" in text
+    assert "9 held-out pictures are in training too (4.5 %). Remove them from one of the two." in text
+    assert len(shots(section)) == 4
+    assert len(list(thumbnails(section))) == 8
+    assert "3 pictures are palettes" in text
+
+
+COMMANDS = [
+    TrainConfig(run="runs/a", recipe=RECIPES["small"], data=DataConfig(root="flowers", val_fraction=0.1)),
+    TrainConfig(
+        run="runs/a b",
+        recipe=replace(
+            RECIPES["finetune"],
+            epochs=7,
+            optimiser=replace(RECIPES["finetune"].optimiser, learning_rate=1e-5, decayed=("convolution",)),
+            augment=replace(RECIPES["finetune"].augment, random_resized_crop=None, flip=False),
+        ),
+        data=DataConfig(root="it's; rm -rf $HOME", labels_csv="a b.csv", max_bad=0.2, split_seed=3, decoder="pillow"),
+        model=ModelConfig("mobilenet_v1", {"width": 0.5, "dropout": None}, "w.npz", (160, 128), crop_fraction=1.0),
+        epochs=5,
+        batch_size=48,
+        accumulate=2,
+        seed=9,
+        precision="bf16",
+        threads=2,
+        gradient_checkpointing=True,
+    ),
+    TrainConfig(run="runs/a", recipe=RECIPES["xception_imagenet"], data=DataConfig(root="pics"), batch_size=1920),
+]
+
+
+@pytest.mark.parametrize("config", COMMANDS, ids=range(len(COMMANDS)))
+def test_the_command_to_repeat_a_run_gives_its_configuration(config: TrainConfig, tmp_path: Path) -> None:
+    """Through the command line's own parser, since a command that only looks right is worse than none."""
+    config.to_yaml(tmp_path / "config.yaml")
+    said = shlex.split(repeat_command(read_run(tmp_path)) or "")
+    assert said[0] == "separable"
+    with pytest.MonkeyPatch.context() as patch:
+        plans: list[Plan] = []
+        patch.setattr("separable.cli.training.carry_out", lambda plan, out: plans.append(plan))
+        app(said[1:], standalone_mode=False)
+    (plan,) = plans
+    assert (str(plan.data), plan.run, plan.resume) == (config.data.root, f"{tmp_path}-again", False)
+    data = SimpleNamespace(
+        train=SimpleNamespace(root=config.data.train_root), val=SimpleNamespace(root=config.data.val_root)
+    )
+    weights = None if plan.wishes.weights == "none" else plan.wishes.weights
+    made = configure(plan.wishes, Path(config.run), plan.data, data, weights, None)  # type: ignore[arg-type]
+    assert config.differences(made) == []
+
+
+def test_the_other_commands_are_understood_too(finished: Path) -> None:
+    pages = parse(finished / "report.html")
+    lines = [shlex.split(words(code)) for code in pages.iter(HTML + "code") if words(code).startswith("separable ")]
+    assert [line[1] for line in lines] == ["predict", "evaluate", "train", "train"]
+    assert lines[3][lines[3].index("--labels") + 1] == str(finished / "suspects.csv")
+    for line in lines:
+        verb = app_commands()[line[1]]
+        verb.make_context(line[1], line[2:])
+
+
+def app_commands() -> dict[str, Any]:
+    return typer.main.get_command(app).commands  # type: ignore[attr-defined,no-any-return]
+
+
 # runs that lack things
 
 
@@ -214,6 +297,7 @@ OPTIONAL = {
     "suspects.csv": ["labels"],
     "quarantine.csv": ["unreadable"],
     "profile.json": ["cost"],
+    "check.json": ["data"],
     "metrics.jsonl": [],
     "environment.json": [],
 }
@@ -237,7 +321,7 @@ def test_a_missing_file_costs_its_sections_alone(name: str, finished: Path, run:
     ],
     ids=range(11),
 )  # fmt: skip
-@pytest.mark.parametrize("name", [*OPTIONAL, "check.json", "config.yaml"])
+@pytest.mark.parametrize("name", [*OPTIONAL, "config.yaml"])
 def test_a_damaged_file_never_stops_the_report(name: str, content: bytes, small: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(small, tmp_path / "run"))
     (run / name).write_bytes(content)
@@ -383,7 +467,10 @@ def test_names_cannot_inject_anything(tmp_path: Path) -> None:
     pictures = [(f"{name}/{k}{name}.jpg", label) for label, name in enumerate(HOSTILE) for k in range(3)]
     run = write_run(tmp_path / "run", pictures, val_root=tmp_path / HOSTILE[0] / HOSTILE[1], class_names=HOSTILE)
     write_rows(run / "quarantine.csv", [{"path": n, "cause": n, "first_seen": n} for n in HOSTILE])
-    (run / "check.json").write_text(json.dumps({"problems": HOSTILE, "notes": HOSTILE, "misleading": True}))
+    group = {"kind": "leak", "severity": "error", "what": HOSTILE[0], "fix": HOSTILE[1], "count": 9}
+    group["examples"] = [{"path": name, "other": name, "detail": name} for name in HOSTILE]
+    check = {"root": HOSTILE[0], "groups": [group, {**group, "kind": HOSTILE[2]}], "notes": HOSTILE, "misleading": True}
+    (run / "check.json").write_text(json.dumps(check))
     (run / "environment.json").write_text(json.dumps({n: n for n in HOSTILE}))
     with (run / "config.yaml").open("a", encoding="utf-8") as config:
         config.write("# " + HOSTILE[2] + "\n")

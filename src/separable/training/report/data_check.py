@@ -1,36 +1,80 @@
 """What the check of the data found, and the pictures that could not be read."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from separable.analysis.plots.markup import Markup, element
-from separable.training.report.html import Column, note, section, table
-from separable.training.report.record import Quarantined, RunRecord
-from separable.training.report.wording import count_of
+from separable.analysis.plots import Bar, bar_chart
+from separable.analysis.plots.markup import Markup, element, shorten
+from separable.training.report.html import Column, figure, key_values, note, section, table
+from separable.training.report.record import Check, CheckGroup, Quarantined, RunRecord
+from separable.training.report.thumbnails import Gallery
+from separable.training.report.wording import count_of, listed
 
 __all__ = ["data_section", "unreadable_section"]
 
 _MOST_ROWS = 100
 _MOST_REMARKS = 40
+_MOST_BARS = 24
+_MOST_PAIRS = 4
+_MOST_EXAMPLES = 5
+_SHOWN_AS_PAIRS = ("leak", "conflict", "near-conflict", "duplicate", "near-duplicate")
 
 
-def data_section(check: Mapping[str, Any] | None) -> Markup | None:
-    """Problems first, then remarks; None where the data were never checked."""
-    if check is None:
-        return None
-    problems, notes = _texts(check.get("problems")), _texts(check.get("notes"))
-    if check.get("misleading"):
-        lead = "Training on these pictures misleads: see the problems before trusting any number above."
-    elif problems:
-        lead = f"The check found {count_of(len(problems), 'problem')}."
-    else:
-        lead = "The check found nothing that would mislead."
-    content = []
-    if problems:
-        content += [element("h3", "Problems"), _list(problems)]
-    if notes:
-        content += [element("h3", "Remarks"), _list(notes)]
-    return section("data", "The data", lead, *content)
+def data_section(check: Check, gallery: Gallery) -> Markup:
+    """What the pictures are, then what is wrong with them, worst first, with pictures where these show it."""
+    serious = [one for one in check.groups if one.severity != "note"]
+    content = [key_values(list(_facts(check)))]
+    content += [_group(one, gallery) for one in serious]
+    if 1 < len(check.classes) <= _MOST_BARS:
+        bars = [Bar(name, float(train)) for name, train, _ in sorted(check.classes, key=lambda c: -c[1])]
+        content.append(element("div", figure(bar_chart(bars, name="pictures to learn from")), class_="apart"))
+    if check.notes:
+        content += [element("h3", "Good to know"), _list(check.notes)]
+    return section("data", "The data", _data_lead(check, serious), *content)
+
+
+def _data_lead(check: Check, serious: Sequence[CheckGroup]) -> str:
+    if check.misleading:
+        kinds = [one.kind for one in serious if one.severity == "error"]
+        return f"Training on these pictures misleads ({listed(kinds)}): mend this before trusting any number above."
+    if serious:
+        return f"Nothing that would mislead, but {count_of(len(serious), 'thing')} to look at."
+    return "The check found nothing that would mislead."
+
+
+def _facts(check: Check) -> Iterator[tuple[str, str]]:
+    yield "pictures", f"{check.train:,} to learn from, {check.val:,} held out"
+    if check.classes:
+        least = min(check.classes, key=lambda c: c[1])
+        most = max(check.classes, key=lambda c: c[1])
+        yield (
+            "classes",
+            f"{len(check.classes):,}, of {least[1]:,} ({shorten(least[0], 40)}) to {most[1]:,} "
+            f"({shorten(most[0], 40)}) pictures to learn from",
+        )
+    sides = [check.sides.get(key) for key in ("shorter_least", "shorter_median", "shorter_greatest")]
+    if all(isinstance(side, int) for side in sides):
+        yield "shorter side", f"{sides[0]} to {sides[2]} pixels, half of them up to {sides[1]}"
+    if check.formats:
+        yield "formats", ", ".join(f"{shorten(str(n), 20)} {c}" for n, c in list(check.formats.items())[:12])
+
+
+def _group(group: CheckGroup, gallery: Gallery) -> Markup:
+    shown = [element("p", element("strong", group.what[:500]), f" {group.fix[:500]}")]
+    if group.kind in _SHOWN_AS_PAIRS:
+        pairs = [_pair(example, gallery) for example in group.examples[:_MOST_PAIRS]]
+        shown.append(element("ul", *pairs, class_="shots twins"))
+    elif group.examples:
+        lines = [" ".join(filter(None, example)) for example in group.examples[:_MOST_EXAMPLES]]
+        more = group.count - len(lines)
+        shown.append(_list(lines + ([f"and {more:,} more in check.csv"] if more > 0 else [])))
+    return element("div", *shown, class_="finding")
+
+
+def _pair(example: tuple[str, str, str], gallery: Gallery) -> Markup:
+    one, other, detail = example
+    pictures = element("span", gallery.show(one, one), gallery.show(other, other) if other else None, class_="two")
+    names = element("span", f"{shorten(one, 44)} = {shorten(other, 44)}" if other else shorten(one, 44), class_="truth")
+    return element("li", pictures, names, element("span", detail[:200], class_="truth") if detail else None)
 
 
 def unreadable_section(record: RunRecord) -> Markup | None:
@@ -47,10 +91,6 @@ def unreadable_section(record: RunRecord) -> Markup | None:
         content.append(note(f"The first {len(shown)} of {len(rows):,}; quarantine.csv has them all."))
     lead = f"{count_of(len(rows), 'picture')} could not be read and took no part. They stopped nothing."
     return section("unreadable", "Unreadable pictures", lead, *content)
-
-
-def _texts(items: object) -> list[str]:
-    return [str(item) for item in items] if isinstance(items, list) else []
 
 
 def _list(texts: Sequence[str]) -> Markup:

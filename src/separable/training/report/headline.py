@@ -1,15 +1,15 @@
 """The top of the page: the result in a sentence with its uncertainty, the numbers worth a glance, what to do next."""
 
 import math
-import shlex
 from collections.abc import Mapping
 
 from separable.analysis.plots.markup import Markup, element, join, shorten
+from separable.training.report.commands import evaluate_command, predict_command, repeat_command, resume_command
 from separable.training.report.html import command, section, tile
 from separable.training.report.record import Evaluation, RunRecord, value_at
 from separable.training.report.wording import amount, count_of, duration, percent, wilson_interval
 
-__all__ = ["again_command", "headline", "use_section"]
+__all__ = ["headline", "use_section"]
 
 
 def headline(record: RunRecord) -> Markup:
@@ -27,24 +27,14 @@ def headline(record: RunRecord) -> Markup:
 
 def use_section(record: RunRecord) -> Markup:
     """The commands that use, measure, continue and repeat this run."""
-    run = shlex.quote(str(record.run))
-    root = value_at(record.config, "data", "val_root") or value_at(record.config, "data", "root") or "DATA"
-    data = shlex.quote(str(value_at(record.config, "data", "root") or "DATA"))
     lines = [
-        ("Name the content of new pictures", f"separable predict {run} {shlex.quote(str(root))}"),
-        ("Measure it on another folder of labelled pictures", f"separable evaluate {run} {data}"),
+        ("Go on where it stopped", resume_command(record) if _unfinished(record) else None),
+        ("Name what is on pictures: these, or any others", predict_command(record)),
+        ("Measure it again, or on the folder that you add", evaluate_command(record)),
+        ("Do the same training again", repeat_command(record)),
     ]
-    if _unfinished(record):
-        lines.insert(0, ("Go on where it stopped", f"{again_command(record)} --resume"))
-    lines.append(("Do it again from the beginning", again_command(record)))
-    content = [join(element("h3", title), command(line)) for title, line in lines]
-    return section("use", "Use it, repeat it", "Each line can be pasted into a terminal as it stands.", *content)
-
-
-def again_command(record: RunRecord) -> str:
-    """The command line that starts this training anew."""
-    data = shlex.quote(str(value_at(record.config, "data", "root") or "DATA"))
-    return f"separable train {data} --out {shlex.quote(str(record.run))}"
+    content = [join(element("h3", title), command(line)) for title, line in lines if line is not None]
+    return section("use", "Use it, repeat it", "In the folder where the training was started.", *content)
 
 
 def _machine_name(record: RunRecord) -> str | None:
@@ -90,6 +80,7 @@ def _summary(record: RunRecord) -> str:
     seconds = sum(e.seconds for e in record.epochs if math.isfinite(e.seconds))
     words = name
     words += f" learned {count_of(classes, 'class', 'classes')}" if classes else " was trained"
+    words += f" from {count_of(record.check.train, 'picture')}" if record.check and record.check.train else ""
     words += f" in {duration(seconds)}" if seconds else ""
     machine = _machine_name(record)
     words += f" on {machine}." if machine else "."
@@ -111,6 +102,8 @@ def _alerts(record: RunRecord) -> list[str]:
     if _unfinished(record):
         where = f"after {len(record.epochs)} of {count_of(total, 'epoch')}" if total else "before its end"
         alerts.append(f"This run was interrupted {where}. What follows is what it had reached by then.")
+    if record.check is not None and record.check.misleading:
+        alerts.append("The check of the data found what makes these figures misleading: see The data, below.")
     alerts += [f"{complaint}. The rest of the page does without it." for complaint in record.complaints]
     return alerts
 

@@ -9,7 +9,7 @@ from separable.files import write_atomically
 from separable.training.report.classes import class_section, confusion_section
 from separable.training.report.confidence import confidence_section
 from separable.training.report.data_check import data_section, unreadable_section
-from separable.training.report.headline import again_command, headline, use_section
+from separable.training.report.headline import headline, use_section
 from separable.training.report.learning import learning_section
 from separable.training.report.pictures import mistakes_section, sample_section, suspects_section
 from separable.training.report.reading import read_run
@@ -71,8 +71,8 @@ def _sections(record: RunRecord) -> list[tuple[str, str, Markup]]:
         ("confidence", "Confidence", confidence_section(record)),
         ("wrong", "Confidently wrong", mistakes_section(record.predictions, held_out)),
         ("sample", "Sample", sample_section(record.predictions, held_out)),
-        ("labels", "Labels", suspects_section(record, training, again_command(record))),
-        ("data", "Data", data_section(record.check)),
+        ("labels", "Labels", suspects_section(record, training)),
+        ("data", "Data", data_section(record.check, Gallery(_check_roots(record))) if record.check else None),
         ("unreadable", "Unreadable", unreadable_section(record)),
         ("cost", "Cost", cost_section(record.profile)),
         ("setup", "Setup", setup_section(record)),
@@ -84,6 +84,11 @@ def _roots(record: RunRecord, first: str) -> tuple[Path, ...]:
     """Where pictures may lie; a relative folder is relative to where the training ran, usually here."""
     named = [value_at(record.config, "data", key) for key in (first, "val_root", "train_root", "root")]
     return tuple(dict.fromkeys(Path(str(name)) for name in named if name))
+
+
+def _check_roots(record: RunRecord) -> tuple[Path, ...]:
+    root = record.check.root if record.check else ""
+    return (*([Path(root)] if root else []), *_roots(record, "root"))
 
 
 def _footer() -> Markup:

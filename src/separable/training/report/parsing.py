@@ -6,6 +6,8 @@ from typing import Any
 
 from separable.training.report.record import (
     Calibration,
+    Check,
+    CheckGroup,
     ClassScore,
     Epoch,
     Evaluation,
@@ -16,6 +18,7 @@ from separable.training.report.record import (
 )
 
 __all__ = [
+    "parse_check",
     "parse_epoch",
     "parse_evaluation",
     "parse_mapping",
@@ -80,6 +83,31 @@ def parse_suspected(row: Mapping[str, str]) -> Suspected:
 
 def parse_quarantined(row: Mapping[str, str]) -> Quarantined:
     return Quarantined(_text(row, "path"), _text(row, "cause"))
+
+
+def parse_check(value: object) -> Check:
+    fields = parse_mapping(value)
+    pictures = parse_mapping(fields.get("pictures") or {})
+    return Check(
+        root=str(fields.get("root") or ""),
+        misleading=bool(fields.get("misleading")),
+        train=_count(pictures.get("train", 0)),
+        val=_count(pictures.get("val", 0)),
+        groups=[_check_group(one) for one in fields.get("groups") or []],
+        notes=[str(note) for note in fields.get("notes") or []],
+        classes=[(str(c["name"]), _count(c["train"]), _count(c["val"])) for c in fields.get("classes") or []],
+        sides=parse_mapping(fields.get("sides") or {}),
+        formats=parse_mapping(fields.get("formats") or {}),
+    )
+
+
+def _check_group(fields: Fields) -> CheckGroup:
+    kind, severity, what, fix = (str(fields[key]) for key in ("kind", "severity", "what", "fix"))
+    examples = [
+        (str(one.get("path", "")), str(one.get("other") or ""), str(one.get("detail") or ""))
+        for one in fields.get("examples") or []
+    ]
+    return CheckGroup(kind, severity, what, fix, _count(fields.get("count", 0)), examples)
 
 
 def _class_score(row: Fields) -> ClassScore:

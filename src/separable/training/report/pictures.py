@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Sequence
 
 from separable.analysis.plots.markup import Markup, element, shorten
+from separable.training.report.commands import corrected_command
 from separable.training.report.html import command, note, section
-from separable.training.report.record import Predicted, RunRecord, Suspected
+from separable.training.report.record import Predicted, RunRecord, Suspected, value_at
 from separable.training.report.thumbnails import Gallery
 from separable.training.report.wording import count_of, percent
 
@@ -14,6 +15,11 @@ __all__ = ["mistakes_section", "sample_section", "suspects_section"]
 _MOST_WRONG = 20
 _SAMPLE = 30
 _MOST_SUSPECTS = 20
+_HOW_TO_MEND = (
+    "To mend them, open suspects.csv and write the right class into the column \N{LEFT DOUBLE QUOTATION MARK}label"
+    "\N{RIGHT DOUBLE QUOTATION MARK}, or leave it empty to leave the picture out. Rows that stay as they are change "
+    "nothing. Then train with the corrected labels:"
+)
 
 
 def mistakes_section(predictions: Sequence[Predicted], gallery: Gallery) -> Markup | None:
@@ -43,7 +49,7 @@ def sample_section(predictions: Sequence[Predicted], gallery: Gallery) -> Markup
     return section("sample", "A random sample", lead, shots, *_gone(shown, gallery))
 
 
-def suspects_section(record: RunRecord, gallery: Gallery, retrain: str | None) -> Markup | None:
+def suspects_section(record: RunRecord, gallery: Gallery) -> Markup | None:
     """Training pictures whose label is probably wrong, and how to mend them."""
     suspects = record.suspects
     if suspects is None:
@@ -55,12 +61,11 @@ def suspects_section(record: RunRecord, gallery: Gallery, retrain: str | None) -
     if len(shown) < len(suspects):
         lead += f" The first {len(shown)} are here, all of them in suspects.csv."
     content = [_shots([_suspect(s, gallery) for s in shown]), *_gone(shown, gallery)]
-    content.append(
-        note(
-            "To mend them, edit the column \N{LEFT DOUBLE QUOTATION MARK}label\N{RIGHT DOUBLE QUOTATION MARK} of "
-            "suspects.csv (delete the rows whose label was right after all), then train again with it:"
-        )
-    )
+    content.append(note(_HOW_TO_MEND))
+    earlier = value_at(record.config, "data", "labels_csv")
+    if earlier:
+        content.append(note(f"This run already had corrections: copy the rows of {earlier} into the file too."))
+    retrain = corrected_command(record)
     content += [command(retrain)] if retrain else []
     return section("labels", "Probably wrong labels", lead, *content)
 

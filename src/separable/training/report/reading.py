@@ -10,6 +10,7 @@ import yaml
 
 from separable.errors import RunFolderError
 from separable.training.report.parsing import (
+    parse_check,
     parse_epoch,
     parse_evaluation,
     parse_mapping,
@@ -53,7 +54,7 @@ def read_run(run: Path) -> RunRecord:
         predictions=reader.each("predictions.csv", parse_predicted, reader.rows("predictions.csv") or []),
         suspects=reader.optional("suspects.csv", parse_suspected),
         quarantine=reader.each("quarantine.csv", parse_quarantined, reader.rows("quarantine.csv") or []),
-        check=reader.parse("check.json", lambda text: parse_mapping(json.loads(text))),
+        check=reader.parse("check.json", lambda text: parse_check(json.loads(text))),
         profile=reader.parse("profile.json", lambda text: parse_mapping(json.loads(text))),
         environment=reader.parse("environment.json", lambda text: parse_mapping(json.loads(text))),
         complaints=reader.complaints,

@@ -7,6 +7,8 @@ from typing import Any
 
 __all__ = [
     "Calibration",
+    "Check",
+    "CheckGroup",
     "ClassScore",
     "Epoch",
     "Evaluation",
@@ -119,6 +121,33 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
+class CheckGroup:
+    """Findings of one kind; `severity` is error, warning or note; examples are (path, other path, detail)."""
+
+    kind: str
+    severity: str
+    what: str
+    fix: str
+    count: int
+    examples: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """check.json. `classes` are (name, training pictures, held-out pictures); `sides` and `formats` as written."""
+
+    root: str
+    misleading: bool
+    train: int
+    val: int
+    groups: Sequence[CheckGroup]
+    notes: Sequence[str]
+    classes: Sequence[tuple[str, int, int]]
+    sides: Fields
+    formats: Fields
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """Everything a report needs. `complaints` names the files that are there and could not be used."""
 
@@ -131,7 +160,7 @@ class RunRecord:
     predictions: Sequence[Predicted]
     suspects: Sequence[Suspected] | None
     quarantine: Sequence[Quarantined]
-    check: Fields | None
+    check: Check | None
     profile: Fields | None
     environment: Fields | None
     complaints: Sequence[str]

@@ -83,6 +83,10 @@ color:var(--soft);text-align:center;padding:0}
 .gone{padding:10px}
 .said{display:block;font-weight:600;overflow-wrap:anywhere}
 .truth{display:block;color:var(--soft);overflow-wrap:anywhere}
+.twins{grid-template-columns:repeat(auto-fill,minmax(min(100%,240px),1fr));margin-bottom:14px}
+.two{display:grid;grid-template-columns:1fr 1fr;gap:4px}
+.finding{margin:0 0 22px}
+.finding strong{font-weight:600}
 .wrong .said::before{content:"\\2717\\00a0";color:var(--accent)}
 .right .said{font-weight:400}
 .right .said::before{content:"\\2713\\00a0";color:var(--soft)}
