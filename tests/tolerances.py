@@ -34,3 +34,17 @@ CONVOLUTION_FP32 = 2e-5
 
 LAYOUT_FP32 = 1e-5
 """The same fp32 network in channels_last and contiguous memory: other kernels, other summation orders; measured 1e-6."""
+
+ACCUMULATED_GRADIENT = 1e-5
+"""Largest difference between the gradient of a batch and the sum over its parts, over the largest gradient, fp32. The
+same terms are summed in another order; measured 7e-8."""
+
+BF16_LOSS = 0.05
+"""Difference of the first loss (about 1.2) of a narrow Xception in bf16 autocast and fp32; measured 0.004."""
+
+JPEG_DECODERS = 2
+"""Largest difference in levels between simplejpeg and Pillow. Both are libjpeg-turbo with the accurate integer
+transform, so equal builds give 0 (measured on every file here); another libjpeg may round differently, by 1 or 2."""
+
+JPEG_QUALITY_95 = 4
+"""Levels by which a flat colour moves through JPEG at quality 95: quantisation of the DC term and colour conversion."""

@@ -153,7 +153,11 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training. `batch_size` pictures make one optimiser step, run in `accumulate` equal parts."""
+    """One training. `batch_size` pictures make one optimiser step, run in `accumulate` equal parts.
+
+    `threads` None: torch's own choice at the first step. `deterministic` matters on a GPU alone, where it costs time; a
+    CPU always gives the same bits.
+    """
 
     run: str
     recipe: Recipe
@@ -169,6 +173,7 @@ class TrainConfig:
     channels_last: bool = True
     threads: int | None = None
     gradient_checkpointing: bool = False
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:

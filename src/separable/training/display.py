@@ -4,6 +4,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,7 +45,11 @@ class Display(ABC):
 
     @abstractmethod
     def note(self, text: str) -> None:
-        """A sentence: what was chosen, a warning, how to go on."""
+        """A sentence: what was chosen, how to go on."""
+
+    @abstractmethod
+    def warn(self, text: str) -> None:
+        """Something that went otherwise than hoped, such as a damaged checkpoint."""
 
     @abstractmethod
     def step(self, view: StepView) -> None:
@@ -65,6 +70,10 @@ class SilentDisplay(Display):
 
     def note(self, text: str) -> None:
         """Nothing."""
+
+    def warn(self, text: str) -> None:
+        """A Python warning."""
+        warnings.warn(text, stacklevel=2)
 
     def step(self, view: StepView) -> None:
         """Nothing."""
@@ -112,6 +121,10 @@ class PlainDisplay(Display):
         """The sentence on a line."""
         print(text, file=self._stream, flush=True)
 
+    def warn(self, text: str) -> None:
+        """The sentence on a line, marked."""
+        self.note(f"Warning: {text}")
+
     def step(self, view: StepView) -> None:
         """A line when the last one is old enough."""
         self._pace.add(view)
@@ -142,6 +155,10 @@ class LiveDisplay(Display):
     def note(self, text: str) -> None:
         """The sentence above the bar."""
         self._console.print(text, highlight=False, markup=False)
+
+    def warn(self, text: str) -> None:
+        """The sentence above the bar, marked."""
+        self.note(f"Warning: {text}")
 
     def step(self, view: StepView) -> None:
         """Move the bar."""

@@ -55,7 +55,7 @@ def train(
     make_directory(run)
     with run_lock(run):
         claim_run(config, resume)
-        session = open_session(config, data, display.note)
+        session = open_session(config, data, display)
         write_environment(run, config, session.progress.chosen, allocator=session.allocator.to_json())
         try:
             return _Loop(session, display, stop or StopRequest()).run()

@@ -1,8 +1,7 @@
 """Opening a training: fresh from its starting weights, or restored from the newest whole checkpoint."""
 
 import hashlib
-import warnings
-from collections.abc import Callable
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +11,14 @@ import torch
 
 from separable.data.decode import resolve_decoder
 from separable.data.folder import FolderData, PictureSet
-from separable.data.loader import LoaderConfig
+from separable.data.loader import LoaderConfig, pictures_per_epoch
 from separable.errors import RunFolderError
 from separable.machine.allocator import AllocatorReport, keep_freed_memory
 from separable.models.base import ImageModel
 from separable.training.checkpoint import CheckpointStore, Progress
 from separable.training.codec import to_plain
 from separable.training.config import MachineConfig, TrainConfig
+from separable.training.display import Display
 from separable.training.journal import Journal
 from separable.training.start import build_for, starting_model
 from separable.training.step import Stepper, prepare_for_training
@@ -28,7 +28,7 @@ __all__ = ["Session", "claim_run", "open_session"]
 
 @dataclass
 class Session:
-    """Everything a training holds while it runs. `fresh` is True where no checkpoint was restored."""
+    """Everything a training holds while it runs."""
 
     config: TrainConfig
     data: FolderData
@@ -41,7 +41,6 @@ class Session:
     batch_size: int
     steps_per_epoch: int
     allocator: AllocatorReport
-    fresh: bool
 
     @property
     def run(self) -> Path:
@@ -78,56 +77,40 @@ def claim_run(config: TrainConfig, resume: bool) -> None:
         config.to_yaml(run / "config.yaml")
 
 
-def open_session(config: TrainConfig, data: FolderData, note: Callable[[str], None]) -> Session:
+def open_session(config: TrainConfig, data: FolderData, display: Display) -> Session:
     """Build model and optimiser and bring them to the newest checkpoint; the starting weights become checkpoint 0.
 
     Raises:
         CheckpointError: the checkpoint belongs to another training, or every one is damaged.
     """
-    allocator = keep_freed_memory()
-    run = Path(config.run)
+    allocator, run = keep_freed_memory(), Path(config.run)
     store = CheckpointStore(
-        run / "checkpoints", _identity(config, data), keep=config.machine.keep_checkpoints, warn=_warner(note)
+        run / "checkpoints", _identity(config, data), keep=config.machine.keep_checkpoints, warn=display.warn
     )
-    chosen = _choose(config)
     stored = store.progress()
-    if stored is not None:
-        chosen = _replayed(stored.chosen, chosen, note)
-    torch.set_num_threads(chosen["threads"])
-    batch_size = min(config.batch_size, len(data.train.paths))
+    chosen = _choose(config) if stored is None else _replayed(stored.chosen, _choose(config), config, display)
+    _settle(config, chosen)
+    batch_size = min(config.batch_size, len(data.train))
+    steps = pictures_per_epoch(len(data.train), batch_size) // batch_size
     loader = LoaderConfig(
         batch_size=batch_size,
         workers=config.machine.workers,
         seed=config.seed,
         decoder=chosen["decoder"],
         max_bad=config.data.max_bad,
+        pin_memory=config.device.startswith("cuda"),
     )
-    model = _model(config, data.train, loader, stored is None, note)
-    steps_per_epoch = len(data.train.paths) // batch_size
+    model = _model(config, data.train, loader, stored is None, display)
     classes = len(data.class_names)
-    stepper = Stepper(model, config, num_classes=classes, steps_per_epoch=steps_per_epoch, batch_size=batch_size)
-    restored = store.restore(model, stepper.optimiser, stepper.average)
-    progress = restored or Progress(chosen=chosen)
+    stepper = Stepper(model, config, num_classes=classes, steps_per_epoch=steps, batch_size=batch_size)
+    progress = store.restore(model, stepper.optimiser, stepper.average) or Progress(chosen=chosen)
     journal = Journal(run / "metrics.jsonl")
     journal.rewind(progress.step, progress.epochs_done)
-    session = Session(
-        config,
-        data,
-        model,
-        stepper,
-        progress,
-        store,
-        journal,
-        loader,
-        batch_size,
-        steps_per_epoch,
-        allocator,
-        restored is None,
-    )
-    if restored is None:
+    session = Session(config, data, model, stepper, progress, store, journal, loader, batch_size, steps, allocator)
+    if stored is None:
         session.save()
     else:
-        note(f"Resuming {run} after step {progress.step} of {session.total_steps}.")
+        display.note(f"Resuming {run} after step {progress.step} of {session.total_steps}.")
     return session
 
 
@@ -136,11 +119,11 @@ def _model(
     pictures: PictureSet,
     loader: LoaderConfig,
     fresh: bool,
-    note: Callable[[str], None],
+    display: Display,
 ) -> ImageModel:
     if fresh:
         model, sentence = starting_model(config, pictures, loader)
-        note(sentence)
+        display.note(sentence)
     else:
         model = build_for(config, pictures.class_names)
     prepare_for_training(model, config)
@@ -160,7 +143,15 @@ def _choose(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _replayed(then: dict[str, Any], now: dict[str, Any], note: Callable[[str], None]) -> dict[str, Any]:
+def _settle(config: TrainConfig, chosen: dict[str, Any]) -> None:
+    torch.set_num_threads(chosen["threads"])
+    if config.deterministic and config.device.startswith("cuda"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+
+
+def _replayed(then: dict[str, Any], now: dict[str, Any], config: TrainConfig, display: Display) -> dict[str, Any]:
     resolve_decoder(then["decoder"])  # names the missing package where it went away
     moved = [
         f"{key} {then[key]} then, {now[key]} now"
@@ -168,16 +159,10 @@ def _replayed(then: dict[str, Any], now: dict[str, Any], note: Callable[[str], N
         if then[key] != now[key]
     ]
     if moved:
-        _warner(note)(f"Resuming elsewhere ({'; '.join(moved)}): from here on the run is not identical to the bit.")
+        display.warn(f"Resuming elsewhere ({'; '.join(moved)}): from here on the run is not identical to the bit.")
+    if config.device.startswith("cuda") and not config.deterministic:
+        display.note("On a GPU a resumed run is identical to the bit only with --deterministic.")
     return then
-
-
-def _warner(note: Callable[[str], None]) -> Callable[[str], None]:
-    def warn(text: str) -> None:
-        note(f"Warning: {text}")
-        warnings.warn(text, stacklevel=3)
-
-    return warn
 
 
 def _identity(config: TrainConfig, data: FolderData) -> dict[str, Any]:

@@ -1,0 +1,161 @@
+"""What a training will take, measured on a few pictures before its first step."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from separable.analysis import profile
+from separable.data.folder import FolderData
+from separable.data.loader import Batch, pictures_per_epoch
+from separable.machine.processor import read_processor
+from separable.models.base import ImageModel
+from separable.training.config import TrainConfig
+from separable.training.display import format_seconds, resident_memory
+from separable.training.start import build_for
+from separable.training.step import Stepper, prepare_for_training
+
+__all__ = ["Estimate", "estimate"]
+
+_PROBE = 4
+"""Pictures in the trial steps: enough for the rate of a real batch within a fifth, few enough to take seconds."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes and seconds. `memory` is the peak of this process, `memory_limit` what the machine (or container) has.
+
+    Times are those of the computation alone: reading pictures runs beside it.
+    """
+
+    model: str
+    input_size: tuple[int, int]
+    parameters: int
+    macs: int
+    activations: int
+    batch_size: int
+    steps_per_epoch: int
+    epochs: int
+    memory: int
+    memory_limit: int
+    seconds_per_step: float
+    seconds_per_epoch: float
+    seconds: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak stays below nine tenths of the memory."""
+        return self.memory < 0.9 * self.memory_limit
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self) | {"input_size": list(self.input_size), "fits": self.fits}
+
+    def to_text(self) -> str:
+        """A few lines for a person, with what to do where it does not fit."""
+        height, width = self.input_size
+        lines = [
+            f"{self.model} at {height}x{width}: {self.parameters:,} parameters, {_amount(self.macs)} multiply-adds a "
+            "picture.",
+            f"About {self.memory / 2**30:.1f} GiB of {self.memory_limit / 2**30:.1f} GiB memory at "
+            f"{self.batch_size} pictures a step.",
+            f"About {format_seconds(self.seconds_per_epoch)} an epoch ({self.steps_per_epoch} steps of "
+            f"{format_seconds(self.seconds_per_step)}), {format_seconds(self.seconds)} for {self.epochs} epochs.",
+        ]
+        if not self.fits:
+            lines.append(
+                "That may not fit: use a smaller --batch, or --set accumulate=2 (the same result but for batch norm), "
+                "or --set gradient_checkpointing=true (the same result, about a third slower)."
+            )
+        return "\n".join(lines)
+
+
+def _amount(count: int) -> str:
+    return f"{count / 1e9:.2f} G" if count >= 1e8 else f"{count / 1e6:.1f} M"
+
+
+def estimate(config: TrainConfig, data: FolderData) -> Estimate:
+    """Try a few pictures on a network of the same make, thrown away afterwards; seconds, not minutes.
+
+    Two training steps on `_PROBE` random pictures: the first warms up and counts the bytes that the backward pass
+    keeps, the second is timed. Both are scaled to the batch.
+    """
+    per_epoch = pictures_per_epoch(len(data.train), config.batch_size)
+    batch_size = min(config.batch_size, per_epoch)
+    part = -(-batch_size // config.accumulate)
+    probe = min(_PROBE, part)
+    model = build_for(config, data.class_names)
+    totals = profile(model, (1, 3, *model.input_contract.size))
+    # As many steps as an epoch has, so that warm-up and cosine are legal; nothing of them matters here.
+    trial = replace(config, batch_size=probe, accumulate=1)
+    prepare_for_training(model, trial)
+    stepper = Stepper(model, trial, num_classes=len(data.class_names), steps_per_epoch=1, batch_size=probe)
+    before = resident_memory()
+    with _kept_bytes(model) as kept:
+        stepper.run(_fake_batch(model, probe), 0)
+    begun = time.perf_counter()
+    stepper.run(_fake_batch(model, probe), 1)
+    per_picture = (time.perf_counter() - begun) / probe
+    validation = per_picture / 3 * len(data.val)  # a step is a forward and a backward of twice its work
+    per_epoch_seconds = per_picture * per_epoch + validation
+    return Estimate(
+        model=config.model.name,
+        input_size=model.input_contract.size,
+        parameters=totals.parameters,
+        macs=totals.macs,
+        activations=totals.activations,
+        batch_size=batch_size,
+        steps_per_epoch=per_epoch // batch_size,
+        epochs=config.total_epochs,
+        memory=before + _state_bytes(model, stepper) + _peak(kept, part / probe),
+        memory_limit=_memory_limit(config.device),
+        seconds_per_step=per_picture * batch_size,
+        seconds_per_epoch=per_epoch_seconds,
+        seconds=per_epoch_seconds * config.total_epochs,
+    )
+
+
+def _fake_batch(model: ImageModel, count: int) -> Batch:
+    height, width = model.input_contract.size
+    images = torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=torch.Generator())
+    places = torch.arange(count)
+    return Batch(images.contiguous(memory_format=torch.channels_last), torch.zeros_like(places), places, places)
+
+
+@contextmanager
+def _kept_bytes(model: ImageModel) -> Iterator[dict[int, int]]:
+    """Sizes of the storages that autograd keeps for the backward pass, by address; weights are not counted."""
+    own = {tensor.untyped_storage().data_ptr() for tensor in model.state_dict().values()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield kept
+
+
+def _peak(kept: dict[int, int], scale: float) -> int:
+    """All that is kept, and three tensors of the largest size: what an operation of the backward pass works on."""
+    sizes = sorted(kept.values())
+    return int(scale * (sum(sizes) + 3 * (sizes[-1] if sizes else 0)))
+
+
+def _state_bytes(model: ImageModel, stepper: Stepper) -> int:
+    """Gradients, optimiser and average; the weights are resident already."""
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    states = stepper.optimiser.state.values()
+    held = sum(v.numel() * v.element_size() for state in states for v in state.values() if isinstance(v, torch.Tensor))
+    return weights + held + (weights if stepper.average is not None else 0)
+
+
+def _memory_limit(device: str) -> int:
+    if device.startswith("cuda"):
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return read_processor().memory_bytes

@@ -1,0 +1,28 @@
+"""Pictures to train on, and threads put back after a training that settled its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from separable.data.folder import FolderData, read_folder
+from tests.training.killable import write_pictures
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train/ and val/ of three classes, 48 and 12 pictures, one of them unreadable."""
+    return write_pictures(tmp_path_factory.mktemp("pictures") / "data")
+
+
+@pytest.fixture
+def data(pictures: Path) -> FolderData:
+    return read_folder(pictures)
+
+
+@pytest.fixture(autouse=True)
+def threads_are_put_back() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

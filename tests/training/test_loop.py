@@ -1,0 +1,263 @@
+"""The loop's conduct: stopping, refusing, diverging, and what it leaves behind."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from separable.data.folder import FolderData, read_folder
+from separable.errors import (
+    CheckpointError,
+    DivergedError,
+    OutputError,
+    RunFolderError,
+    TooManyBadPicturesError,
+)
+from separable.training import session as session_module
+from separable.training.checkpoint import CheckpointStore
+from separable.training.config import MachineConfig, TrainConfig
+from separable.training.display import Display, StepView
+from separable.training.journal import read_journal
+from separable.training.loop import train
+from separable.training.signals import StopRequest
+from separable.weights import load_model
+from tests.training.killable import small_config, write_pictures
+
+
+class Recorder(Display):
+    """Remembers what was said, and asks to stop after a given step."""
+
+    def __init__(self, stop_after: int = 0) -> None:
+        self.notes: list[str] = []
+        self.views: list[StepView] = []
+        self.rows: list[dict[str, Any]] = []
+        self.stop, self._stop_after = StopRequest(), stop_after
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        self.notes.append(f"Warning: {text}")
+
+    def step(self, view: StepView) -> None:
+        self.views.append(view)
+        if view.step == self._stop_after:
+            self.stop.request()
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+
+    def close(self) -> None:
+        self.notes.append("closed")
+
+
+def losses(run: Path) -> list[tuple[Any, ...]]:
+    return [
+        (row["kind"], row["step"], row.get("loss"), row.get("train_loss"), row.get("val_loss"))
+        for row in read_journal(run / "metrics.jsonl")
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs."""
+    run = tmp_path_factory.mktemp("run") / "whole"
+    train(small_config(run, pictures, epochs=2, threads=1), read_folder(pictures))
+    return run
+
+
+def test_a_finished_run_is_complete(whole: Path, data: FolderData) -> None:
+    names = {path.name for path in whole.iterdir()}
+    files = {"config.yaml", "metrics.jsonl", "evaluation.json", "predictions.csv", "profile.json", "environment.json"}
+    assert files | {"model", "checkpoints", "quarantine.csv"} <= names
+    evaluation = json.loads((whole / "evaluation.json").read_text())
+    assert (evaluation["n"], evaluation["set"], evaluation["class_names"]) == (12, "val", list(data.class_names))
+    assert sum(map(sum, evaluation["confusion"])) == 12
+    last = [row for row in read_journal(whole / "metrics.jsonl") if row["kind"] == "epoch"][-1]
+    assert (last["val_top1"], last["step"]) == (evaluation["top1"], 12)
+    assert last["val_loss"] == pytest.approx(evaluation["loss"], rel=1e-9)
+    model = load_model(whole / "model")
+    assert model.input_contract.class_names == data.class_names
+    assert (model.input_contract.size, model.input_contract.crop_fraction) == ((32, 32), 1.0)
+    environment = json.loads((whole / "environment.json").read_text())
+    assert environment["chosen"]["threads"] == 1
+    assert environment["chosen"]["decoder"] in ("turbo", "pillow")
+    assert environment["seeds"] == {"training": 0, "split": 0}
+    assert json.loads((whole / "profile.json").read_text())["parameters"] == sum(p.numel() for p in model.parameters())
+    assert TrainConfig.from_yaml(whole / "config.yaml") == small_config(
+        whole, Path(TrainConfig.from_yaml(whole / "config.yaml").data.root), epochs=2, threads=1
+    )
+
+
+@pytest.mark.parametrize("after", [4, 6])
+def test_a_stop_saves_says_how_to_go_on_and_goes_on(after: int, whole: Path, data: FolderData, tmp_path: Path) -> None:
+    """After step 6 the epoch is over and not yet validated."""
+    config = replace(
+        small_config(tmp_path, data.train.root.parent, epochs=2, threads=1), machine=MachineConfig(workers=0)
+    )
+    first = Recorder(stop_after=after)
+    result = train(config, data, display=first, stop=first.stop)
+    assert (result.interrupted, result.steps) == (True, after)
+    assert first.notes[-2:] == [
+        f"Stopped after step {after} of 12 and saved. Go on with the same command and --resume.",
+        "closed",
+    ]
+    assert not (tmp_path / "model").exists()
+    second = Recorder()
+    result = train(config, data, resume=True, display=second)
+    assert (result.interrupted, result.steps) == (False, 12)
+    assert f"Resuming {tmp_path} after step {after} of 12." in second.notes
+    assert [view.step for view in second.views] == list(range(after + 1, 13))
+    assert losses(tmp_path) == losses(whole)
+    assert (tmp_path / "evaluation.json").read_text() == (whole / "evaluation.json").read_text()
+
+
+def test_resuming_a_finished_run_trains_no_more(whole: Path, data: FolderData) -> None:
+    before = losses(whole)
+    recorder = Recorder()
+    config = small_config(whole, data.train.root.parent, epochs=2, threads=1)
+    result = train(config, data, resume=True, display=recorder)
+    assert (result.steps, result.interrupted, recorder.views) == (12, False, [])
+    assert losses(whole) == before
+
+
+def test_an_occupied_folder_is_refused(whole: Path, data: FolderData) -> None:
+    with pytest.raises(RunFolderError, match=r"already holds a run.*--resume, or choose another folder with --run"):
+        train(small_config(whole, data.train.root.parent), data)
+
+
+def test_a_place_that_cannot_be_written_is_named(data: FolderData, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match=r"Cannot write .*file/run"):
+        train(small_config(tmp_path / "file" / "run", data.train.root.parent), data)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 5}, r"config\.seed: 0, not 5"),
+        ({"epochs": 9}, r"config\.epochs: 2, not 9"),
+        ({"batch_size": 4}, r"config\.batch_size: 8, not 4"),
+    ],
+)
+def test_a_resume_with_another_command_names_the_difference(
+    change: dict[str, Any], message: str, whole: Path, data: FolderData
+) -> None:
+    config = replace(small_config(whole, data.train.root.parent, epochs=2, threads=1), **change)
+    with pytest.raises(CheckpointError, match="belongs to another training.*" + message):
+        train(config, data, resume=True)
+
+
+def test_a_resume_with_another_network_or_other_pictures_names_the_difference(whole: Path, data: FolderData) -> None:
+    config = small_config(whole, data.train.root.parent, epochs=2, threads=1)
+    other = replace(config, model=replace(config.model, name="mobilenet_v1", options={}))
+    with pytest.raises(CheckpointError, match=r"config\.model\.name: 'xception', not 'mobilenet_v1'"):
+        train(other, data, resume=True)
+    renamed = replace(data, class_names=("a", "b", "c"))
+    with pytest.raises(CheckpointError, match=r"classes: \['dark', 'light', 'striped'\], not \['a', 'b', 'c'\]"):
+        train(config, renamed, resume=True)
+    fewer = replace(data, train=replace(data.train, paths=data.train.paths[:-1], labels=data.train.labels[:-1]))
+    with pytest.raises(CheckpointError, match=r"training pictures: '48 \(.*\)', not '47 \(.*\)'"):
+        train(config, fewer, resume=True)
+
+
+def test_divergence_names_the_step_and_the_pictures(data: FolderData, tmp_path: Path) -> None:
+    config = small_config(tmp_path, data.train.root.parent, threads=1)
+    optimiser = replace(config.recipe.optimiser, learning_rate=1e38)
+    rules = replace(config.recipe.regularisation, clip_norm=None)
+    config = replace(config, recipe=replace(config.recipe, optimiser=optimiser, regularisation=rules))
+    with pytest.raises(DivergedError) as caught:
+        train(config, data)
+    text = str(caught.value)
+    assert "is not finite at step 2." in text
+    named = [path for path in data.train.paths if path in text]
+    assert len(named) == 8
+    assert "the checkpoint of step 0 is kept" in text
+    store = CheckpointStore(tmp_path / "checkpoints", session_module._identity(config, data))
+    assert store.progress() is not None
+    weights = load_model(tmp_path / "checkpoints" / "step-00000000").state_dict()
+    assert all(tensor.isfinite().all() for tensor in weights.values() if tensor.is_floating_point())
+
+
+def test_too_many_unreadable_pictures_stop_the_run(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data")
+    for i in range(1, 12):
+        (root / "train" / "light" / f"{i}.{'jpg' if i % 2 else 'png'}").write_bytes(b"")
+    config = small_config(tmp_path / "run", root, threads=1)
+    config = replace(config, data=replace(config.data, max_bad=0.1))
+    with pytest.raises(TooManyBadPicturesError, match=r"Too many pictures cannot be read.*of 60.*at most 10.0%"):
+        train(config, read_folder(root))
+    assert "light/" in (tmp_path / "run" / "quarantine.csv").read_text()
+
+
+def test_a_resume_elsewhere_says_that_the_bits_may_differ(
+    data: FolderData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(tmp_path, data.train.root.parent, threads=1)
+    first = Recorder(stop_after=1)
+    train(config, data, display=first, stop=first.stop)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ELSEWHERE")
+    again = Recorder(stop_after=2)
+    train(config, data, resume=True, display=again, stop=again.stop)
+    warning = next(note for note in again.notes if note.startswith("Warning: "))
+    assert re.search(r"Resuming elsewhere \(instructions \w+ then, ELSEWHERE now\)", warning)
+
+
+def test_fewer_pictures_than_a_batch(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data", train=2, val=1)
+    config = replace(small_config(tmp_path / "run", root, epochs=1, threads=1), batch_size=64)
+    assert train(config, read_folder(root)).steps == 1
+
+
+def test_select_best_keeps_the_best_epochs_weights(data: FolderData, tmp_path: Path) -> None:
+    config = small_config(tmp_path, data.train.root.parent, epochs=3, threads=1)
+    recipe = replace(config.recipe, select="best", regularisation=replace(config.recipe.regularisation, ema_decay=0.0))
+    result = train(replace(config, recipe=recipe), data)
+    rows = [row for row in read_journal(tmp_path / "metrics.jsonl") if row["kind"] == "epoch"]
+    best = max(rows, key=lambda row: (row["val_top1"], -row["val_loss"]))
+    assert result.metrics["best"]["epoch"] == best["epoch"]
+    assert result.metrics["val_top1"] == best["val_top1"]
+
+
+SIGNALLED = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from separable.data.folder import read_folder
+from separable.training.display import Display
+from separable.training.loop import train
+from separable.training.signals import stop_on_signals
+from tests.training.killable import small_config
+
+class Interrupting(Display):
+    def note(self, text): print(text, flush=True)
+    def warn(self, text): print(text, flush=True)
+    def step(self, view):
+        if view.step == 3:
+            os.killpg(os.getpgid(0), signal.SIGINT)  # what Ctrl-C does: the data workers get it too
+    def epoch(self, row): pass
+    def close(self): pass
+
+run, root = Path(sys.argv[1]), Path(sys.argv[2])
+display = Interrupting()
+with stop_on_signals(display.note) as stop:
+    result = train(small_config(run, root, workers=2, threads=1), read_folder(root), display=display, stop=stop)
+assert result.interrupted and result.steps == 3
+"""
+
+
+def test_ctrl_c_in_a_real_process_group(pictures: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SIGNALLED, str(tmp_path), str(pictures)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == [
+        "Stopping after this step; once more to stop at once.",
+        "Stopped after step 3 of 24 and saved. Go on with the same command and --resume.",
+    ]
+    assert (tmp_path / "checkpoints" / "step-00000003").is_dir()
