@@ -79,7 +79,7 @@ def open_with_pillow(data: bytes, max_pixels: int) -> Image.Image:
     if claimed is not None:
         refuse_size(*claimed, max_pixels)
     with _causes(kind), _quiet():
-        image = Image.open(io.BytesIO(data), formats=[kind, "MPO"] if kind == "JPEG" else [kind])
+        image = Image.open(io.BytesIO(data), formats=[kind])
     refuse_size(image.height, image.width, max_pixels)
     return image
 
