@@ -37,7 +37,7 @@ from separable.training.report.confidence import coverage_curve
 from separable.training.report.learning import thinned
 from separable.training.report.reading import read_run
 from separable.training.report.record import Predicted
-from separable.training.report.thumbnails import LONGEST_SIDE, Gallery
+from separable.training.report.thumbnails import Gallery
 from separable.training.report.wording import amount, count_of, duration, listed, percent, wilson_interval
 from tests.training.synthetic_run import FLOWERS, draw_pictures, write_run
 
@@ -195,7 +195,7 @@ def test_thumbnails_are_small_jpegs_of_the_named_pictures(finished: Path) -> Non
     made = list(thumbnails(section))
     assert len(made) == 30
     for item, small in zip(shots(section), made, strict=True):
-        assert max(small.size) == LONGEST_SIDE
+        assert max(small.size) == 160
         name = (next(item.iter(HTML + "img")).get("title")) or ""
         original = Image.open(finished.parent.parent / "flowers" / "val" / name)
         colours = [np.asarray(image.convert("RGB"), np.float64).mean(axis=(0, 1)) for image in (small, original)]

@@ -4,10 +4,8 @@ from separable.analysis.plots.bars import Bar, bar_chart
 from separable.analysis.plots.calibration import ReliabilityBin, reliability_diagram
 from separable.analysis.plots.heat import heat_map
 from separable.analysis.plots.lines import Marker, Series, line_chart
-from separable.analysis.plots.style import PLOT_STYLE
 
 __all__ = [
-    "PLOT_STYLE",
     "Bar",
     "Marker",
     "ReliabilityBin",

@@ -63,8 +63,9 @@ def _pair_table(pairs: Sequence[tuple[str, str, int, int]], evaluation: Evaluati
     shown = sum(pair[2] for pair in pairs)
     columns = [Column("truly"), Column("taken for"), Column("pictures", True), Column("of that class", True)]
     rows = [[(t, None), (p, None), (str(c), float(c)), (percent(c / n), c / n)] for t, p, c, n in pairs]
-    few = "All" if shown == wrong else f"The most frequent {shown} of"
-    return element("div", table(columns, rows, f"{few} {count_of(wrong, 'mistake')}, by kind"), class_="apart")
+    few = "All" if shown == wrong else f"The most frequent {shown:,} of"
+    caption = "The only mistake" if wrong == 1 else f"{few} {wrong:,} mistakes, by kind"
+    return element("div", table(columns, rows, caption), class_="apart")
 
 
 def class_section(evaluation: Evaluation) -> Markup | None:

@@ -83,6 +83,8 @@ def _reject(calibration: Calibration) -> Markup:
     if not math.isfinite(calibration.reject_threshold):
         reason = calibration.reject_reason or "No confidence is high enough for it."
         return join(verb, f" cannot promise {target} here. {reason}")
+    if calibration.reject_threshold <= 0:
+        return join(verb, f" answers always here: all answers together are right in {target} already.")
     words = f" answers where the confidence is at least {calibration.reject_threshold:.2f}, to be right in {target}."
     answered, right = calibration.reject_coverage, calibration.reject_accuracy
     if math.isfinite(answered):

@@ -125,6 +125,8 @@ def _how_drawn(record: RunRecord, per_epoch: float) -> str:
     parts = ["Held-out values are measured after each epoch; the ring marks the best."] if record.epochs else []
     if len(record.steps) > _MOST_POINTS:
         parts.append(f"Values of {count_of(len(record.steps), 'step')} are drawn as {_MOST_POINTS} means.")
+    if value_at(record.config, "recipe", "regularisation", "label_smoothing") and record.epochs:
+        parts.append("The training loss is higher by the label smoothing in it; the held-out loss has none.")
     if not per_epoch:
         parts.append("No epoch was finished, so the axis counts steps.")
     broken = sum(not math.isfinite(s.loss) for s in record.steps)

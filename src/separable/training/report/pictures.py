@@ -55,7 +55,7 @@ def suspects_section(record: RunRecord, gallery: Gallery) -> Markup | None:
     if suspects is None:
         return None
     if not suspects:
-        return section("labels", "Probably wrong labels", "No label of the training pictures looks wrong.")
+        return section("labels", "Probably wrong labels", "No label looks wrong.")
     shown = suspects[:_MOST_SUSPECTS]
     lead = f"{count_of(len(suspects), 'picture')} whose label the others contradict, most likely first."
     if len(shown) < len(suspects):

@@ -10,9 +10,9 @@ from separable.analysis.plots.markup import Markup, element, shorten
 from separable.data.decode import decode_picture
 from separable.errors import BadPictureError
 
-__all__ = ["LONGEST_SIDE", "Gallery"]
+__all__ = ["Gallery"]
 
-LONGEST_SIDE = 160
+_LONGEST_SIDE = 160
 _TINY = 80
 _QUALITY = 82
 
@@ -54,13 +54,13 @@ class Gallery:
 def _encode(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(path)
-    picture = Image.fromarray(decode_picture(path, target=(LONGEST_SIDE, LONGEST_SIDE)))
+    picture = Image.fromarray(decode_picture(path, target=(_LONGEST_SIDE, _LONGEST_SIDE)))
     longest = max(picture.size)
     if longest < _TINY:
         # Digits of 8 x 8 pixels: shown as the squares they are rather than as a blur.
-        picture = picture.resize([side * (LONGEST_SIDE // longest) for side in picture.size], Image.Resampling.NEAREST)
-    elif longest > LONGEST_SIDE:
-        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BICUBIC)
+        picture = picture.resize([side * (_LONGEST_SIDE // longest) for side in picture.size], Image.Resampling.NEAREST)
+    elif longest > _LONGEST_SIDE:
+        picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
