@@ -29,7 +29,7 @@ _CLASSES: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "batch_normalization": ("norm", ("gamma", "beta", "moving_mean", "moving_variance")),
     "dense": ("dense", ("kernel", "bias")),
 }
-_LINK_COST = 1024  # bytes that following a link counts as: links may go in circles, so their number is bounded too
+_LINK_COST = 16384  # bytes that following a link counts as: links may go in circles, so their number is bounded too
 _KERAS_3_ROOTS = ("layers", "_layer_checkpoint_dependencies")
 
 

@@ -57,13 +57,14 @@ def pair_layers(
 
 def _take_classifier(plan: Plan, found: dict[Kind, list[StoredLayer]], pairing: Pairing, new_classifier: bool) -> None:
     """Move the classifier, a dense layer or a 1x1 convolution at the end, from `found` into `pairing`."""
-    dense = _counted(found["dense"]) or found["dense"]
-    if len(dense) == len(plan.dense) + 1:
-        pairing.classifier = dense[-1]
+    names = plan.classifier.names if plan.classifier is not None else ()
+    named = [layer for layer in (*found["dense"], *found["conv"]) if layer.name in names]
+    if named:
+        pairing.classifier = named[-1]
+    elif len(found["dense"]) == len(plan.dense) + 1:
+        pairing.classifier = (_counted(found["dense"]) or found["dense"])[-1]
     elif not found["dense"] and len(found["conv"]) == len(plan.targets("conv")) + 1:
-        names = plan.classifier.names if plan.classifier is not None else ()
-        by_name = [layer for layer in found["conv"] if layer.name in names]
-        pairing.classifier = (by_name or _counted(found["conv"]) or found["conv"])[-1]
+        pairing.classifier = (_counted(found["conv"]) or found["conv"])[-1]
     elif found["dense"] and new_classifier and not plan.dense:
         pairing.dropped = [layer.name for layer in found["dense"]]
         found["dense"] = []

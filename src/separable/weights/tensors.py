@@ -62,8 +62,9 @@ def read_torch(path: Path) -> dict[str, Tensor]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         called = re.search(r"GLOBAL (\S+)", str(error))
+        what = "a pickle that would run code when read" if called else "damaged, or a pickle of more than tensors"
         raise WeightsFormatError(
-            f"{path} is a pickle of more than tensors, which would run code when read, and was not read",
+            f"{path} is {what}, and was not read",
             got=f"a call of {called[1]}" if called else None,
             expected="a state dict",
             fix="Save its state_dict() as safetensors where the file is trusted",
