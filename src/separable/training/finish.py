@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from separable.analysis import profile
+from separable.analysis.labels import find_label_problems, write_suspects
 from separable.data.folder import FolderData
 from separable.data.loader import LoaderConfig
 from separable.files import write_atomically
@@ -46,8 +47,6 @@ def write_results(
 def _write_suspects(
     run: Path, config: TrainConfig, model: ImageModel, data: FolderData, val: Evaluation, loader: LoaderConfig
 ) -> None:
-    from separable.analysis.labels import find_label_problems, write_suspects
-
     """Over both sets together. Paths are as `read_folder(labels_csv=...)` wants them back: from the data folder on."""
     train = evaluate(model, data.train, loader, with_features=True)
     if train.features is None or val.features is None:

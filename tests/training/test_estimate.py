@@ -1,0 +1,116 @@
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from separable.data.folder import FolderData
+from separable.errors import UsageError
+from separable.machine.allocator import keep_freed_memory
+from separable.models import build_model, model_spec
+from separable.training.budget import CANDIDATES, Candidate, choose_network
+from separable.training.config import ModelConfig
+from separable.training.display import resident_memory
+from separable.training.estimate import estimate
+from separable.training.step import Stepper, prepare_for_training
+from tests.training.killable import small_config
+from tests.training.test_step import fake_batch
+
+
+def test_what_is_estimated(data: FolderData, tmp_path: Path) -> None:
+    config = small_config(tmp_path / "run", data.train.root.parent)
+    found = estimate(config, data)
+    model = build_model("xception", 3, width=0.125, stem_stride=1, middle_blocks=1)
+    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert (found.batch_size, found.steps_per_epoch, found.epochs) == (8, 6, 4)
+    assert found.seconds == pytest.approx(4 * found.seconds_per_epoch)
+    assert found.fits
+    assert json.loads(json.dumps(found.to_json()))["input_size"] == [32, 32]
+    text = found.to_text()
+    assert f"xception at 32x32: {found.parameters:,} parameters" in text
+    assert "6 steps of" in text
+    assert "4 epochs" in text
+    assert not (tmp_path / "run").exists()
+    tight = replace(found, memory=found.memory_limit)
+    assert "That may not fit: use a smaller --batch" in tight.to_text()
+
+
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], int]]:
+    """The largest resident size inside the block, sampled every few milliseconds."""
+    seen, done = [resident_memory()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            seen.append(resident_memory())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lambda: max(seen)
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not resident_memory(), reason="the system does not say how much memory a process holds")
+def test_the_memory_is_within_a_quarter_of_the_measured_peak(data: FolderData, tmp_path: Path) -> None:
+    """Activations have to dominate, so the pictures are larger than in the other tests."""
+    keep_freed_memory()
+    config = small_config(tmp_path, data.train.root.parent)
+    config = replace(
+        config, batch_size=24, model=ModelConfig(options={"width": 0.25, "middle_blocks": 2}, image_size=(224, 224))
+    )
+    # Both from a process that has not run such a step before: what glibc keeps would hide the second peak in the first.
+    before = resident_memory()
+    predicted = estimate(replace(config, batch_size=24), data).memory
+    growth_of_the_probe = resident_memory() - before
+    torch.manual_seed(0)
+    model = build_model("xception", 3, width=0.25, middle_blocks=2)
+    prepare_for_training(model, config)
+    stepper = Stepper(model, config, num_classes=3, steps_per_epoch=2, batch_size=24)
+    with peak_memory() as peak:
+        stepper.run(fake_batch(24, 224), 0)
+        time.sleep(0.01)
+    measured = peak()
+    assert growth_of_the_probe < measured - before, "the trial needs as much as the real step"
+    assert 0.75 < (predicted - before) / (measured - before) < 1.35
+
+
+def test_the_most_accurate_candidate_within_the_budget_is_taken() -> None:
+    times = {"a": 90.0, "b": 30.0, "c": 10.0, "d": 1.0}
+    candidates = tuple(Candidate(name, 224, top1, "") for name, top1 in (("d", 50), ("b", 75), ("a", 80), ("c", 70)))
+    found = choose_network(20, 5, candidates=candidates, measure=lambda candidate, _: times[candidate.name])
+    assert found.chosen.name == "c"
+    assert [trial.candidate.name for trial in found.tried] == ["a", "b", "c"]
+    assert found.to_text().splitlines() == [
+        "Looking for the most accurate network that answers within 20 ms here (one picture):",
+        "  a at 224: 90.0 ms, 80.0 % on ImageNet",
+        "  b at 224: 30.0 ms, 75.0 % on ImageNet",
+        "  c at 224: 10.0 ms, 70.0 % on ImageNet",
+        "Taking c at 224.",
+    ]
+    json.dumps(found.to_json())
+
+
+def test_a_budget_that_nothing_keeps_names_the_fastest() -> None:
+    candidates = (Candidate("a", 224, 80, ""), Candidate("b", 128, 70, "", {"width": 0.5}))
+    times = {"a": 9.0, "b": 4.0}
+    with pytest.raises(UsageError, match=r"within 2 ms.*Got: 4\.0 ms for b width 0\.5 at 128, the fastest of 2"):
+        choose_network(2, 5, candidates=candidates, measure=lambda candidate, _: times[candidate.name])
+    with pytest.raises(UsageError, match="has to be positive"):
+        choose_network(0, 5)
+
+
+def test_every_candidate_is_a_network_and_one_is_really_measured() -> None:
+    for candidate in CANDIDATES:
+        spec = model_spec(candidate.name)
+        assert set(candidate.options) <= set(spec.options)
+        assert candidate.size >= spec.min_size
+    found = choose_network(60_000, 5, candidates=CANDIDATES[-1:])
+    assert 0 < found.tried[0].milliseconds < 60_000
