@@ -111,19 +111,24 @@ class _Frame:
         self.position: int | None = None
         """When the first operation that costs anything ran."""
         self.has_children = False
+        self.used: set[str] = set()
+        """Names of the parameters that its operations touched."""
 
 
 class _Counter(TorchDispatchMode):
     """Sees every operation below autograd and charges it to the innermost module that is running."""
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: dict[int, str]) -> None:
         super().__init__()
+        self.parameters = parameters
+        """From a parameter's identity to its name."""
         self.frames = [_Frame()]
         self.clock = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         frame = self.frames[-1]
+        frame.used |= {self.parameters[id(t)] for t in _tensors((args, kwargs)) if id(t) in self.parameters}
         count = flop_registry.get(func.overloadpacket)
         if count is not None:
             frame.macs += count(*args, **(kwargs or {}), out_val=result) // 2
@@ -143,23 +148,20 @@ class _Recorder:
         self.counter = counter
         self.rows: list[tuple[int, LayerProfile]] = []
         self.names = {module: name or "(model)" for name, module in model.named_modules()}
+        self.sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
         # Parameters are swapped for meta ones during the run, so ownership is read beforehand.
-        self.own = {module: list(module.parameters(recurse=False)) for module in model.modules()}
-        self.below = {module: list(module.modules()) for module in model.modules()}
-        self.ran: set[nn.Module] = set()
-        self.claimed: set[Tensor] = set()
+        canonical = {parameter: name for name, parameter in model.named_parameters()}
+        self.own = {m: {canonical[p] for p in m.parameters(recurse=False)} for m in model.modules()}
+        self.claimed: set[str] = set()
 
     def enter(self, module: nn.Module, _inputs: Any) -> None:
         self.counter.frames[-1].has_children = True
         self.counter.frames.append(_Frame())
-        self.ran.add(module)
 
     def leave(self, module: nn.Module, _inputs: Any, output: Any) -> None:
         frame = self.counter.frames.pop()
-        # A module that multiplies by itself uses the weights of the children it never calls (a fused operation).
-        uses_children = frame.macs > 0 or not frame.has_children
-        owners = [m for m in self.below[module] if m not in self.ran] if uses_children else []
-        parameters = self._claim([module, *owners])
+        # A fused operation uses the weights of children that are never called, so use counts beside ownership.
+        parameters = self._claim(self.own[module] | frame.used)
         idle = frame.has_children and not (frame.macs or frame.bytes or parameters)
         if not idle and not isinstance(module, nn.Identity):
             shape = next((tuple(tensor.shape) for tensor in _tensors(output)), ())
@@ -167,8 +169,8 @@ class _Recorder:
 
     def add_unrun(self) -> None:
         """Rows for the modules whose parameters no row has claimed."""
-        for module in self.own:
-            parameters = self._claim([module])
+        for module, owned in self.own.items():
+            parameters = self._claim(owned)
             if parameters:
                 self._add(module, (), parameters, _Frame())
 
@@ -176,11 +178,11 @@ class _Recorder:
         """The rows in the order in which their first operations ran."""
         return [row for _, row in sorted(self.rows, key=lambda pair: pair[0])]
 
-    def _claim(self, owners: Iterable[nn.Module]) -> int:
-        """Elements of the parameters of `owners` that no earlier row has counted; shared ones count once."""
-        fresh = {parameter for owner in owners for parameter in self.own[owner]} - self.claimed
+    def _claim(self, names: set[str]) -> int:
+        """Elements of the named parameters that no earlier row has counted; shared ones count once."""
+        fresh = names - self.claimed
         self.claimed |= fresh
-        return sum(parameter.numel() for parameter in fresh)
+        return sum(self.sizes[name] for name in fresh)
 
     def _add(self, module: nn.Module, shape: tuple[int, ...], parameters: int, frame: _Frame) -> None:
         position = self.counter.clock if frame.position is None else frame.position
@@ -197,18 +199,14 @@ class _Recorder:
 
 
 def _count(model: nn.Module, x: Tensor) -> list[LayerProfile]:
-    with _Counter() as counter:
-        recorder = _Recorder(model, counter)
-        tensors = {name: value.to(x.device) for name, value in _state(model)}
-        with _hooked(model, recorder), torch.no_grad():
-            functional_call(model, tensors, (x,))
+    parameters = {name: value.to(x.device) for name, value in model.named_parameters()}
+    buffers = {name: value.to(x.device) for name, value in model.named_buffers()}
+    counter = _Counter({id(value): name for name, value in parameters.items()})
+    recorder = _Recorder(model, counter)
+    with _hooked(model, recorder), torch.no_grad(), counter:
+        functional_call(model, {**parameters, **buffers}, (x,))
     recorder.add_unrun()
     return recorder.layers()
-
-
-def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from model.named_parameters()
-    yield from model.named_buffers()
 
 
 @contextmanager

@@ -40,16 +40,16 @@ def init_truncated_normal(module: nn.Module, std: float) -> None:
 def _truncated_normal(layer: nn.Conv2d | nn.Linear, std: float) -> None:
     if not layer.weight.is_meta:
         with torch.no_grad():
-            layer.weight.copy_(_cut_normal(layer.weight.shape).mul_(std))
+            layer.weight.copy_(_cut_normal(layer.weight).mul_(std))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
-def _cut_normal(shape: torch.Size) -> Tensor:
-    """Unit normal numbers, those beyond 2 drawn again as TensorFlow does; torch's `trunc_normal_` is several times slower."""
-    values = torch.randn(shape.numel())
+def _cut_normal(like: Tensor) -> Tensor:
+    """Unit normals, those beyond 2 drawn again, as TensorFlow does; torch's `trunc_normal_` is far slower."""
+    values = torch.randn(like.numel(), device=like.device)
     outside = (values.abs() > 2).nonzero().squeeze(1)
     while len(outside):
-        values[outside] = torch.randn(len(outside))
+        values[outside] = torch.randn(len(outside), device=like.device)
         outside = outside[values[outside].abs() > 2]
-    return values.view(shape)
+    return values.view(like.shape)

@@ -30,10 +30,11 @@ def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
     fold the same batch into the running statistics twice.
     """
     norms = [child for child in module.modules() if isinstance(child, nn.BatchNorm2d) and child.track_running_stats]
+    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, momentum, batches in kept:
+            norm.momentum, norm.num_batches_tracked = momentum, batches

@@ -56,10 +56,10 @@ def model_spec(name: str) -> ModelSpec:
         UnknownModelError: no such model; close names are suggested.
     """
     if name not in CATALOG:
-        close = difflib.get_close_matches(name.lower(), CATALOG, n=2, cutoff=0.5)
+        close = difflib.get_close_matches(name.lower(), CATALOG, n=1, cutoff=0.5)
         raise UnknownModelError(
             f"There is no model {name!r}",
             expected=f"one of {', '.join(list_models())}",
-            fix=f"Did you mean {' or '.join(close)}?" if close else None,
+            fix=f"Perhaps you meant {close[0]}" if close else None,
         )
     return CATALOG[name]
