@@ -69,6 +69,8 @@ def _title(record: RunRecord) -> str:
     if _unfinished(record):
         done = len(record.epochs)
         total = _total_epochs(record)
+        if not done:
+            return f"Stopped in the first of {count_of(total, 'epoch')}" if total else "Stopped in its first epoch"
         return f"Stopped after {done} of {count_of(total, 'epoch')}" if total else "Stopped before its end"
     return "Trained, with no pictures left to measure it on"
 

@@ -39,8 +39,9 @@ def tile(value: str | Markup, label: str, detail: str = "") -> Markup:
 
 
 def command(line: str) -> Markup:
-    """A command to copy: one click selects it whole."""
-    return element("pre", element("code", line), class_="command")
+    """A command to copy: one click selects it whole; it wraps between its words, never inside `--option`."""
+    words = [element("span", word) for word in line.split(" ")]
+    return element("pre", element("code", Markup(" ".join(words))), class_="command")
 
 
 def folded(summary: str, *content: Markup, opened: bool = False) -> Markup:

@@ -93,6 +93,8 @@ color:var(--soft);text-align:center;padding:0}
 pre{font:13.5px/1.5 var(--mono);background:var(--panel);padding:11px 14px;margin:0 0 14px;overflow-x:auto;
 border-radius:4px}
 .command{white-space:pre-wrap;overflow-wrap:anywhere;user-select:all}
+.command span{display:inline-block;max-width:100%}
+.note+.command{margin-top:10px}
 .pairs{display:grid;grid-template-columns:minmax(90px,max-content) minmax(0,1fr);gap:4px 20px;margin:0 0 14px}
 .pairs dd{margin:0;color:var(--ink);overflow-wrap:anywhere}
 details{margin:16px 0 0}
