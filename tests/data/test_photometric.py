@@ -101,7 +101,7 @@ def test_translation_moves_by_what_autoaugment_says() -> None:
 
 def test_rand_augment_draws_every_operation_and_repeats_itself() -> None:
     seen: set[bytes] = set()
-    dull = IMAGE[:, :12, :14] // 2 + 30  # without black and white, which auto_contrast would leave alone
+    dull = IMAGE // 2 + 30  # without black and white, which auto_contrast would leave alone
     for sample in range(300):
         image = rand_augment(dull, 1, 9, Key(0, 0, sample))
         assert image.shape == dull.shape
