@@ -7,13 +7,21 @@ import pytest
 import torch
 
 from separable.data.folder import FolderData, read_folder
-from tests.training.killable import write_pictures
+from tests.training.killable import Server, write_pictures
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """train/ and val/ of three classes, 48 and 12 pictures, one of them unreadable."""
     return write_pictures(tmp_path_factory.mktemp("pictures") / "data")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Starts trainings that can be killed, quickly."""
+    running = Server()
+    yield running
+    running.close()
 
 
 @pytest.fixture

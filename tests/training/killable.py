@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -89,11 +91,22 @@ class Server:
         self._process.communicate()
 
 
+def order(root: Path, run: Path, **changes: Any) -> dict[str, Any]:
+    """What `Server.start` takes. `slowest`: the longest of the keyed random waits put into checkpoint writes, in
+    seconds; `action` happens in the display after step `at_step`: "interrupt" is a Ctrl-C to the whole process group,
+    "fill the disk" a limit on how much can be written.
+    """
+    defaults = {"epochs": 4, "workers": 0, "threads": 2, "delay_seed": 0, "slowest": 0.0, "action": "", "at_step": 0}
+    return {"root": str(root), "run": str(run)} | defaults | changes
+
+
 def train_once(order: dict[str, Any]) -> None:
-    """What a forked child does: train or resume, slowly inside checkpoint writes where the order asks for it."""
+    """What a forked child does: train or resume, with the disturbances that the order asks for."""
     from separable.data.folder import read_folder
+    from separable.errors import SeparableError
     from separable.training import checkpoint
     from separable.training.loop import train
+    from separable.training.signals import stop_on_signals
 
     delays = random.Random(order["delay_seed"])  # keyed, so that a failure can be repeated
 
@@ -107,9 +120,44 @@ def train_once(order: dict[str, Any]) -> None:
     if order["slowest"]:
         for name in ("save_model", "save_file", "_fsync", "fsync_directory"):
             setattr(checkpoint, name, slowed(getattr(checkpoint, name)))
-    root = Path(order["root"])
-    config = small_config(Path(order["run"]), root, epochs=order["epochs"], workers=order["workers"])
-    train(config, read_folder(root), resume=True)
+    root, run = Path(order["root"]), Path(order["run"])
+    config = small_config(run, root, epochs=order["epochs"], workers=order["workers"], threads=order["threads"])
+    display = _disturbing_display(order)
+    try:
+        with stop_on_signals(display.note) as stop:
+            train(config, read_folder(root), resume=True, display=display, stop=stop)
+    except SeparableError as error:
+        display.note(str(error))
+        raise
+
+
+def _disturbing_display(order: dict[str, Any]) -> Any:
+    from separable.training.display import Display
+
+    class Disturbing(Display):
+        """Notes go to a file beside the run."""
+
+        def note(self, text: str) -> None:
+            with Path(order["run"] + ".notes").open("a") as handle:
+                handle.write(text + "\n")
+
+        def warn(self, text: str) -> None:
+            self.note(f"Warning: {text}")
+
+        def step(self, view: Any) -> None:
+            if view.step != order["at_step"]:
+                return
+            if order["action"] == "interrupt":
+                os.killpg(os.getpgid(0), signal.SIGINT)
+            elif order["action"] == "fill the disk":
+                # Room for the journal, not for a checkpoint.
+                resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
+
+        def epoch(self, row: dict[str, Any]) -> None: ...
+
+        def close(self) -> None: ...
+
+    return Disturbing()
 
 
 def serve() -> None:

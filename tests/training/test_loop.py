@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,8 @@ from separable.training.journal import read_journal
 from separable.training.loop import train
 from separable.training.signals import StopRequest
 from separable.weights import load_model
-from tests.training.killable import small_config, write_pictures
+from tests.training.killable import Server, order, small_config, write_pictures
+from tests.training.test_lock_and_signals import ended, holder
 
 
 class Recorder(Display):
@@ -225,39 +224,40 @@ def test_select_best_keeps_the_best_epochs_weights(data: FolderData, tmp_path: P
     assert result.metrics["val_top1"] == best["val_top1"]
 
 
-SIGNALLED = """
-import os, signal, sys
-from dataclasses import replace
-from pathlib import Path
-from separable.data.folder import read_folder
-from separable.training.display import Display
-from separable.training.loop import train
-from separable.training.signals import stop_on_signals
-from tests.training.killable import small_config
-
-class Interrupting(Display):
-    def note(self, text): print(text, flush=True)
-    def warn(self, text): print(text, flush=True)
-    def step(self, view):
-        if view.step == 3:
-            os.killpg(os.getpgid(0), signal.SIGINT)  # what Ctrl-C does: the data workers get it too
-    def epoch(self, row): pass
-    def close(self): pass
-
-run, root = Path(sys.argv[1]), Path(sys.argv[2])
-display = Interrupting()
-with stop_on_signals(display.note) as stop:
-    result = train(small_config(run, root, workers=2, threads=1), read_folder(root), display=display, stop=stop)
-assert result.interrupted and result.steps == 3
-"""
-
-
-def test_ctrl_c_in_a_real_process_group(pictures: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SIGNALLED, str(tmp_path), str(pictures)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1:] == [
+def test_ctrl_c_in_a_real_process_group(server: Server, pictures: Path, whole: Path, tmp_path: Path) -> None:
+    """The data workers get the signal too, as on a terminal, and must not die of it."""
+    run = tmp_path / "run"
+    server.start(**order(pictures, run, epochs=2, threads=1, workers=2, action="interrupt", at_step=3))
+    assert server.wait() == 0
+    assert (tmp_path / "run.notes").read_text().splitlines()[1:] == [
         "Stopping after this step; once more to stop at once.",
-        "Stopped after step 3 of 24 and saved. Go on with the same command and --resume.",
+        "Stopped after step 3 of 12 and saved. Go on with the same command and --resume.",
     ]
-    assert (tmp_path / "checkpoints" / "step-00000003").is_dir()
+    assert (run / "checkpoints" / "step-00000003").is_dir()
+    server.start(**order(pictures, run, epochs=2, threads=1, workers=1))
+    assert server.wait() == 0
+    assert losses(run) == losses(whole)
+
+
+def test_a_full_disk_keeps_the_checkpoint_and_the_run_goes_on(
+    server: Server, pictures: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    server.start(**order(pictures, run, epochs=2, threads=1, action="fill the disk", at_step=5))
+    assert server.wait() == 1
+    message = (tmp_path / "run.notes").read_text().splitlines()[-1]
+    assert message.startswith("No space left to write the checkpoint of step 6")
+    assert "The checkpoint of step 4 is whole: free some space and run the same command with --resume." in message
+    server.start(**order(pictures, run, epochs=2, threads=1))
+    assert server.wait() == 0
+    assert f"Resuming {run} after step 4 of 12." in (tmp_path / "run.notes").read_text()
+    assert losses(run) == losses(whole)
+
+
+def test_two_trainings_in_one_folder(data: FolderData, tmp_path: Path) -> None:
+    process = holder(tmp_path)
+    try:
+        with pytest.raises(RunFolderError, match=f"Another training is running in .*process {process.pid} holds it"):
+            train(small_config(tmp_path, data.train.root.parent), data, resume=True)
+    finally:
+        ended(process)

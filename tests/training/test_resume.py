@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from separable.training.journal import read_journal
-from tests.training.killable import Server, write_pictures
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    running = Server()
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pictures(tmp_path_factory.mktemp("pictures") / "data")
+from tests.training.killable import Server, order
 
 
 def trace(run: Path) -> list[dict[str, Any]]:
@@ -50,25 +37,14 @@ def results(run: Path) -> dict[str, str]:
     return found
 
 
-def order(
-    root: Path, run: Path, epochs: int, workers: int, delay_seed: int = 0, slowest: float = 0.0
-) -> dict[str, Any]:
-    return {
-        "root": str(root),
-        "run": str(run),
-        "epochs": epochs,
-        "workers": workers,
-        "delay_seed": delay_seed,
-        "slowest": slowest,
-    }
-
-
-def train_with_kills(server: Server, root: Path, run: Path, epochs: int, kills: int, seed: int) -> dict[str, int]:
+def train_with_kills(server: Server, pictures: Path, run: Path, epochs: int, kills: int, seed: int) -> dict[str, int]:
     """Kill the process group `kills` times at keyed random moments, then let it finish. Where the kills fell."""
     draw, fell = random.Random(seed), {"in a checkpoint": 0, "elsewhere": 0}
     for life in range(kills):
         workers = draw.choice([0, 1, 2, 3])
-        process = server.start(**order(root, run, epochs, workers, delay_seed=seed * 1000 + life, slowest=0.02))
+        process = server.start(
+            **order(pictures, run, epochs=epochs, workers=workers, delay_seed=1000 * seed + life, slowest=0.02)
+        )
         steps = sum(row["kind"] == "step" for row in read_journal(run / "metrics.jsonl"))
         wanted = steps + draw.choice([-1, 0, 1, 2, 3, 4])
         deadline = time.monotonic() + 120
@@ -80,7 +56,7 @@ def train_with_kills(server: Server, root: Path, run: Path, epochs: int, kills: 
         assert server.wait() == -signal.SIGKILL
         writing = any((run / "checkpoints").glob(".step-*"))
         fell["in a checkpoint" if writing else "elsewhere"] += 1
-    server.start(**order(root, run, epochs, workers=draw.choice([0, 1, 2, 3])))
+    server.start(**order(pictures, run, epochs=epochs, workers=draw.choice([0, 1, 2, 3])))
     assert server.wait() == 0
     return fell
 
@@ -89,27 +65,28 @@ def assert_same(killed: Path, whole: Path) -> None:
     assert trace(killed) == trace(whole)
     assert results(killed) == results(whole)
     assert not list((killed / "checkpoints").glob(".*")), "rubbish of killed checkpoints is left"
+    assert not list(killed.glob(".*.tmp")), "rubbish of killed writes is left"
 
 
-def uninterrupted(server: Server, root: Path, run: Path, epochs: int) -> Path:
-    server.start(**order(root, run, epochs, workers=0))
+def uninterrupted(server: Server, pictures: Path, run: Path, epochs: int) -> Path:
+    server.start(**order(pictures, run, epochs=epochs))
     assert server.wait() == 0
     steps = [row["step"] for row in read_journal(run / "metrics.jsonl") if row["kind"] == "step"]
     assert steps == list(range(1, 6 * epochs + 1))
     return run
 
 
-def test_five_kills_change_nothing(server: Server, root: Path, tmp_path: Path) -> None:
-    whole = uninterrupted(server, root, tmp_path / "whole", epochs=4)
-    train_with_kills(server, root, tmp_path / "killed", epochs=4, kills=5, seed=1)
+def test_five_kills_change_nothing(server: Server, pictures: Path, tmp_path: Path) -> None:
+    whole = uninterrupted(server, pictures, tmp_path / "whole", epochs=4)
+    train_with_kills(server, pictures, tmp_path / "killed", epochs=4, kills=5, seed=1)
     assert_same(tmp_path / "killed", whole)
     assert "dark/0.png" in (tmp_path / "killed" / "quarantine.csv").read_text()
 
 
 @pytest.mark.slow
-def test_twenty_five_kills_change_nothing(server: Server, root: Path, tmp_path: Path) -> None:
-    whole = uninterrupted(server, root, tmp_path / "whole", epochs=12)
-    fell = train_with_kills(server, root, tmp_path / "killed", epochs=12, kills=25, seed=2)
+def test_twenty_five_kills_change_nothing(server: Server, pictures: Path, tmp_path: Path) -> None:
+    whole = uninterrupted(server, pictures, tmp_path / "whole", epochs=12)
+    fell = train_with_kills(server, pictures, tmp_path / "killed", epochs=12, kills=25, seed=2)
     assert_same(tmp_path / "killed", whole)
     assert fell["in a checkpoint"] >= 3, fell
     assert fell["elsewhere"] >= 3, fell

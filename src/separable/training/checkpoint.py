@@ -92,6 +92,8 @@ class CheckpointStore:
             raise self._explain(progress.step, error) from error
         for step in self.steps()[: -self._keep]:
             self._remove(self.folder / f"step-{step:08d}")
+        for rubbish in self.folder.glob(".step-*"):  # what a kill left half removed or half written
+            shutil.rmtree(rubbish, ignore_errors=True)
         return target
 
     def progress(self) -> Progress | None:

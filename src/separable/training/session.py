@@ -73,6 +73,8 @@ def claim_run(config: TrainConfig, resume: bool) -> None:
         raise RunFolderError(
             f"{run} already holds a run", fix="Go on with it by --resume, or choose another folder with --run"
         )
+    for rubbish in run.glob(".*.tmp"):  # files that a killed process was writing
+        rubbish.unlink(missing_ok=True)
     if not any((run / "checkpoints").glob("step-*")):
         config.to_yaml(run / "config.yaml")
 

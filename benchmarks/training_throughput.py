@@ -1,0 +1,159 @@
+"""How much of the bare training step's rate the main job keeps: Xception at 299, batch 16, on this machine.
+
+    python benchmarks/training_throughput.py                   # fp32 and bf16, about five minutes on two cores
+    python benchmarks/training_throughput.py --pairs 3 --precision bf16
+
+Main job: `separable.training.train` on a folder of JPEGs of 500x375, with everything on: decoding, the recipe's random
+crops, weight averaging, the journal, the gradient's norm. Bare step: forward, loss, backward and SGD on one batch that
+lies in memory, written out in plain torch, with the same layout, allocator, threads and precision. The two take turns,
+a step each, in one process; the share is the ratio of their median times. Data workers fill their queue while the bare
+step runs, which spares the main job a wait of at most one batch (decoding takes a hundredth of a step).
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from separable.data.folder import read_folder
+from separable.machine.allocator import keep_freed_memory
+from separable.machine.environment import describe_environment
+from separable.models import build_model
+from separable.training import train
+from separable.training.config import DataConfig, MachineConfig, ModelConfig, TrainConfig
+from separable.training.display import Display, StepView
+from separable.training.recipes import RECIPES
+from separable.training.signals import StopRequest
+
+BATCH, SIDE = 16, 299
+RESULTS = Path(__file__).parent / "results" / "training_throughput.json"
+
+
+def write_photos(folder: Path, count: int = 320) -> Path:
+    """JPEGs of 500x375 and about 70 KB, as photos of that size have: smooth colour with fine grain.
+
+    240 to train on are 15 steps: no validation falls between the pairs.
+    """
+    numbers = np.random.default_rng(0)
+    for i in range(count):
+        path = folder / ("train" if i % 4 else "val") / f"class{i % 2}" / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(numbers.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize((500, 375), 3)
+        grain = numbers.normal(0, 11, (375, 500, 1))
+        Image.fromarray(np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)).save(path, quality=87)
+    return folder
+
+
+class BareStep:
+    """What remains of a training step when everything around the arithmetic is taken away."""
+
+    def __init__(self, precision: str) -> None:
+        self.model = build_model("xception", 2, dropout=0.5).to(memory_format=torch.channels_last).train()
+        self.optimiser = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-5)
+        self.images = torch.randn(BATCH, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
+        self.labels = torch.arange(BATCH) % 2
+        self.precision = precision
+
+    def run(self) -> float:
+        """Seconds of one step."""
+        begun = time.perf_counter()
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = self.model(self.images)
+        loss = torch.nn.functional.cross_entropy(logits.float(), self.labels)
+        loss.backward()
+        self.optimiser.step()
+        loss.item()
+        return time.perf_counter() - begun
+
+
+class Interleave(Display):
+    """After every step of the main job, one bare step; the main job's clock stands still meanwhile."""
+
+    def __init__(self, bare: BareStep, pairs: int) -> None:
+        self.bare, self.pairs, self.stop = bare, pairs, StopRequest()
+        self.main_seconds: list[float] = []
+        self.bare_seconds: list[float] = []
+        self._resumed = time.perf_counter()
+
+    def step(self, view: StepView) -> None:
+        self.main_seconds.append(time.perf_counter() - self._resumed)
+        self.bare_seconds.append(self.bare.run())
+        print(f"  {len(self.main_seconds)}: main job {self.main_seconds[-1]:.3f} s, bare {self.bare_seconds[-1]:.3f} s")
+        if len(self.main_seconds) == self.pairs + 1:  # the first pair warms up and is left out
+            self.stop.request()
+        self._resumed = time.perf_counter()
+
+    def note(self, text: str) -> None:
+        print(f"  {text}")
+
+    def warn(self, text: str) -> None:
+        print(f"  Warning: {text}")
+
+    def epoch(self, row: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def measure(precision: str, pairs: int, workers: int) -> dict[str, Any]:
+    """One comparison; medians in seconds and the share of the bare rate that the main job keeps."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = write_photos(Path(folder) / "photos")
+        data = read_folder(root)
+        augment = replace(RECIPES["xception_imagenet"].augment, colour=0.3)
+        config = TrainConfig(
+            run=str(Path(folder) / "run"),
+            recipe=replace(RECIPES["xception_imagenet"], augment=augment),
+            data=DataConfig(root=str(root), train_root=str(data.train.root), val_root=str(data.val.root)),
+            model=ModelConfig("xception"),
+            machine=MachineConfig(workers=workers, checkpoint_seconds=3600),
+            epochs=100,
+            batch_size=BATCH,
+            precision=precision,  # type: ignore[arg-type]
+        )
+        display = Interleave(BareStep(precision), pairs)
+        train(config, data, display=display, stop=display.stop)
+    main, bare = display.main_seconds[1:], display.bare_seconds[1:]
+    return {
+        "precision": precision,
+        "pairs": pairs,
+        "workers": workers,
+        "main_job_seconds": main,
+        "bare_seconds": bare,
+        "main_job_images_per_second": BATCH / statistics.median(main),
+        "bare_images_per_second": BATCH / statistics.median(bare),
+        "share": statistics.median(bare) / statistics.median(main),
+    }
+
+
+def main() -> None:
+    """Measure, print, and add the rows to the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), nargs="*", default=("fp32", "bf16"))
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    rows = []
+    for precision in arguments.precision:
+        print(f"Xception {SIDE}, batch {BATCH}, {precision}:")
+        rows.append(measure(precision, arguments.pairs, arguments.workers))
+        row = rows[-1]
+        print(
+            f"  main job {row['main_job_images_per_second']:.2f} images/s, bare step "
+            f"{row['bare_images_per_second']:.2f}: {row['share']:.3f} of it (to reach: 0.9)"
+        )
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"rows": rows, "environment": describe_environment()}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
