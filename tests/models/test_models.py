@@ -211,7 +211,7 @@ def test_unknown_names_and_options_are_helped_on() -> None:
         build_model("exception")
     with pytest.raises(UnknownModelError, match=r"Expected: one of inception_v3, mobilenet_v1, xception\.$"):
         model_spec("resnet50")
-    with pytest.raises(ModelOptionError, match=r"mobilenet_v1 has no option residual\. Expected: one of dropout"):
+    with pytest.raises(ModelOptionError, match=r"mobilenet_v1 has no option residual\. Expected: one of activation, dropout"):
         build_model("mobilenet_v1", residual=False)
 
 

@@ -18,12 +18,12 @@ class DepthwiseBN(nn.Module):
     is TensorFlow's 'same' on even sides; on odd ones the output is one pixel smaller.
     """
 
-    def __init__(self, channels: int, *, stride: int = 1) -> None:
+    def __init__(self, channels: int, *, stride: int = 1, activation: str = "relu6") -> None:
         super().__init__()
         self.stride = stride
         self.conv = nn.Conv2d(channels, channels, 3, stride, groups=channels, bias=False)
         self.bn = batch_norm(channels)
-        self.act = make_activation("relu6")
+        self.act = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == 1:
@@ -37,10 +37,10 @@ class DepthwiseBN(nn.Module):
 class MobileNetUnit(nn.Module):
     """Figure 3 (right) of arXiv:1704.04861: depthwise and pointwise, each with batch normalisation and ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, activation: str = "relu6") -> None:
         super().__init__()
-        self.depthwise = DepthwiseBN(in_channels, stride=stride)
-        self.pointwise = ConvBN(in_channels, out_channels, 1, activation="relu6")
+        self.depthwise = DepthwiseBN(in_channels, stride=stride, activation=activation)
+        self.pointwise = ConvBN(in_channels, out_channels, 1, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.pointwise(self.depthwise(x))

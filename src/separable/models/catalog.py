@@ -42,7 +42,7 @@ CATALOG: dict[str, ModelSpec] = {
         parameters=4_231_976,
         macs=568_740_352,
         min_size=32,
-        options=("dropout", "features_only", "in_channels", "width"),
+        options=("activation", "dropout", "features_only", "in_channels", "width"),
         keras_weights=tuple(  # Keras itself checks no hash of these
             PublishedWeights(
                 url=f"{_KERAS}/mobilenet/mobilenet_{text}_{side}_tf{suffix}.h5",

@@ -16,7 +16,7 @@ from separable.blocks import ClassifierHead, ConvBN, MobileNetUnit
 from separable.blocks.init import init_glorot_uniform
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
-from separable.models.options import check_fraction, check_positive
+from separable.models.options import check_choice, check_fraction, check_positive
 
 __all__ = ["MOBILENET_V1_INPUT", "MobileNetV1"]
 
@@ -38,6 +38,7 @@ class MobileNetV1(ImageModel):
     Args:
         num_classes: 0 leaves out the classifier.
         width: the paper's alpha (section 3.3) on every number of channels, rounded down as Keras does.
+        activation: "relu6" as TensorFlow's and Keras' files have it, or the paper's plain "relu".
         dropout: before the classifier, Keras' 0.001.
         features_only: return the feature pyramid in place of logits.
 
@@ -50,25 +51,34 @@ class MobileNetV1(ImageModel):
         in_channels: int = 3,
         *,
         width: float = 1.0,
+        activation: str = "relu6",
         dropout: float = 1e-3,
         features_only: bool = False,
     ) -> None:
         super().__init__()
         check_positive("width", width)
+        check_choice("activation", activation, ("relu6", "relu"))
         check_fraction("dropout", dropout)
 
         def channels(published: int) -> int:
             return max(1, int(published * width))
 
-        self.conv1 = ConvBN(in_channels, channels(32), 3, stride=2, activation="relu6")
+        self.conv1 = ConvBN(in_channels, channels(32), 3, stride=2, activation=activation)
         previous = channels(32)
         for number, (stride, published) in enumerate(_UNITS, start=1):
-            self.add_module(f"block{number}", MobileNetUnit(previous, channels(published), stride=stride))
+            unit = MobileNetUnit(previous, channels(published), stride=stride, activation=activation)
+            self.add_module(f"block{number}", unit)
             previous = channels(published)
 
         self.finish(
             name="mobilenet_v1",
-            options={"in_channels": in_channels, "width": width, "dropout": dropout, "features_only": features_only},
+            options={
+                "in_channels": in_channels,
+                "width": width,
+                "activation": activation,
+                "dropout": dropout,
+                "features_only": features_only,
+            },
             contract=MOBILENET_V1_INPUT,
             chain=("conv1", *(f"block{number}" for number in range(1, 14))),
             taps=(

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from separable.download import fetch
 from separable.errors import DownloadError
 from separable.models.base import ImageModel
@@ -61,14 +63,26 @@ def create_model(
 
 
 def _published(model: ImageModel) -> PublishedWeights:
-    """The published file with a classifier whose network is `model`, as far as the catalogue tells."""
+    """The published file with a classifier whose network is `model`, told before anything is downloaded."""
     entries = [entry for entry in model_spec(model.name).keras_weights if entry.has_classifier]
     for entry in entries:
-        if all(model.options.get(key) == value for key, value in entry.options.items()):
+        options: dict[str, Any] = dict(entry.options)
+        with torch.device("meta"):
+            theirs = build_model(model.name, **options)
+        if _shapes(theirs) == _shapes(model):
             return entry
     raise DownloadError(
         f"Keras publishes no weights for this {model.name}",
         got=f"options {model.options}",
-        expected=" or ".join(sorted({str(dict(entry.options)) for entry in entries})) or "none at all",
+        expected=" or ".join(sorted({str(dict(entry.options)) for entry in entries})) or "another model",
         fix="Leave out weights to start from fresh ones",
     )
+
+
+def _shapes(model: ImageModel) -> dict[str, tuple[int, ...]]:
+    """Of everything that a published file fills: not the classifiers, nor a gamma that may be 1."""
+    return {
+        name: tuple(value.shape)
+        for name, value in model.state_dict().items()
+        if not name.startswith(("head.classifier.", "aux_head.")) and not name.endswith(".bn.weight")
+    }

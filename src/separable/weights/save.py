@@ -38,7 +38,8 @@ def save_model(model: ImageModel, folder: Path | str) -> None:
         "input": model.input_contract.to_json(),
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    content = safetensors.torch.save(tensors, {"format": "pt", "separable": json.dumps(config)})
+    # One key only: safetensors writes several in random order, and the same model would give different files.
+    content = safetensors.torch.save(tensors, {"separable": json.dumps(config)})
     write_atomically(folder / "model.safetensors", lambda temporary: _write(temporary, content))
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / "config.json", lambda temporary: _write(temporary, text.encode()))

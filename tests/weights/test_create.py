@@ -1,0 +1,106 @@
+"""A network by name with weights: the published file from a server of our own, any other file, or none."""
+
+import dataclasses
+import functools
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import separable.weights.create
+from separable.errors import DownloadError, HashMismatchError, UnknownModelError
+from separable.models.base import ImageModel
+from separable.models.build import model_spec
+from separable.models.spec import ModelSpec
+from separable.weights import create_model, save_model
+from tests.weights.conftest import make_net
+from tests.weights.keras_h5 import keras_layers, write_h5
+
+FILE = "mobilenet_2_5_224_tf.h5"
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Path]]:
+    """Address and folder of a server that has a file under the published name, its hash in the catalogue."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    content = write_h5(folder / FILE, keras_layers(make_net(1000))).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+
+    def spec(name: str) -> ModelSpec:
+        found = model_spec(name)
+        entries = [e for e in found.keras_weights if e.url.endswith(FILE)]
+        return dataclasses.replace(found, keras_weights=tuple(dataclasses.replace(e, sha256=digest) for e in entries))
+
+    monkeypatch.setattr(separable.weights.create, "model_spec", spec)
+    handler = functools.partial(Handler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/", folder
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def state_equal(model: ImageModel, other: ImageModel, *, head: bool = True) -> bool:
+    theirs = other.state_dict()
+    return all(
+        torch.equal(value, theirs[name]) for name, value in model.state_dict().items() if head or "head." not in name
+    )
+
+
+def test_published_weights_are_fetched_and_loaded(mirror: tuple[str, Path], tmp_path: Path) -> None:
+    base, folder = mirror
+    how: dict[str, Any] = {"width": 0.25, "url_base": base, "cache_dir": tmp_path / "cache"}
+    seen: list[int] = []
+    model = create_model("mobilenet_v1", 1000, "keras", progress=lambda done, _: seen.append(done), **how)
+    assert state_equal(model, make_net(1000))
+    assert seen[-1] == (folder / FILE).stat().st_size
+    (folder / FILE).unlink()  # from here on the cache must do
+    five = create_model("mobilenet_v1", 5, "keras", **how)
+    assert five.num_classes == 5
+    assert state_equal(five, make_net(1000), head=False)
+
+
+def test_a_wrong_or_absent_published_file(mirror: tuple[str, Path], tmp_path: Path) -> None:
+    base, folder = mirror
+    how: dict[str, Any] = {"width": 0.25, "url_base": base, "cache_dir": tmp_path / "cache"}
+    (folder / FILE).write_bytes(b"another file")
+    with pytest.raises(HashMismatchError, match="is not the published file, and was deleted"):
+        create_model("mobilenet_v1", 1000, "keras", **how)
+    (folder / FILE).unlink()
+    with pytest.raises(DownloadError, match="status 404"):
+        create_model("mobilenet_v1", 1000, "keras", **how)
+
+
+def test_what_keras_does_not_publish() -> None:
+    with pytest.raises(DownloadError, match=r"Keras gives no hash.*weights=\"PATH\""):
+        create_model("mobilenet_v1", 1000, "keras")
+    with pytest.raises(DownloadError, match=r"Keras publishes no weights for this mobilenet_v1"):
+        create_model("mobilenet_v1", 1000, "keras", width=0.3)
+    with pytest.raises(UnknownModelError, match="xception"):
+        create_model("xcepton")
+
+
+def test_every_published_hash_is_a_hash() -> None:
+    hashes = [entry.sha256 for name in ("xception", "inception_v3") for entry in model_spec(name).keras_weights]
+    assert sum(value is not None for value in hashes) >= 3
+    assert all(value is None or (len(value) == 64 and int(value, 16)) for value in hashes)
+
+
+def test_weights_from_a_folder_with_other_classes(tmp_path: Path) -> None:
+    net = make_net(10)
+    save_model(net, tmp_path)
+    assert state_equal(create_model("mobilenet_v1", 10, tmp_path, width=0.25), net)
+    assert state_equal(create_model("mobilenet_v1", 4, str(tmp_path), width=0.25), net, head=False)
