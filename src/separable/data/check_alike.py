@@ -61,7 +61,7 @@ def find_alike(prints: NDArray[np.uint8], small: NDArray[np.bool_]) -> Alike:
     common = float((mean**2).mean())
     if len(prints) < _ENOUGH_FOR_A_MEAN:
         mean = np.zeros_like(mean)
-    radius = 11 if small.mean() < 0.5 else 3
+    radius = 11 if 2 * small.sum() < len(small) else 3
     hashes = _hashes(prints, mean)
     parts, complete = [], True
     for mirrored in (False, True):
