@@ -57,17 +57,19 @@ def test_plain_lines_hold_no_control_characters() -> None:
     assert all(character.isprintable() or character == "\n" for character in text)
 
 
-def test_the_live_line_shows_what_the_issue_asks_for() -> None:
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_live_line_shows_everything_on_any_terminal(width: int) -> None:
     stream = io.StringIO()
-    display = LiveDisplay(Console(file=stream, force_terminal=True, width=140, color_system=None))
+    display = LiveDisplay(Console(file=stream, force_terminal=True, width=width, color_system=None))
     display.note("[not markup]")
     display.step(view(3))
+    display.step(StepView(12345, 67890, 99, 1.5, 0.5, 16, 2.0))
     display.epoch(EPOCH)
     display.close()
     text = stream.getvalue()
     for part in (
         "[not markup]",
-        "epoch 1, step 3/40",
+        "epoch 100 12345/67890",
         "loss 1.5000",
         "top-1 50.0 %",
         "8.0 images/s",
@@ -76,6 +78,7 @@ def test_the_live_line_shows_what_the_issue_asks_for() -> None:
     ):
         assert part in text
     assert resident_memory() == 0 or "GiB" in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text, "something was cut off"
     assert "\x1b[?25h" in text, "the cursor was not shown again"
 
 

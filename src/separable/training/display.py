@@ -13,6 +13,7 @@ from typing import Any, TextIO, final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 __all__ = [
     "Display",
@@ -164,7 +165,9 @@ class LiveDisplay(Display):
         """Move the bar."""
         self._pace.add(view)
         if self._progress is None:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[status]}"))
+            bar = [BarColumn(bar_width=20)] if self._console.width >= 110 else []
+            status = TextColumn("{task.fields[status]}", table_column=Column(overflow="fold"))
+            columns = (TextColumn("{task.description}"), *bar, status)
             self._progress = Progress(*columns, console=self._console, refresh_per_second=5)
             self._progress.start()
             self._task = self._progress.add_task("", total=view.total_steps, status="")
@@ -172,7 +175,7 @@ class LiveDisplay(Display):
         self._progress.update(
             self._task,
             completed=view.step,
-            description=f"epoch {view.epoch + 1}, step {view.step}/{view.total_steps}",
+            description=f"epoch {view.epoch + 1} {view.step}/{view.total_steps}",
             status=self._pace.text(view),
         )
 

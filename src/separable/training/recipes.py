@@ -92,7 +92,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "finetune": Recipe(
         name="finetune",
-        source="ours, tuned by cross-validation on the training part of tf_flowers_256 (benchmarks/finetune_flowers.py)",
+        source="ours, tuned by cross-validation on the training part of tf_flowers_256 "
+        "(benchmarks/finetune_flowers.py)",
         global_batch=32,
         epochs=15,
         scaling="sqrt",
