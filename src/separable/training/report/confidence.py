@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from separable.analysis.plots import ReliabilityBin, Series, line_chart, reliability_diagram
 from separable.analysis.plots.markup import Markup, element, join
-from separable.training.report.html import figure, key_values, section
+from separable.training.report.html import figure, key_values, note, section
 from separable.training.report.record import Calibration, Predicted, RunRecord
 from separable.training.report.wording import percent, wilson_interval
 
@@ -43,6 +43,7 @@ def confidence_section(record: RunRecord) -> Markup | None:
         element("h3", "Saying \N{LEFT DOUBLE QUOTATION MARK}I do not know\N{RIGHT DOUBLE QUOTATION MARK}"),
         element("p", _reject(calibration)),
         key_values(_numbers(calibration)),
+        note("Confidences on this page are the network's own; ", element("code", "predict"), " gives them corrected."),
     )
 
 

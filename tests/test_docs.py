@@ -1,0 +1,60 @@
+"""The documentation names only what exists: commands that parse, tests that are there, links that lead somewhere."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from separable.cli.app import app
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+COMMAND = re.compile(r"(?:^|\| )(separable [^|\n]+)", re.MULTILINE)
+
+
+def commands() -> list[tuple[str, str]]:
+    blocks = [
+        (page.name, block)
+        for page in PAGES
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    ]
+    return [(name, line.strip()) for name, block in blocks for line in COMMAND.findall(block)]
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) > 15
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_every_command_is_understood(page: str, command: str) -> None:
+    _, verb, *rest = shlex.split(command)
+    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert verb in verbs, f"{page}: {command}"
+    verbs[verb].make_context(verb, rest)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_named_is_there(page: Path) -> None:
+    """`tests/file.py::name`, and `::name` for another one of the file named last."""
+    file, missing = None, []
+    for named, test in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", page.read_text(encoding="utf-8")):
+        file = DOCS.parent / named if named else file
+        if file is None or not (named or test):
+            continue
+        defined = (
+            {node.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)}
+            if file.is_file()
+            else set()
+        )
+        if not file.is_file() or (test and test not in defined):
+            missing.append(f"{file.name}::{test}")
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
