@@ -7,7 +7,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separable.analysis.plots import (
@@ -65,6 +65,7 @@ def axis_of(root: Element, css_class: str, coordinate: str) -> Scale:
 bounds = st.floats(-1e12, 1e12, allow_nan=False).filter(lambda v: v == 0 or abs(v) > 1e-9)
 
 
+@settings(deadline=None)
 @given(bounds, bounds, st.integers(2, 9))
 def test_ticks_are_round_even_and_cover_the_values(a: float, b: float, count: int) -> None:
     low, high = min(a, b), max(a, b)
@@ -79,6 +80,7 @@ def test_ticks_are_round_even_and_cover_the_values(a: float, b: float, count: in
     assert min(abs(mantissa - nice) for nice in (1, 2, 5)) < 1e-2
 
 
+@settings(deadline=None)
 @given(bounds, bounds, st.integers(2, 9))
 def test_tick_labels_differ_and_say_the_value(a: float, b: float, count: int) -> None:
     ticks = nice_ticks(a, b, count)
@@ -111,6 +113,7 @@ def test_ticks_survive_any_bounds(low: float, high: float) -> None:
     assert all(math.isfinite(tick) for tick in ticks)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.integers(0, 500))
 def test_whole_ticks_are_whole(a: int, b: int) -> None:
     assert all(tick == int(tick) for tick in nice_ticks(a, b, whole=True) if a != b)
@@ -119,6 +122,7 @@ def test_whole_ticks_are_whole(a: int, b: int) -> None:
 # line chart
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.floats(0, 300, allow_nan=False), st.floats(-50, 2000, allow_nan=False)), min_size=1, max_size=30
@@ -196,6 +200,7 @@ def test_cells_are_placed_and_shaded_by_their_row() -> None:
     assert [n.text for n in [*drawn(root, "on-low"), *drawn(root, "on-mid"), *drawn(root, "on-high")]].count("5") == 2
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_shade_rises_with_the_share(a: float, b: float) -> None:
     assert (shade(a) <= shade(b)) == (a <= b) or shade(a) == shade(b)
@@ -250,6 +255,7 @@ def test_bars_of_any_values(values: list[float]) -> None:
 # markup
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None)))
 def test_any_text_comes_back_from_the_parser(text: str) -> None:
     tree = ElementTree.fromstring(element("p", text, title=text).encode("utf-8"))
@@ -267,6 +273,7 @@ def test_only_markup_is_left_alone() -> None:
     assert element("img", src='x" onerror="y') == '<img src="x&quot; onerror=&quot;y"/>'
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=60), st.integers(3, 30))
 def test_shortened_text_fits(text: str, columns: int) -> None:
     short = shorten(text, columns)

@@ -342,7 +342,7 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 @pytest.mark.parametrize(
     "name", ["evaluation.json", "profile.json", "environment.json", "metrics.jsonl", "config.yaml"]
 )
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_odd_value_anywhere_never_stops_the_report(name: str, data: st.DataObject, small: Path) -> None:
     file = small / name
@@ -578,6 +578,7 @@ def test_counting_words() -> None:
     assert [listed(items) for items in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.3, 0.5, 0.9, math.nan]), st.booleans()), max_size=40))
 def test_coverage_curve_is_what_each_threshold_gives(answers: list[tuple[float, bool]]) -> None:
     known = [(c, r) for c, r in answers if c == c]
@@ -590,6 +591,7 @@ def test_coverage_curve_is_what_each_threshold_gives(answers: list[tuple[float, 
     assert all(point == pytest.approx(other) for point, other in zip(curve, expected, strict=True))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=300), st.integers(1, 50))
 def test_thinned_points_are_means_of_equal_stretches(values: list[float], most: int) -> None:
     points = [(float(x), y) for x, y in enumerate(values)]
