@@ -63,6 +63,20 @@ def test_all_formats_of_keras_3_give_the_same(
     assert report.format == {".h5": "keras-3 h5", ".keras": "keras-3 archive"}[ending]
 
 
+def test_a_gamma_that_keras_leaves_out_is_1(keras_file: Files, expected: Callable[[str], ImageModel]) -> None:
+    model = build_model("inception_v3", gamma=True)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if name.endswith(".bn.weight"):
+                value.fill_(2.0)
+    report = load_weights(model, keras_file("inception_v3", ".weights.h5"))
+    assert report.notes == ("the file has no gamma (scale=False): 1 everywhere",)
+    gammas = {name: value for name, value in weights(model).items() if name.endswith(".bn.weight")}
+    assert len(gammas) == 94
+    assert all(bool((value == 1).all()) for value in gammas.values())
+    assert same(expected("inception_v3"), model)
+
+
 @pytest.mark.parametrize("name", ["xception", "inception_v3", "mobilenet_v1"])
 def test_early_keras_3_files_name_no_layers(
     name: str, keras_file: Files, expected: Callable[[str], ImageModel], tmp_path: Path

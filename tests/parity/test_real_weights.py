@@ -70,6 +70,7 @@ def test_mlperf_tinys_mobilenet(test_data: Path) -> None:
     report = load_weights(model, path)
     assert report.format == "mlperf-tiny h5"
     assert model.input_contract.size == (96, 96)
+    assert model.input_contract.class_names == ("non_person", "person")
     expected = reference(test_data, "vww_mobilenet_0.25_96")
     with torch.no_grad():
         probabilities = model(as_input(expected["images_uint8"], model)).softmax(1).numpy()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -69,6 +70,28 @@ def test_somebody_elses_dense_layers_may_be_replaced(net: ImageModel, tmp_path: 
     report = load_weights(model, path, classes="replace")
     assert report.unexpected == ("dense", "dense_1")
     assert torch.equal(model.forward_features(pixels()), net.forward_features(pixels()))
+
+
+def test_a_network_inside_a_network(net: ImageModel, tmp_path: Path) -> None:
+    """Keras' transfer learning puts the base network into another as one layer: one group, weights' names tell."""
+    path = tmp_path / "nested.h5"
+    layers = keras_layers(net, top=False)
+    head = {"kernel": net.state_dict()["head.classifier.weight"].T.numpy(), "bias": np.zeros(10, np.float32)}
+    with h5py.File(path, "w") as file:
+        root = file.create_group("model_weights")
+        root.attrs["layer_names"] = [b"input_1", b"mobilenet_0.25_64", b"dense"]
+        root.attrs["keras_version"] = b"2.4.0"
+        root.create_group("input_1").attrs["weight_names"] = []
+        for group_name, content in (("mobilenet_0.25_64", layers), ("dense", {"dense": head})):
+            group = root.create_group(group_name)
+            pairs = [(f"{name}/{key}:0", value) for name, all_ in content.items() for key, value in all_.items()]
+            group.attrs["weight_names"] = [name.encode() for name, _ in pairs]
+            for name, value in pairs:
+                group[name] = value
+    model = make_net(seed=2)
+    load_weights(model, path)
+    assert torch.equal(model.forward_features(pixels()), net.forward_features(pixels()))
+    assert torch.equal(classifier(model), classifier(net))
 
 
 def test_biases_before_batch_norm_move_into_its_means(net: ImageModel, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ def contract_for(model: ImageModel, stored: StoredLayers, converted: Converted) 
 
     - Folded batch normalisation in an `.npz`: TF-slim's MobileNet V1, (x - 128) / 128, short side to size / 0.875, then
       the centre; the size is the last number of names like `mobilenet_v1_0.5_160...`.
-    - MobileNet with convolution biases: MLPerf Tiny's visual wake words, x / 255, both sides straight to 96.
+    - MobileNet with convolution biases: MLPerf Tiny's visual wake words, x / 255, both sides straight to 96
+      (`flow_from_directory(target_size=...)`, `rescale=1/255` in its training script), folders in sorted order.
     - Everything else: Keras' applications, x / 127.5 - 1.
     """
     old = replace(model.input_contract, colour_order="RGB", pixel_range=(0.0, 255.0), filter="bilinear")
@@ -29,8 +30,6 @@ def contract_for(model: ImageModel, stored: StoredLayers, converted: Converted) 
         return replace(old, size=size, mean=_SLIM, std=_SLIM, resize="shorter", crop_fraction=0.875), "tf-slim npz"
     if model.name == "mobilenet_v1" and converted.biased and not converted.folded:
         size = stored.input_size or old.size
-        return (
-            replace(old, size=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), resize="squash", crop_fraction=1.0),
-            "mlperf-tiny h5",
-        )
+        old = replace(old, size=size, resize="squash", crop_fraction=1.0, class_names=("non_person", "person"))
+        return replace(old, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)), "mlperf-tiny h5"
     return replace(old, mean=_HALF, std=_HALF, resize="shorter", crop_fraction=0.875), stored.format
