@@ -85,6 +85,8 @@ def test_illegal_combinations_are_refused() -> None:
         TrainConfig(run="r", recipe=RECIPES["small"], batch_size=10, accumulate=3)
     with pytest.raises(UsageError, match="A training needs an epoch"):
         TrainConfig(run="r", recipe=RECIPES["small"], epochs=0)
+    with pytest.raises(UsageError, match="The seed is out of range"):
+        TrainConfig(run="r", recipe=RECIPES["small"], seed=2**64)
     with pytest.raises(UsageError, match="exactly one of the two"):
         ScheduleConfig(kind="staircase")
 

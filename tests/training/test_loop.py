@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from separable.data.folder import FolderData, read_folder
+from separable.data.loader import Batch
 from separable.errors import (
     CheckpointError,
     DivergedError,
@@ -21,6 +23,7 @@ from separable.training import session as session_module
 from separable.training.checkpoint import CheckpointStore
 from separable.training.config import MachineConfig, TrainConfig
 from separable.training.display import Display, StepView
+from separable.training.evaluate import EvaluationSet
 from separable.training.journal import read_journal
 from separable.training.loop import train
 from separable.training.signals import StopRequest
@@ -115,6 +118,24 @@ def test_a_stop_saves_says_how_to_go_on_and_goes_on(after: int, whole: Path, dat
     assert [view.step for view in second.views] == list(range(after + 1, 13))
     assert losses(tmp_path) == losses(whole)
     assert (tmp_path / "evaluation.json").read_text() == (whole / "evaluation.json").read_text()
+
+
+def test_a_stop_during_validation_is_heard(whole: Path, data: FolderData, tmp_path: Path) -> None:
+    """The epoch is validated anew when the run goes on."""
+    config = small_config(tmp_path, data.train.root.parent, epochs=2, threads=1)
+    recorder = Recorder()
+
+    class Interrupting(EvaluationSet):
+        def batches(self) -> Iterator[Batch]:
+            recorder.stop.request()
+            return super().batches()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("separable.training.loop.EvaluationSet", Interrupting)
+        result = train(config, data, display=recorder, stop=recorder.stop)
+    assert (result.interrupted, result.steps, recorder.rows) == (True, 6, [])
+    train(config, data, resume=True)
+    assert losses(tmp_path) == losses(whole)
 
 
 def test_resuming_a_finished_run_trains_no_more(whole: Path, data: FolderData) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from separable.data.folder import FolderData, read_folder
 from separable.data.loader import LoaderConfig
-from separable.errors import WeightsMismatchError
+from separable.errors import InputSizeError, WeightsMismatchError
 from separable.models import build_model
 from separable.training.config import MachineConfig, ModelConfig, RegularisationConfig, TrainConfig
 from separable.training.evaluate import evaluate
@@ -71,6 +71,15 @@ def test_weights_of_another_network_are_refused(data: FolderData, tmp_path: Path
     with pytest.raises(WeightsMismatchError):
         train(replace(config, model=replace(config.model, weights=str(tmp_path / "other"))), data)
     assert not (tmp_path / "run" / "checkpoints").exists()
+    assert not (tmp_path / "run" / "config.yaml").exists(), "the folder is free for a corrected command"
+
+
+def test_pictures_too_small_are_refused_before_anything_is_written(data: FolderData, tmp_path: Path) -> None:
+    config = small_config(tmp_path / "run", data.train.root.parent)
+    config = replace(config, model=replace(config.model, options={}, image_size=(64, 80)))
+    with pytest.raises(InputSizeError, match=r"Pictures of 64x80 are too small for xception\. Expected: sides of 71"):
+        train(config, data)
+    assert not (tmp_path / "run" / "config.yaml").exists()
 
 
 @pytest.mark.shared

@@ -182,6 +182,8 @@ class TrainConfig:
                 got=f"batch_size={self.batch_size}, accumulate={self.accumulate}",
                 expected="a batch_size that accumulate divides",
             )
+        if not 0 <= self.seed < 2**63:
+            raise UsageError("The seed is out of range", got=self.seed, expected="0 to 2**63 - 1")
         if self.total_epochs < 1:
             raise UsageError("A training needs an epoch", got=f"epochs={self.total_epochs}", expected="1 or more")
 

@@ -218,7 +218,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def resident_memory() -> int:
-    """Bytes of memory this process holds now; 0 where the system does not say."""
+    """Bytes of memory this process holds now; 0 where the system does not say (it does on Linux)."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):

@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from separable.files import write_atomically
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 
-__all__ = ["Evaluation", "EvaluationSet", "evaluate"]
+__all__ = ["Evaluation", "EvaluationSet", "EvaluationStopped", "evaluate"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,6 +50,10 @@ class EvaluationSet:
             yield batch
         if self._fits:
             self._kept = kept
+
+
+class EvaluationStopped(Exception):
+    """Somebody asked to stop; what had been measured is thrown away."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ def evaluate(
     set_name: str = "val",
     precision: str = "fp32",
     with_features: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Run `model` in evaluation mode over a set; its mode is restored. The batch size matters to rounding alone.
 
@@ -144,6 +149,10 @@ def evaluate(
         set_name: goes to `evaluation.json`.
         precision: "fp32" or "bf16" (autocast).
         with_features: keep the pooled vectors too.
+        should_stop: asked before every batch.
+
+    Raises:
+        EvaluationStopped: `should_stop` said yes.
     """
     contract: InputContract = model.input_contract
     if isinstance(pictures, PictureSet):
@@ -152,15 +161,19 @@ def evaluate(
     was_training = model.training
     model.eval()
     logits, features, labels, samples, bad = [], [], [], [], []
-    for batch in pictures.batches():
-        bad += batch.bad
-        if len(batch.labels):
-            answer, pooled = _forward(model, contract, batch, precision, with_features)
-            logits.append(answer)
-            features += pooled
-            labels.append(batch.labels.numpy())
-            samples.append(batch.samples.numpy())
-    model.train(was_training)
+    try:
+        for batch in pictures.batches():
+            if should_stop():
+                raise EvaluationStopped
+            bad += batch.bad
+            if len(batch.labels):
+                answer, pooled = _forward(model, contract, batch, precision, with_features)
+                logits.append(answer)
+                features += pooled
+                labels.append(batch.labels.numpy())
+                samples.append(batch.samples.numpy())
+    finally:
+        model.train(was_training)
     classes = pictures.pictures.class_names
     scores = np.concatenate(logits) if logits else np.zeros((0, len(classes)))
     truth = np.concatenate(labels) if labels else np.zeros(0, np.int64)

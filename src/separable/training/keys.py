@@ -11,7 +11,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 def dropout_keys(seed: int, step: int, positions: torch.Tensor) -> torch.Tensor:
     """One int64 key a sample, of the shape of `positions`; which part of a batch a sample runs in does not matter."""
     with np.errstate(over="ignore"):
-        state = _mix(np.asarray([seed], dtype=np.int64).astype(np.uint64) + _GOLDEN)
+        state = _mix(np.asarray([seed % 2**64], dtype=np.uint64) + _GOLDEN)
         state = _mix(state ^ (np.asarray([step], dtype=np.uint64) + _GOLDEN))
         keys = _mix(state ^ (positions.cpu().numpy().astype(np.uint64) + _GOLDEN))
     return torch.from_numpy(keys.view(np.int64))

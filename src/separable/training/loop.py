@@ -1,7 +1,8 @@
 """The training loop. A step is a function of (checkpoint, batch, step number), so any kill resumes to the same bits."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from separable.errors import DivergedError
 from separable.files import make_directory
 from separable.training.config import TrainConfig
 from separable.training.display import Display, SilentDisplay, StepView
-from separable.training.evaluate import Evaluation, EvaluationSet, evaluate
+from separable.training.evaluate import Evaluation, EvaluationSet, EvaluationStopped, evaluate
 from separable.training.finish import write_environment, write_results
 from separable.training.lock import run_lock
 from separable.training.session import Session, claim_run, open_session
@@ -75,28 +76,31 @@ class _Loop:
 
     def run(self) -> TrainResult:
         """Until the last epoch is done or somebody asks to stop."""
-        batches: Iterator[Batch] | None = None
+        with closing(self.batches()) as batches:
+            self.go(batches)
+        self.session.save()
+        return self.finish() if self.done else self.pause()
+
+    def go(self, batches: Iterator[Batch]) -> None:
         saved = (self.progress.step, time.monotonic(), 0.0)
         while not self.done and not self.stop.requested:
             if self.progress.step == (self.progress.epochs_done + 1) * self.session.steps_per_epoch:
                 self.end_epoch()
             else:
-                batches = batches or self.batches()
                 self.step(batches)
             if self.is_due(*saved):
                 begun = time.monotonic()
                 self.session.save()
                 saved = (self.progress.step, time.monotonic(), time.monotonic() - begun)
-        self.session.save()
-        return self.finish() if self.done else self.pause()
 
     @property
     def done(self) -> bool:
         return self.progress.epochs_done >= self.config.total_epochs
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Generator[Batch, None, None]:
+        """From where the run stands on. Nothing is started before the first one is asked for."""
         session = self.session
-        return train_batches(
+        yield from train_batches(
             session.data.train,
             session.model.input_contract,
             self.config.recipe.augment,
@@ -155,7 +159,15 @@ class _Loop:
         """Validate with the weights that count, write the epoch's line, remember the best."""
         begun, progress = time.perf_counter(), self.progress
         with self.session.averaged():
-            answer = evaluate(self.session.model, self.val, precision=self.config.precision)
+            try:
+                answer = evaluate(
+                    self.session.model,
+                    self.val,
+                    precision=self.config.precision,
+                    should_stop=lambda: self.stop.requested,
+                )
+            except EvaluationStopped:  # the epoch ends when the run goes on
+                return
             self.remember(answer)
         self.set_aside(answer.bad)
         row = {

@@ -63,7 +63,7 @@ class Session:
 
 
 def claim_run(config: TrainConfig, resume: bool) -> None:
-    """Write `config.yaml` where the run has no checkpoint yet.
+    """Make sure that nobody's run is overwritten, and sweep up what a killed process was writing.
 
     Raises:
         RunFolderError: the folder holds a run and `resume` is not set.
@@ -73,10 +73,8 @@ def claim_run(config: TrainConfig, resume: bool) -> None:
         raise RunFolderError(
             f"{run} already holds a run", fix="Go on with it by --resume, or choose another folder with --run"
         )
-    for rubbish in run.glob(".*.tmp"):  # files that a killed process was writing
+    for rubbish in run.glob(".*.tmp"):
         rubbish.unlink(missing_ok=True)
-    if not any((run / "checkpoints").glob("step-*")):
-        config.to_yaml(run / "config.yaml")
 
 
 def open_session(config: TrainConfig, data: FolderData, display: Display) -> Session:
@@ -109,7 +107,8 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
     journal = Journal(run / "metrics.jsonl")
     journal.rewind(progress.step, progress.epochs_done)
     session = Session(config, data, model, stepper, progress, store, journal, loader, batch_size, steps, allocator)
-    if stored is None:
+    if stored is None:  # not before everything that can be wrong with a command has been found out
+        config.to_yaml(run / "config.yaml")
         session.save()
     else:
         display.note(f"Resuming {run} after step {progress.step} of {session.total_steps}.")

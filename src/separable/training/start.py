@@ -10,6 +10,7 @@ from torch import nn
 from separable.data.folder import PictureSet
 from separable.data.loader import LoaderConfig, eval_batches
 from separable.data.preprocess import normalise
+from separable.errors import InputSizeError
 from separable.models import build_model, model_spec
 from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
@@ -59,7 +60,13 @@ def _with_contract(model: ImageModel, config: TrainConfig, class_names: tuple[st
         changes["resize"] = config.model.resize
     if config.model.crop_fraction is not None:
         changes["crop_fraction"] = config.model.crop_fraction
-    model.input_contract = replace(model.input_contract, **changes)
+    model.input_contract = contract = replace(model.input_contract, **changes)
+    if min(contract.size) < contract.min_size:
+        raise InputSizeError(
+            f"Pictures of {contract.size[0]}x{contract.size[1]} are too small for {model.name}",
+            expected=f"sides of {contract.min_size} or more",
+            fix="Choose a larger image size",
+        )
     return model
 
 
