@@ -8,7 +8,8 @@ SHARED_DATA := $(abspath ../shared/data)
 ifneq ($(wildcard $(SHARED_DATA)/README.md),)
 export SEPARABLE_TEST_DATA ?= $(SHARED_DATA)
 endif
-PYTEST := KERAS_BACKEND=torch $(BIN)/python -m pytest
+# Passive waiting: threads that spin at barriers make a shared machine several times slower.
+PYTEST := KERAS_BACKEND=torch OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
 
 .PHONY: help demo test test-slow test-gpu check format wheel wheel-test bench clean
 
