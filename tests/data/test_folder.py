@@ -122,10 +122,11 @@ def test_symbolic_links(tmp_path: Path) -> None:
     (root / "cat" / "loop").symlink_to(root)
     (root / "dog" / "itself").symlink_to(root / "dog")
     (root / "bird").symlink_to(tmp_path / "elsewhere")
+    (root / "cat" / "knot.jpg").symlink_to(root / "cat" / "knot.jpg")
     (root / "cat" / "dangling.jpg").symlink_to(tmp_path / "nowhere.jpg")
     data = read_folder(root)
     assert data.class_names == ("bird", "cat", "dog")
-    assert len(data.train) + len(data.val) == 10, "a dangling link is a picture that cannot be read, and is named then"
+    assert len(data.train) + len(data.val) == 11, "a link to nowhere is a picture that cannot be read, and named then"
 
 
 def test_odd_names(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ class PictureFile:
             return None
         import simplejpeg
 
-        data = self._data
+        data: bytes | bytearray = self._data
         if rows is not None and header.baseline and header.orientation == 1 and rows + 2 < header.height:
             data = _shortened(data, header, rows + 2)
         grey = header.components == 1
@@ -217,14 +217,15 @@ def _pillow_orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _shortened(data: bytes, header: JpegHeader, rows: int) -> bytes:
+def _shortened(data: bytes | bytearray, header: JpegHeader, rows: int) -> bytearray:
     """The same JPEG with a smaller height in its frame header, so that the decoder stops early.
 
     Rows are coded from the top, so those above are unchanged, except the last ones, whose chroma would be
     interpolated with a row that is now missing: callers ask for two rows more than they need.
     """
-    at = header.frame_at + 3
-    return b"".join((data[:at], rows.to_bytes(2, "big"), data[at + 2 :]))
+    shortened, at = bytearray(data), header.frame_at + 3
+    shortened[at : at + 2] = rows.to_bytes(2, "big")
+    return shortened
 
 
 def _orient(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separable.data.corrections import Corrections, read_corrections
-from separable.data.walk import Found, find_pictures, subfolders
+from separable.data.walk import Found, find_pictures, holds_pictures, subfolders
 from separable.errors import DataFolderError, UsageError
 
 __all__ = ["FolderData", "PictureSet", "read_folder"]
@@ -113,7 +113,7 @@ def _layout(root: Path) -> tuple[Path, Path | None, list[str]]:
     folders = {folder.name.lower(): folder for folder in subfolders(root)}
     train = folders.get("train") or folders.get("training")
     # A class may be called "train", as in a set of vehicles: then it holds pictures itself, not classes.
-    if train is None or not subfolders(train) or find_pictures(train).loose:
+    if train is None or not subfolders(train) or holds_pictures(train):
         return root, None, []
     held_out = next((folders[name] for name in _HELD_OUT_NAMES if name in folders), None)
     unused = sorted(f.name for f in folders.values() if f not in (train, held_out))

@@ -65,7 +65,7 @@ def train_batches(
         raise UsageError("There are no pictures to train on")
     data = TrainingPictures(pictures, contract, augment_config, loader_config)
     spans = _Spans(data.batch, start_position)
-    return _run(data, spans, torch.from_numpy(pictures.labels), data.per_epoch, loader_config)
+    return _run(data, spans, torch.tensor(pictures.labels), data.per_epoch, loader_config)
 
 
 def eval_batches(pictures: PictureSet, contract: InputContract, loader_config: LoaderConfig) -> Iterator[Batch]:
@@ -76,7 +76,7 @@ def eval_batches(pictures: PictureSet, contract: InputContract, loader_config: L
     data = EvaluationPictures(pictures, contract, loader_config)
     count, size = len(pictures.paths), loader_config.batch_size
     spans = [list(range(start, min(start + size, count))) for start in range(0, count, size)]
-    return _run(data, spans, torch.from_numpy(pictures.labels), max(1, count), loader_config)
+    return _run(data, spans, torch.tensor(pictures.labels), max(1, count), loader_config)
 
 
 class _Spans(Sampler[list[int]]):
@@ -142,7 +142,7 @@ def _open(data: Pictures, spans: Iterable[list[int]], config: LoaderConfig) -> I
             batch_sampler=spans,
             num_workers=config.workers,
             collate_fn=_as_they_are,
-            pin_memory=config.pin_memory,
+            pin_memory=config.pin_memory and torch.cuda.is_available(),
             worker_init_fn=_start_worker if config.workers else None,
             prefetch_factor=config.prefetch if config.workers else None,
             multiprocessing_context=method if config.workers else None,
@@ -150,7 +150,7 @@ def _open(data: Pictures, spans: Iterable[list[int]], config: LoaderConfig) -> I
             generator=torch.Generator(),
         )
         iterator = iter(loader)
-    if config.workers and threading.current_thread() is threading.main_thread():
+    if previous is not None and threading.current_thread() is threading.main_thread():
         # torch reports a dead worker by raising from a signal handler, in the middle of whatever runs. Without its
         # handler the same is found out, and raised, where a batch is asked for.
         signal.signal(signal.SIGCHLD, previous)

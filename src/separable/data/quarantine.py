@@ -31,7 +31,7 @@ class Quarantine:
         if self._path.exists():
             with self._path.open(newline="", encoding="utf-8", errors="surrogateescape") as handle:
                 for row in csv.DictReader(handle):
-                    self._rows[row["path"]] = (row["cause"], row["first_seen"])
+                    self._rows[row.get("path") or ""] = (row.get("cause") or "", row.get("first_seen") or "")
 
     def __len__(self) -> int:
         return len(self._rows)

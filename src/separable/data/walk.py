@@ -7,7 +7,7 @@ from pathlib import Path
 
 from separable.errors import DataFolderError
 
-__all__ = ["PICTURE_ENDINGS", "Found", "find_pictures", "subfolders"]
+__all__ = ["PICTURE_ENDINGS", "Found", "find_pictures", "holds_pictures", "subfolders"]
 
 _ENDINGS = "jpg jpeg jpe jfif png webp bmp dib gif tif tiff ppm pgm pbm pnm"
 PICTURE_ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS.split())
@@ -55,7 +55,12 @@ def _some(names: list[str], most: int = 3) -> str:
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders directly inside, hidden ones and clutter left out, sorted by name."""
-    return sorted(Path(entry.path) for entry in _entries(folder) if entry.is_dir())
+    return sorted(Path(entry.path) for entry in _entries(folder) if _is_folder(entry))
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Whether a picture lies directly inside."""
+    return any(_is_picture(entry.name) and not _is_folder(entry) for entry in _entries(folder))
 
 
 def find_pictures(root: Path) -> Found:
@@ -69,7 +74,7 @@ def find_pictures(root: Path) -> Found:
     found = Found(root)
     above = {_identity(root)}
     for entry in _entries(root):
-        if entry.is_dir():
+        if _is_folder(entry):
             paths = sorted(_below(Path(entry.path), entry.name, set(above), found))
             if paths:
                 found.classes[entry.name] = paths
@@ -93,7 +98,7 @@ def _below(folder: Path, relative: str, entered: set[tuple[int, int]], found: Fo
         entered.add(identity)
         for entry in _entries(folder):
             name = f"{relative}/{entry.name}"
-            if entry.is_dir():
+            if _is_folder(entry):
                 waiting.append((Path(entry.path), name))
             elif _is_picture(entry.name):
                 paths.append(name)
@@ -111,8 +116,18 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(visible, key=lambda entry: entry.name)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
 def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise DataFolderError(f"Cannot read {folder}", got=error.strerror or str(error)) from error
     return status.st_dev, status.st_ino
 
 
