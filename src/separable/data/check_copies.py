@@ -112,9 +112,9 @@ def _conflicts(survey: Survey, exact: list[_Copy], near: list[_Copy]) -> Iterato
 
 def _duplicates(survey: Survey, exact: list[_Copy], near: list[_Copy]) -> Iterator[Problem]:
     readable = int(survey.readable.sum())
-    for kind, copies, what in (
-        ("duplicate", exact, "exact copies of others"),
-        ("near-duplicate", near, "nearly the same as others"),
+    for kind, copies, one, many in (
+        ("duplicate", exact, "picture is an exact copy of another", "pictures are exact copies of others"),
+        ("near-duplicate", near, "picture is nearly the same as another", "pictures are nearly the same as others"),
     ):
         pairs = _best_each(
             copy
@@ -127,7 +127,7 @@ def _duplicates(survey: Survey, exact: list[_Copy], near: list[_Copy]) -> Iterat
             yield Problem(
                 kind,
                 severity,
-                f"{counted(len(pairs), 'picture is', 'pictures are')} {what} in the same class and set.",
+                f"{counted(len(pairs), one, many)} in the same class and set.",
                 "They count as often as they occur; delete the copies unless that is meant.",
                 _lines(survey, pairs),
             )

@@ -27,7 +27,7 @@ __all__ = ["PictureFacts", "scan_picture", "scan_pictures"]
 _FLAT = 4  # greatest range of a channel, of 255, in a picture that shows nothing; JPEG noise stays below
 _MOST_BYTES = 1 << 30  # the limit of `decode`, which never reads more of a file either
 _SHARE = 16  # pictures handed to a worker at once
-_PATIENCE = 120.0  # seconds for one picture read alone, after something in its portion killed a worker
+_PATIENCE = 120.0  # seconds for a picture, before it counts as hanging
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ def scan_pictures(
 
     Args:
         paths: files.
-        workers: processes to spread the decoding over; 0 decodes here. A picture that kills a worker, as a bug in a
-            C library can, is found, named as unreadable and left behind; without workers it would kill the caller.
+        workers: processes to spread the decoding over; 0 decodes here. A picture that kills or hangs a worker, as a
+            bug in a C library can, is named as unreadable and left behind; here it would take the caller along.
         max_pixels: a picture with more is refused from its header.
         progress: called with (pictures done, pictures in all) now and then, and at the end.
     """
@@ -177,13 +177,13 @@ def _in_processes(paths: list[str], workers: int, max_pixels: int) -> Iterator[l
             facts = _result(future)
             if facts is None:
                 # Every share under way is lost with the pool: the oldest is read picture by picture, the rest again.
-                pool.shutdown(wait=False, cancel_futures=True)
-                facts = [_scan_alone(path, max_pixels) for path in share]
+                _end(pool)
+                facts = list(_scan_each(share, max_pixels))
                 pool = _pool(workers)
                 waiting = deque((other, _submit(pool, other, max_pixels)) for other, _ in waiting)
             yield facts
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        _end(pool)
 
 
 def _submit(pool: ProcessPoolExecutor, share: list[str], max_pixels: int) -> Future[list[PictureFacts]] | None:
@@ -195,8 +195,8 @@ def _submit(pool: ProcessPoolExecutor, share: list[str], max_pixels: int) -> Fut
 
 def _result(future: Future[list[PictureFacts]] | None) -> list[PictureFacts] | None:
     try:
-        return None if future is None else future.result()
-    except BrokenProcessPool:
+        return None if future is None else future.result(timeout=_PATIENCE * _SHARE)
+    except (BrokenProcessPool, TimeoutError):
         return None
 
 
@@ -209,15 +209,26 @@ def _scan_share(paths: list[str], max_pixels: int) -> list[PictureFacts]:
     return [scan_picture(path, max_pixels) for path in paths]
 
 
-def _scan_alone(path: str, max_pixels: int) -> PictureFacts:
+def _scan_each(paths: list[str], max_pixels: int) -> Iterator[PictureFacts]:
+    """One picture at a time, each in a process that it may kill."""
     pool = _pool(1)
     try:
-        return pool.submit(scan_picture, path, max_pixels).result(timeout=_PATIENCE)
-    except BrokenProcessPool:
-        return PictureFacts(0, cause="crashes the decoder")
-    except TimeoutError:
-        for process in pool._processes.values():
-            process.kill()
-        return PictureFacts(0, cause=f"not decoded within {_PATIENCE:.0f} s")
+        for path in paths:
+            try:
+                yield pool.submit(scan_picture, path, max_pixels).result(timeout=_PATIENCE)
+                continue
+            except BrokenProcessPool:
+                yield PictureFacts(0, cause="crashes the decoder")
+            except TimeoutError:
+                yield PictureFacts(0, cause=f"not decoded within {_PATIENCE:g} s")
+            _end(pool)
+            pool = _pool(1)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        _end(pool)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Without waiting for what the workers are at: they may hang."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown(wait=True, cancel_futures=True)
