@@ -41,6 +41,12 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 class _Verb(TyperCommand):
     """Help without boxes: usage, what it does, arguments, options under their headings, examples as typed."""
 
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        pieces = [
+            piece.strip("{}") for piece in self.collect_usage_pieces(ctx)
+        ]  # typer puts what is required in braces
+        formatter.write_usage(ctx.command_path, " ".join(pieces))
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for parameter in self.get_params(ctx):
@@ -80,7 +86,9 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from separable.cli.options import Debug, Json
-from separable.cli.output import Output, human_bytes
+from separable.cli.output import Output, counter, human_bytes
 from separable.errors import DownloadError
 
 if TYPE_CHECKING:
@@ -65,19 +65,10 @@ def _photos(out: Output) -> Path | None:
 
     out.say("Fetching the flower photos (218 MiB, once) ...")
     try:
-        return fetch_photos(_HOME / "data" / "photos", _download_progress)
+        return fetch_photos(_HOME / "data" / "photos", counter("fetched", human_bytes))
     except DownloadError as error:
         out.say(f"The photos cannot be had ({error.what}): the scanned digits take their place.")
         return None
-
-
-def _download_progress(done: int, total: int | None) -> None:
-    import sys
-
-    if sys.stderr.isatty():
-        of = f" of {human_bytes(total)}" if total else ""
-        sys.stderr.write(f"\r{human_bytes(done)}{of}\033[K" + ("\n" if done == total else ""))
-        sys.stderr.flush()
 
 
 def _free(run: Path) -> Path:

@@ -21,7 +21,7 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
 
     with Output(json) as out:
         diagnosis = diagnose()
-        out.say(diagnosis.to_text())
+        out.show(diagnosis.to_text())
         out.document(diagnosis.to_json())
     if not diagnosis.healthy:
         raise typer.Exit(1)

@@ -25,19 +25,17 @@ def evaluate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or a model folder together with DATA.")],
     data: Annotated[
         Path | None,
-        typer.Argument(metavar="[DATA]", help="Another folder with the same classes; default: the run's own."),
+        typer.Argument(metavar="[DATA]", help="Another folder with the same classes."),
     ] = None,
     part: Annotated[
         str | None,
-        typer.Option(
-            help="val, train or all; default: val, or all of a DATA that has no val folder.", show_default=False
-        ),
+        typer.Option(metavar="WHICH", help="val, train or all.", show_default="val; all of a DATA without val folder"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for evaluation.json and predictions.csv.", show_default=False)
+        Path | None, typer.Option(metavar="FOLDER", help="For evaluation.json and predictions.csv.", show_default=False)
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures through the network at once.")] = 32,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures; 0: this one.")] = 0,
+    batch: Annotated[int, typer.Option(metavar="N", help="Pictures through the network at once.")] = 32,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes that read pictures; 0: this one.")] = 0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -124,18 +122,18 @@ def _folder(located: "Located", data: Path | None, label: str, out: Path | None)
 
 def _print(output: Output, document: dict[str, Any], folder: Path) -> None:
     top5 = f", top-5 {_percent(document['top5'])}" if len(document["class_names"]) > 5 else ""
-    output.say(f"{document['n']:,} pictures: {_percent(document['top1'])} right{top5}, loss {document['loss']:.4f}.")
+    output.show(f"{document['n']:,} pictures: {_percent(document['top1'])} right{top5}, loss {document['loss']:.4f}.")
     rows = [
         (row["name"], str(row["support"]), _percent(row["precision"]), _percent(row["recall"]), _percent(row["f1"]))
         for row in document["per_class"]
     ]
-    output.say()
+    output.show()
     output.table(("class", "pictures", "precision", "recall", "f1"), rows, right=(1, 2, 3, 4))
-    output.say()
-    output.say(_confidence(document["calibration"]))
+    output.show()
+    output.show(_confidence(document["calibration"]))
     if document["bad"]:
-        output.say(f"{len(document['bad'])} pictures could not be read; evaluation.json names them with their cause.")
-    output.say(f"Written to {folder}: evaluation.json, predictions.csv.")
+        output.show(f"{len(document['bad'])} pictures could not be read; evaluation.json names them with their cause.")
+    output.show(f"Written to {folder}: evaluation.json, predictions.csv.")
 
 
 def _confidence(found: dict[str, Any]) -> str:

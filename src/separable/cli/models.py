@@ -57,9 +57,9 @@ def _describe(out: Output, spec: "ModelSpec") -> None:
         "options": ", ".join(spec.options),
         "weights": _weights(spec),
     }
-    out.say(spec.name)
+    out.show(spec.name)
     for key, value in lines.items():
-        out.say(f"  {key:<14} {value}")
+        out.show(f"  {key:<14} {value}")
 
 
 def _triple(values: tuple[float, float, float]) -> str:

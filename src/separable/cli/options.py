@@ -15,7 +15,8 @@ ModelOptions = Annotated[
     typer.Option(
         "--option",
         metavar="NAME=VALUE",
-        help="An option of the network, as in `separable models NAME`; can be repeated.",
+        help="An option of the network, see `separable models NAME`; can be repeated.",
+        rich_help_panel="The network",
     ),
 ]
 

@@ -4,11 +4,12 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Output", "human_bytes", "human_count", "human_seconds"]
+__all__ = ["Output", "counter", "human_bytes", "human_count", "human_seconds"]
 
 
 class Output:
@@ -30,13 +31,23 @@ class Output:
     ) -> None:
         self._stack.close()
 
+    def show(self, text: str = "") -> None:
+        """What was asked for, as text for people; with --json the document has it."""
+        if not self._json:
+            self.say(text)
+
     def say(self, text: str = "") -> None:
-        """A line for people."""
+        """A line for people on what is happening; with --json on standard error."""
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-        """Rows under a header on a terminal, tab-separated lines elsewhere; `right` lists the numeric columns."""
+        """Rows under a header on a terminal, tab-separated lines elsewhere, nothing with --json.
+
+        `right` lists the columns of numbers.
+        """
+        if self._json:
+            return
         if not sys.stdout.isatty():
             for row in rows:
                 self.say("\t".join(row))
@@ -69,6 +80,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def counter(what: str, show: Callable[[int], str] = "{:,}".format) -> Callable[[int, int | None], None]:
+    """A progress callback (done, in all) that rewrites one line on a terminal's standard error; silent elsewhere."""
+    last = 0.0
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal last
+        now, ended = time.monotonic(), done == total
+        if sys.stderr.isatty() and (ended or now - last > 0.1):
+            last = now
+            of = f" of {show(total)}" if total else ""
+            sys.stderr.write("\r\033[K" if ended else f"\r{show(done)}{of} {what}\033[K")
+            sys.stderr.flush()
+
+    return progress
 
 
 def human_count(number: float) -> str:

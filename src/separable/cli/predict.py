@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from separable.cli.options import Debug, Json
-from separable.cli.output import Output
+from separable.cli.output import Output, counter
 from separable.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def predict(
         typer.Argument(metavar="PICTURES...", help="Files, folders, globs; - reads names from standard input."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Write to this file instead: .csv, .jsonl or .parquet.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Write to .csv, .jsonl or .parquet instead.", show_default=False)
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Classes to give for each picture.")] = 1,
+    top: Annotated[int, typer.Option(metavar="N", help="Classes to give for each picture.")] = 1,
     reject: Annotated[
         bool, typer.Option("--reject", help="Answer 'I do not know' below the run's calibrated confidence.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures through the network at once.")] = 32,
-    backend: Annotated[str, typer.Option(help="What runs the network: auto or torch.")] = "auto",
+    batch: Annotated[int, typer.Option(metavar="N", help="Pictures through the network at once.")] = 32,
+    backend: Annotated[str, typer.Option(metavar="WHICH", help="What runs the network: auto or torch.")] = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -62,8 +62,8 @@ def predict(
         counts: Counter[str] = Counter()
         answers = _counted(predictor.stream(expand(pictures, sys.stdin), top), counts)
         if out is not None:
-            write_predictions(out, _with_progress(answers, counts), top, reject)
-            output.say(f"{out}: {_summary(counts, reject)}")
+            write_predictions(out, answers, top, reject)
+            output.show(f"{out}: {_summary(counts, reject)}")
             output.document({"out": str(out), "pictures": counts.total(), "failed": counts["failed"]})
         elif json:
             output.document([answer.to_json(reject) for answer in answers])
@@ -74,22 +74,12 @@ def predict(
 
 
 def _counted(answers: "Iterator[Prediction]", counts: Counter[str]) -> "Iterator[Prediction]":
+    progress = counter("pictures")
     for answer in answers:
         counts["failed" if answer.error else "rejected" if answer.rejected else "answered"] += 1
+        progress(counts.total(), None)
         yield answer
-
-
-def _with_progress(answers: "Iterator[Prediction]", counts: Counter[str]) -> "Iterator[Prediction]":
-    """A line on a terminal's standard error that counts; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield from answers
-        return
-    for answer in answers:
-        if counts.total() % 32 == 0:
-            sys.stderr.write(f"\r{counts.total():,} pictures")
-            sys.stderr.flush()
-        yield answer
-    sys.stderr.write("\r\033[K")
+    progress(0, 0)
 
 
 def _print(output: Output, answers: "Iterator[Prediction]", predictor: "Predictor", reject: bool) -> None:

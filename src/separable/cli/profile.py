@@ -22,9 +22,9 @@ separable profile my_network.py:build --size 200x333
 def profile(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A catalogue name, a run, or file.py:factory.")],
     size: Annotated[
-        str | None, typer.Option(metavar="SIDE|HxW", help="Picture size; default: the network's own.")
+        str | None, typer.Option(metavar="SIDE|HxW", help="Picture size.", show_default="the network's own")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures in the batch.")] = 1,
+    batch: Annotated[int, typer.Option(metavar="N", help="Pictures in the batch.")] = 1,
     option: ModelOptions = None,
     json: Json = False,
     debug: Debug = False,
@@ -38,7 +38,7 @@ def profile(
         network = load_located(locate(model), key_values(option, "--option"), published=False)
         height, width = picture_size(size) or _own_size(network)
         measured = measure(network, (batch, 3, height, width))
-        out.say(measured.to_text())
+        out.show(measured.to_text())
         out.document({"model": model, "input_shape": [batch, 3, height, width], **measured.to_json()})
 
 

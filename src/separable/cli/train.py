@@ -22,28 +22,35 @@ def train(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A folder: class/..., or train/class/... and val/class/...")
     ],
-    model: Annotated[str, typer.Option(help="A name from `separable models`.", rich_help_panel=_NETWORK)] = "xception",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="As in `separable models`.", rich_help_panel=_NETWORK)
+    ] = "xception",
     width: Annotated[
         float | None,
-        typer.Option(help="Share of its channels, such as 0.5.", rich_help_panel=_NETWORK, show_default=False),
+        typer.Option(
+            metavar="SHARE", help="Of its channels, such as 0.5.", rich_help_panel=_NETWORK, show_default=False
+        ),
     ] = None,
     option: ModelOptions = None,
     image_size: Annotated[
         str | None,
-        typer.Option(metavar="SIDE|HxW", help="Picture size; default: its own.", rich_help_panel=_NETWORK),
+        typer.Option(
+            metavar="SIDE|HxW", help="Picture size.", rich_help_panel=_NETWORK, show_default="the network's own"
+        ),
     ] = None,
     weights: Annotated[
         str,
         typer.Option(
-            help="Starting weights: auto (published ones if they can be had), none, keras, or a file.",
+            metavar="WHICH",
+            help="To start from: auto (published ones if they can be had), none, keras, or a file.",
             rich_help_panel=_NETWORK,
         ),
     ] = "auto",
     budget_ms: Annotated[
         float | None,
         typer.Option(
-            min=0.01,
-            help="Pick network and size that answer within this many milliseconds here.",
+            metavar="MS",
+            help="Pick network and size that answer within MS milliseconds on this machine.",
             rich_help_panel=_NETWORK,
             show_default=False,
         ),
@@ -51,22 +58,35 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
+            metavar="NAME",
             help="auto (finetune or small), or a paper's: xception_imagenet, xception_jft, inception_v3, mobilenet.",
             rich_help_panel=_TRAINING,
         ),
     ] = "auto",
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Default: the recipe's.", rich_help_panel=_TRAINING, show_default=False)
+        int | None,
+        typer.Option(
+            metavar="N", help="Times each picture is seen.", rich_help_panel=_TRAINING, show_default="the recipe's"
+        ),
     ] = None,
     batch: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Pictures in a step; the learning rate follows.", rich_help_panel=_TRAINING, show_default=False
+            metavar="N",
+            help="Pictures in a step; the learning rate follows.",
+            rich_help_panel=_TRAINING,
+            show_default="at most 32",
         ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=_TRAINING)] = "auto",
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.", rich_help_panel=_TRAINING)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=_TRAINING)] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="WHICH", help="auto, fp32 or bf16.", rich_help_panel=_TRAINING)
+    ] = "auto",
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Of weights, order and augmentation.", rich_help_panel=_TRAINING)
+    ] = 0,
+    device: Annotated[
+        str, typer.Option(metavar="WHICH", help="auto, cpu or cuda.", rich_help_panel=_TRAINING)
+    ] = "auto",
     deterministic: Annotated[
         bool,
         typer.Option("--deterministic", help="On a GPU: the same bits every time, slower.", rich_help_panel=_TRAINING),
@@ -81,27 +101,31 @@ def train(
         ),
     ] = None,
     val_fraction: Annotated[
-        float, typer.Option(help="Share held out where there is no val folder.", rich_help_panel=_DATA)
+        float,
+        typer.Option(metavar="SHARE", help="Held out where there is no val folder.", rich_help_panel=_DATA),
     ] = 0.2,
     labels: Annotated[
         Path | None,
-        typer.Option(help="A CSV of path,label that corrects labels.", rich_help_panel=_DATA, show_default=False),
+        typer.Option(metavar="CSV", help="Corrected labels: path,label.", rich_help_panel=_DATA, show_default=False),
     ] = None,
     max_bad: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of unreadable pictures that stops.", rich_help_panel=_DATA)
+        float, typer.Option(metavar="SHARE", help="Of unreadable pictures, that stops.", rich_help_panel=_DATA)
     ] = 0.05,
-    check: Annotated[
-        bool, typer.Option(help="Check the pictures first, for the report.", rich_help_panel=_DATA)
-    ] = True,
+    check: Annotated[bool, typer.Option(help="Look at every picture first.", rich_help_panel=_DATA)] = True,
     workers: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Processes that read pictures; changes nothing else.", rich_help_panel=_RUN, show_default=False
+            metavar="N",
+            help="Processes that read pictures; changes no result.",
+            rich_help_panel=_RUN,
+            show_default="by the cores",
         ),
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option(help="Name below runs/, or a path.", rich_help_panel=_RUN, show_default="the data's name"),
+        typer.Option(
+            metavar="NAME", help="Below runs/, or a path.", rich_help_panel=_RUN, show_default="the data's name"
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the same command stopped.", rich_help_panel=_RUN)

@@ -1,11 +1,11 @@
 """What `train` and `demo` do between reading a folder and saying what came out."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from separable.cli.output import Output, human_seconds
+from separable.cli.output import Output, counter, human_bytes, human_seconds
 from separable.cli.settings import Wishes, configure, new_run, newest_run, starting_weights
 
 if TYPE_CHECKING:
@@ -33,24 +33,52 @@ class Plan:
 def carry_out(plan: Plan, out: Output) -> bool:
     """Train as planned and say what came out; True if somebody interrupted it."""
     from separable.data.folder import read_folder
+    from separable.training.codec import to_plain
     from separable.training.config import TrainConfig
+    from separable.training.estimate import estimate
 
-    wishes = plan.wishes
-    data = read_folder(plan.data, val_fraction=wishes.val_fraction, labels_csv=wishes.labels)
+    data = read_folder(plan.data, val_fraction=plan.wishes.val_fraction, labels_csv=plan.wishes.labels)
     run = newest_run(plan.data, plan.run) if plan.resume else new_run(plan.data, plan.run)
     recorded = TrainConfig.from_yaml(run / "config.yaml") if plan.resume and (run / "config.yaml").exists() else None
     _describe(data, out)
-    weights, why = starting_weights(wishes, recorded)
+    wishes = plan.wishes if plan.budget_ms is None else _within(plan.budget_ms, plan.wishes, data, recorded, out)
+    weights, why = starting_weights(wishes, recorded, counter("of the published weights fetched", human_bytes))
     config = configure(wishes, run, plan.data, data, weights, recorded)
-    out.say(f"Starting {config.model.name} {why}, recipe {config.recipe.name}.")
-    if plan.dry_run:
-        return False
-    result = run_training(config, data, out, resume=plan.resume, check=plan.check)
-    return result.interrupted
+    out.say(f"Training {config.model.name} {why}, by the recipe {config.recipe.name!r}, into {run}.")
+    if recorded is None or plan.dry_run:
+        expected = estimate(config, data)
+        out.say(expected.to_text())
+        if plan.dry_run:
+            out.document({"dry_run": True, "run": str(run), "estimate": expected.to_json(), "config": to_plain(config)})
+            return False
+    return run_training(
+        config, data, out, resume=plan.resume, check=plan.check, deterministic=plan.deterministic
+    ).interrupted
+
+
+def _within(
+    budget_ms: float, wishes: Wishes, data: "FolderData", recorded: "TrainConfig | None", out: Output
+) -> Wishes:
+    """The wishes with the network, its options and size that keep the budget; on a resume those it had."""
+    from separable.training.budget import choose_network
+
+    if recorded is not None:
+        model = recorded.model
+        return replace(wishes, model=model.name, options=model.options, image_size=model.image_size)
+    choice = choose_network(budget_ms, len(data.class_names))
+    out.say(choice.to_text())
+    chosen = choice.chosen
+    return replace(wishes, model=chosen.name, options=chosen.options, image_size=(chosen.size, chosen.size))
 
 
 def run_training(
-    config: "TrainConfig", data: "FolderData", out: Output, *, resume: bool = False, check: bool = True
+    config: "TrainConfig",
+    data: "FolderData",
+    out: Output,
+    *,
+    resume: bool = False,
+    check: bool = True,
+    deterministic: bool = False,
 ) -> "TrainResult":
     """Check, train, report; the words go to `out` and the training's progress to standard error."""
     from separable.training.display import make_display
@@ -58,8 +86,12 @@ def run_training(
     from separable.training.report import write_report
     from separable.training.signals import stop_on_signals
 
-    display = make_display()
     begun = time.monotonic()
+    if check and not (Path(config.run) / "check.json").exists():
+        _check(config, data, out)
+    if deterministic and config.device != "cpu":
+        _demand_determinism()
+    display = make_display()
     with stop_on_signals(display.note) as stop:
         result = train(config, data, resume=resume, display=display, stop=stop)
     report = write_report(result.run)
@@ -67,6 +99,29 @@ def run_training(
         _summarise(result, data, report, time.monotonic() - begun, out)
     out.document(_document(result, report))
     return result
+
+
+def _demand_determinism() -> None:
+    """On a processor every result is the same anyway; a GPU has to be told, and is slower then."""
+    import os
+
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it first starts
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def _check(config: "TrainConfig", data: "FolderData", out: Output) -> None:
+    """Look at every picture first, for the report; a person is told of what is wrong, and decides."""
+    from separable.data.check import check_folder
+
+    report = check_folder(data, config.machine.workers, counter("pictures checked"))
+    report.write(Path(config.run))
+    for problem in report.problems:
+        out.say(f"{problem.severity}: {problem.what}")
+    if report.misleading:
+        out.say(f"Training on this may mislead; see `separable check {config.data.root}`.")
 
 
 def _describe(data: "FolderData", out: Output) -> None:

@@ -1,0 +1,49 @@
+"""The verbs and flags are a promise: changing them means changing this list, on purpose."""
+
+from typing import Any
+
+import typer.main
+
+from separable.cli.app import app
+
+COMMON = ["--debug", "--help", "--json", "-h"]
+FROZEN = {
+    "demo": ["--photos", "--seed"],
+    "train": [
+        "DATA",
+        *("--batch", "--budget-ms", "--check", "--deterministic", "--device", "--dry-run", "--epochs", "--image-size"),
+        *("--labels", "--max-bad", "--model", "--no-check", "--option", "--precision", "--recipe", "--resume", "--run"),
+        *("--seed", "--set", "--val-fraction", "--weights", "--width", "--workers"),
+    ],
+    "evaluate": ["--batch", "--out", "--part", "--workers", "RUN", "[DATA]"],
+    "predict": ["--backend", "--batch", "--out", "--reject", "--top", "MODEL", "PICTURES..."],
+    "check": ["--labels", "--out", "--workers", "[DATA]"],
+    "models": ["[NAME]"],
+    "profile": ["--batch", "--option", "--size", "MODEL"],
+    "doctor": [],
+}
+
+
+def names(command: Any) -> list[str]:
+    context = typer.main.get_command(app).make_context("separable", [], resilient_parsing=True)
+    found = [
+        name
+        for parameter in command.get_params(context)
+        for name in (
+            [parameter.metavar]
+            if parameter.param_type_name == "argument"
+            else [*parameter.opts, *parameter.secondary_opts]
+        )
+    ]
+    return sorted(found)
+
+
+def test_verbs_and_flags_are_frozen() -> None:
+    group: Any = typer.main.get_command(app)
+    assert list(group.commands) == list(FROZEN)
+    for verb, expected in FROZEN.items():
+        assert names(group.commands[verb]) == sorted([*expected, *COMMON]), f"the flags of `separable {verb}` changed"
+
+
+def test_train_stays_small() -> None:
+    assert len(FROZEN["train"]) <= 30, "group what is rarely set under --set"
