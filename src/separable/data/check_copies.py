@@ -105,7 +105,7 @@ def _conflicts(survey: Survey, exact: list[_Copy], near: list[_Copy]) -> Iterato
                 kind,
                 "error" if len(pairs) > most * readable else "warning",
                 f"{counted(len(pairs), 'picture is', 'pictures are')} {sure}",
-                "Decide for one label and delete the other copy, or correct it in a CSV (train --labels-csv).",
+                "Decide for one label and delete the other copy, or correct it in a CSV for train --labels.",
                 _lines(survey, pairs, labels),
             )
 
