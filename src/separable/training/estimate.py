@@ -21,7 +21,9 @@ from separable.training.step import Stepper, prepare_for_training
 __all__ = ["Estimate", "estimate"]
 
 _PROBE = 4
-"""Pictures in the trial steps: enough for the rate of a real batch within a fifth, few enough to take seconds."""
+"""Pictures in the first trial step."""
+_LONG = 0.3
+"""Seconds of a step from which on more pictures would tell nothing new."""
 
 
 @dataclass(frozen=True)
@@ -80,25 +82,20 @@ def _amount(count: int) -> str:
 def estimate(config: TrainConfig, data: FolderData) -> Estimate:
     """Try a few pictures on a network of the same make, thrown away afterwards; seconds, not minutes.
 
-    Two training steps on `_PROBE` random pictures: the first warms up and counts the bytes that the backward pass
-    keeps, the second is timed. Both are scaled to the batch.
+    The first of the training steps counts the bytes that the backward pass keeps; later ones are timed, on more
+    pictures as long as they take little: small networks spend their time on what a step costs whatever its size.
     """
     per_epoch = pictures_per_epoch(len(data.train), config.batch_size)
     batch_size = min(config.batch_size, per_epoch)
     part = -(-batch_size // config.accumulate)
     probe = min(_PROBE, part)
-    model = build_for(config, data.class_names)
+    model, stepper = _trial(config, data, probe)
     totals = profile(model, (1, 3, *model.input_contract.size))
-    # As many steps as an epoch has, so that warm-up and cosine are legal; nothing of them matters here.
-    trial = replace(config, batch_size=probe, accumulate=1)
-    prepare_for_training(model, trial)
-    stepper = Stepper(model, trial, num_classes=len(data.class_names), steps_per_epoch=1, batch_size=probe)
     before = resident_memory()
     with _kept_bytes(model) as kept:
         stepper.run(_fake_batch(model, probe), 0)
-    begun = time.perf_counter()
-    stepper.run(_fake_batch(model, probe), 1)
-    per_picture = (time.perf_counter() - begun) / probe
+    memory = before + _state_bytes(model, stepper) + _peak(kept, part / probe)
+    per_picture = _seconds_per_picture(model, stepper, probe, part)
     validation = per_picture / 3 * len(data.val)  # a step is a forward and a backward of twice its work
     per_epoch_seconds = per_picture * per_epoch + validation
     return Estimate(
@@ -110,12 +107,36 @@ def estimate(config: TrainConfig, data: FolderData) -> Estimate:
         batch_size=batch_size,
         steps_per_epoch=per_epoch // batch_size,
         epochs=config.total_epochs,
-        memory=before + _state_bytes(model, stepper) + _peak(kept, part / probe),
+        memory=memory,
         memory_limit=_memory_limit(config.device),
         seconds_per_step=per_picture * batch_size,
         seconds_per_epoch=per_epoch_seconds,
         seconds=per_epoch_seconds * config.total_epochs,
     )
+
+
+def _trial(config: TrainConfig, data: FolderData, probe: int) -> tuple[ImageModel, Stepper]:
+    """The network and its optimiser, at a learning rate that cannot blow up."""
+    optimiser = replace(config.recipe.optimiser, learning_rate=1e-9, head_learning_rate=None)
+    trial = replace(config, batch_size=probe, accumulate=1, recipe=replace(config.recipe, optimiser=optimiser))
+    model = build_for(config, data.class_names)
+    prepare_for_training(model, trial)
+    return model, Stepper(model, trial, num_classes=len(data.class_names), steps_per_epoch=1, batch_size=probe)
+
+
+def _seconds_per_picture(model: ImageModel, stepper: Stepper, probe: int, part: int) -> float:
+    while True:
+        batch = _fake_batch(model, probe)
+        times = []
+        for step in (1, 2):
+            begun = time.perf_counter()
+            stepper.run(batch, step)
+            times.append(time.perf_counter() - begun)
+            if times[-1] > _LONG:
+                break
+        if probe == part or min(times) > _LONG:
+            return min(times) / probe
+        probe = min(part, 4 * probe)
 
 
 def _fake_batch(model: ImageModel, count: int) -> Batch:
