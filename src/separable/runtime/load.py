@@ -2,12 +2,14 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from separable.errors import RunFolderError, UsageError
+from separable.runtime.imagenet import imagenet_names
 from separable.runtime.locate import Located
 
 __all__ = ["load_located", "model_folder"]
@@ -27,9 +29,12 @@ def load_located(located: Located, options: Mapping[str, Any] | None = None, *, 
     from separable.weights import create_model, load_model
 
     if located.kind == "catalogue":
-        if published:
-            return create_model(located.name, weights="keras", **(options or {}))
-        return build_model(located.name, **(options or {}))
+        if not published:
+            return build_model(located.name, **(options or {}))
+        model = create_model(located.name, weights="keras", **(options or {}))
+        contract = model.input_contract
+        model.input_contract = replace(contract, class_names=contract.class_names or imagenet_names())
+        return model
     if options:
         raise UsageError(
             "Options are for catalogue names; a run, a model folder or a factory has its own",

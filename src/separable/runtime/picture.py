@@ -39,7 +39,7 @@ def _from_array(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         shape = "x".join(str(side) for side in image.shape)
         raise BadPictureError(f"an array of {image.dtype} {shape}, not of uint8 HxW, HxWx3 (RGB) or HxWx4 (RGBA)")
     if channels == 3:
-        return image
+        return np.array(image)  # a copy: torch takes neither read-only arrays, as PIL gives them, nor reversed ones
     from PIL import Image
 
     return to_rgb(Image.fromarray(image.reshape(image.shape[:2]) if channels == 1 else image))

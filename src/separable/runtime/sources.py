@@ -56,7 +56,8 @@ def _walk(folder: str) -> Iterator[str]:
 def _matches(pattern: str) -> Iterator[str]:
     for path in sorted(glob.iglob(pattern, recursive=True)):
         if os.path.isdir(path):
-            yield from _walk(path)
+            if "**" not in pattern:  # which has matched what is inside already
+                yield from _walk(path)
         elif _is_picture(path):
             yield path
 
