@@ -120,6 +120,13 @@ def test_a_stop_saves_says_how_to_go_on_and_goes_on(after: int, whole: Path, dat
     assert (tmp_path / "evaluation.json").read_text() == (whole / "evaluation.json").read_text()
 
 
+def test_a_resume_of_nothing_says_so_and_starts(data: FolderData, tmp_path: Path) -> None:
+    recorder = Recorder(stop_after=1)
+    config = small_config(tmp_path / "run", data.train.root.parent, threads=1)
+    assert train(config, data, resume=True, display=recorder, stop=recorder.stop).steps == 1
+    assert recorder.notes[0] == f"There is nothing to resume in {tmp_path / 'run'}: starting from the beginning."
+
+
 def test_a_stop_during_validation_is_heard(whole: Path, data: FolderData, tmp_path: Path) -> None:
     """The epoch is validated anew when the run goes on."""
     config = small_config(tmp_path, data.train.root.parent, epochs=2, threads=1)

@@ -56,6 +56,8 @@ def train(
     make_directory(run)
     with run_lock(run):
         claim_run(config, resume)
+        if resume and not (run / "config.yaml").exists():
+            display.note(f"There is nothing to resume in {run}: starting from the beginning.")
         session = open_session(config, data, display)
         write_environment(run, config, session.progress.chosen, allocator=session.allocator.to_json())
         try:
