@@ -56,6 +56,7 @@ def axis_of(root: Element, css_class: str, coordinate: str) -> Scale:
     ticks = [(number(t.text), number(t.get(coordinate))) for t in drawn(root, css_class)]
     (low, start), (high, end) = ticks[0], ticks[-1]
     shift = -4 if coordinate == "y" else 0  # labels stand 4 px below the line they name
+    assert (high > low) == (end > start if coordinate == "x" else end < start), "upwards and to the right is more"
     return Scale((low, high), (start + shift, end + shift))
 
 

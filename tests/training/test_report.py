@@ -364,6 +364,19 @@ def test_an_odd_value_anywhere_never_stops_the_report(name: str, data: st.DataOb
         file.write_text(original, encoding="utf-8")
 
 
+@pytest.mark.parametrize("place", [("top1",), ("per_class", 0, "recall"), ("calibration", "bins", 14, "accuracy")])
+@pytest.mark.parametrize("value", [-0.5, 1.5, math.inf])
+def test_a_share_above_all_is_refused(place: tuple[Any, ...], value: float, small: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(small, tmp_path / "run"))
+    content = json.loads((run / "evaluation.json").read_text())
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    (run / "evaluation.json").write_text(json.dumps(content))
+    assert f"evaluation.json could not be used: ValueError: {value}" in words(parse(write_report(run)))
+
+
 def test_a_damaged_file_is_named(run: Path) -> None:
     (run / "evaluation.json").write_text('{"n": 5')
     (run / "predictions.csv").write_text("path,label\nx,y\n")
