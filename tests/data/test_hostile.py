@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from separable.data.decode import decode_picture, picture_size
+from separable.data.decode import PictureFile, decode_picture, picture_size
 from separable.errors import BadPictureError
 from tests.data.made import encode, jpeg, png, png_chunk, structured
 
@@ -192,3 +192,13 @@ def test_threads_leave_the_warning_filters_alone() -> None:
         thread.join()
     assert not failures
     assert list(warnings.filters) == before
+
+
+def test_fatal_damage_below_the_rows_asked_for_is_not_papered_over() -> None:
+    """simplejpeg can be told to keep quiet about errors, and then hands out uninitialised memory."""
+    data = bytearray(jpeg(structured(400, 60)))
+    at = data.index(b"\xff\xda") + (len(data) - data.index(b"\xff\xda")) * 3 // 4
+    data[at : at + 2] = b"\xff\x82"  # a marker that no decoder knows
+    for rows in (None, 20, 300):
+        with pytest.raises(BadPictureError, match="damaged JPEG"):
+            PictureFile(bytes(data), decoder="turbo").pixels(rows=rows)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import stat
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ Decoder = Literal["auto", "pillow", "turbo"]
 MAX_PIXELS = 178_956_970 // 2
 """Pillow's own limit for a picture worth a warning: 89 million pixels, 256 MB as RGB."""
 _MAX_BYTES = 1 << 30
+_LEFT_OVER = re.compile(r"extraneous bytes before marker 0xd[0-79]$")
 _MAX_SCANS = 500  # a progressive JPEG of an encoder has about 10; thousands of scans are a way to burn time
 
 
@@ -124,21 +126,16 @@ class PictureFile:
             return None
         import simplejpeg
 
-        data: bytes | bytearray = self._data
-        if rows is not None and header.baseline and header.orientation == 1 and rows + 2 < header.height:
-            data = _shortened(data, header, rows + 2)
         grey = header.components == 1
+        colours = "GRAY" if grey else "RGB"
         try:
-            # Not strict: libjpeg's warnings (junk between markers, a bad code it can recover from) are not errors to
-            # Pillow either, and a shortened file always leaves rows behind. A truncated file was caught above.
-            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-                data,
-                "GRAY" if grey else "RGB",
-                min_height=-(-header.height // scale) if scale > 1 else 0,
-                min_width=-(-header.width // scale) if scale > 1 else 0,
-                min_factor=scale,
-                strict=False,
-            )
+            if rows is not None and header.baseline and header.orientation == 1 and rows + 2 < header.height:
+                pixels = _first_rows(self._data, header, rows + 2, colours)
+            else:
+                least = (-(-header.height // scale), -(-header.width // scale)) if scale > 1 else (0, 0)
+                pixels = simplejpeg.decode_jpeg(
+                    self._data, colours, min_height=least[0], min_width=least[1], min_factor=scale
+                )
         except ValueError:
             return None
         return np.repeat(pixels, 3, axis=2) if grey else pixels
@@ -217,15 +214,28 @@ def _pillow_orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _shortened(data: bytes | bytearray, header: JpegHeader, rows: int) -> bytearray:
-    """The same JPEG with a smaller height in its frame header, so that the decoder stops early.
+def _first_rows(data: bytes, header: JpegHeader, rows: int, colours: str) -> NDArray[np.uint8]:
+    """Decode the first rows of a JPEG by writing a smaller height into its frame header: the decoder stops early.
 
     Rows are coded from the top, so those above are unchanged, except the last ones, whose chroma would be
     interpolated with a row that is now missing: callers ask for two rows more than they need.
+
+    Raises:
+        ValueError: the decoder refuses the file.
     """
+    import simplejpeg
+
     shortened, at = bytearray(data), header.frame_at + 3
     shortened[at : at + 2] = rows.to_bytes(2, "big")
-    return shortened
+    pixels = np.empty((rows, header.width, 1 if colours == "GRAY" else 3), dtype=np.uint8)
+    try:
+        simplejpeg.decode_jpeg(shortened, colours, buffer=pixels)
+    except ValueError as error:
+        # The rows that were left over, up to the end or the next restart marker. The decoder names its first warning,
+        # or else what made it give up: so nothing else was wrong.
+        if not _LEFT_OVER.search(str(error)):
+            raise
+    return pixels
 
 
 def _orient(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
