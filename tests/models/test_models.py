@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from separable.blocks import set_dropout_keys
+from separable.blocks import XceptionDown, XceptionMiddle, set_dropout_keys
 from separable.errors import InputSizeError, ModelOptionError, UnknownModelError
 from separable.models import ImageModel, build_model, model_spec
 from tests.tolerances import LAYOUT_FP32
@@ -88,6 +88,21 @@ def test_auxiliary_logits_come_in_training_only() -> None:
     plain = make("inception_v3-gamma", aux_head=False)
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("aux_head")})
     assert torch.equal(logits(plain, x), logits(model, x)), "the auxiliary head leaves the answer alone"
+
+
+def test_the_auxiliary_head_reads_the_last_17x17_grid() -> None:
+    model, seen = make("inception_v3-gamma").train(), {}
+    model.get_submodule("mixed7").register_forward_hook(lambda _m, _i, out: seen.update(grid=out))
+    assert model.aux_head is not None
+    model.aux_head.register_forward_pre_hook(lambda _m, inputs: seen.update(read=inputs[0]))
+    model(torch.randn(2, 3, 80, 80))
+    assert seen["read"] is seen["grid"]
+
+
+def test_without_residuals_no_shortcut_is_left() -> None:
+    blocks = list(make("xception", residual=False).children())
+    assert all(block.shortcut is None for block in blocks if isinstance(block, XceptionDown))
+    assert [block.residual for block in blocks if isinstance(block, XceptionMiddle)] == [False]
 
 
 @each
@@ -176,7 +191,10 @@ def test_checkpointing_changes_memory_only(case: str) -> None:
     for enable in (False, True):
         model = make(case, dropout=0.0).train()
         model.set_grad_checkpointing(enable)
+        runs: list[int] = []
+        model.get_submodule(model.chain[0]).register_forward_pre_hook(lambda *_, runs=runs: runs.append(1))
         model(x).square().mean().backward()
+        assert len(runs) == 1 + enable
         gradients = {name: p.grad for name, p in model.named_parameters()}
         results.append((gradients, dict(model.named_buffers())))
     for plain, recomputed in zip(*results, strict=True):
@@ -211,7 +229,9 @@ def test_unknown_names_and_options_are_helped_on() -> None:
         build_model("exception")
     with pytest.raises(UnknownModelError, match=r"Expected: one of inception_v3, mobilenet_v1, xception\.$"):
         model_spec("resnet50")
-    with pytest.raises(ModelOptionError, match=r"mobilenet_v1 has no option residual\. Expected: one of activation, dropout"):
+    with pytest.raises(
+        ModelOptionError, match=r"mobilenet_v1 has no option residual\. Expected: one of activation, dropout"
+    ):
         build_model("mobilenet_v1", residual=False)
 
 

@@ -77,3 +77,12 @@ def test_the_input_contracts_are_those_of_keras() -> None:
         assert contract.mean == contract.std == (0.5, 0.5, 0.5), "x / 127.5 - 1"
         assert contract.colour_order == "RGB"
         assert contract.batch_norm_eps == 1e-3
+
+
+def test_width_rounds_as_documented() -> None:
+    xception = build_model("xception", width=0.25, middle_blocks=0)
+    assert [tap.channels for tap in xception.taps] == [16, 32, 64, 184, 512], "182 is no multiple of 8"
+    inception = build_model("inception_v3", width=0.1)
+    assert [tap.channels for tap in inception.taps[:2]] == [16, 19], "slim keeps at least 16 channels"
+    mobilenet = build_model("mobilenet_v1", width=0.3)
+    assert [tap.channels for tap in mobilenet.taps] == [19, 38, 76, 153, 307], "Keras rounds down"
