@@ -40,9 +40,9 @@ def test_plain_lines_are_rate_limited() -> None:
     display.epoch(EPOCH)
     display.step(view(13))
     lines = stream.getvalue().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["step 5/40", "step 10/40", "epoch 2: train loss 0.5000"]
+    assert [line.split(",")[0] for line in lines] == ["step 5/40", "step 10/40", "epoch 2: loss 0.5000"]
     assert "loss 1.5000, top-1 50.0 %, 8.0 images/s, 1 min 10 s left" in lines[0]
-    assert lines[2] == ("epoch 2: train loss 0.5000, top-1 75.0 %; validation loss 0.2500, top-1 90.00 %; 1 min 15 s")
+    assert lines[2] == ("epoch 2: loss 0.5000, top-1 75.0 %; held out 0.2500, 90.00 %; 1 min 15 s")
 
 
 def test_plain_lines_hold_no_control_characters() -> None:

@@ -201,8 +201,8 @@ def make_display(stream: TextIO | None = None) -> Display:
 def epoch_text(row: dict[str, Any]) -> str:
     """One epoch's line of `metrics.jsonl` as a sentence."""
     return (
-        f"epoch {row['epoch'] + 1}: train loss {row['train_loss']:.4f}, top-1 {100 * row['train_top1']:.1f} %; "
-        f"validation loss {row['val_loss']:.4f}, top-1 {100 * row['val_top1']:.2f} %; {format_seconds(row['seconds'])}"
+        f"epoch {row['epoch'] + 1}: loss {row['train_loss']:.4f}, top-1 {100 * row['train_top1']:.1f} %; "
+        f"held out {row['val_loss']:.4f}, {100 * row['val_top1']:.2f} %; {format_seconds(row['seconds'])}"
     )
 
 
