@@ -174,6 +174,13 @@ def test_end_labels_do_not_cover_each_other() -> None:
     assert all(below - above >= 12 for above, below in pairwise(heights))
 
 
+def test_end_labels_stay_above_the_axis() -> None:
+    lines = [Series(f"line {i}", [(0, 1), (1, i * 1e-3)]) for i in range(3)]
+    root = parse(line_chart(lines, name="loss", x_label="epoch"))
+    bottom = number(drawn(root, "axis")[0].get("y1"))
+    assert max(number(node.get("y")) for node in drawn(root, "strong")) <= bottom
+
+
 def test_a_long_line_stays_a_small_file() -> None:
     points = [(i, math.sin(i)) for i in range(100_000)]
     hovers = drawn(parse(line_chart([Series("a", points[:500])], name="n", x_label="x")), "hit")
