@@ -113,7 +113,7 @@ def _lead(record: RunRecord) -> str:
         return f"{count_of(len(record.epochs), 'epoch')} finished; there were no held-out pictures to measure on."
     best, last = max(measured, key=lambda e: e.val_top1), measured[-1]
     words = f"Best on the held-out pictures after epoch {best.epoch + 1} of {last.epoch + 1}: {percent(best.val_top1)}."
-    if best.epoch != last.epoch:
+    if percent(best.val_top1) != percent(last.val_top1):
         words += f" After the last one {percent(last.val_top1)}."
     gap = last.train_top1 - last.val_top1
     if math.isfinite(gap) and gap > 0.15:
