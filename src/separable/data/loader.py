@@ -116,7 +116,9 @@ def _run(
             except StopIteration:
                 return
             except RuntimeError as error:
-                raise _explained(error) from error
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise _worker_died(error) from error
             if isinstance(parts, SeparableError):
                 raise parts
             images, samples, positions, bad = parts
@@ -131,7 +133,8 @@ def _run(
 
 def _open(data: Pictures, spans: Iterable[list[int]], config: LoaderConfig) -> Iterator[Any]:
     method = config.start_method or ("fork" if sys.platform == "linux" else "spawn")
-    previous = signal.getsignal(signal.SIGCHLD) if config.workers else None
+    child_died: Any = getattr(signal, "SIGCHLD", None)  # Windows has none
+    previous = signal.getsignal(child_died) if config.workers and child_died is not None else None
     with warnings.catch_warnings():
         # More workers than cores is the user's choice; and Python 3.12 warns about fork beside threads, which is why
         # torch keeps its workers at one thread.
@@ -153,16 +156,13 @@ def _open(data: Pictures, spans: Iterable[list[int]], config: LoaderConfig) -> I
     if previous is not None and threading.current_thread() is threading.main_thread():
         # torch reports a dead worker by raising from a signal handler, in the middle of whatever runs. Without its
         # handler the same is found out, and raised, where a batch is asked for.
-        signal.signal(signal.SIGCHLD, previous)
+        signal.signal(child_died, previous)
     return iterator
 
 
-def _explained(error: RuntimeError) -> SeparableError | RuntimeError:
-    text = str(error)
-    if "DataLoader worker" not in text:
-        return error
+def _worker_died(error: RuntimeError) -> SeparableError:
     return SeparableError(
         "A data worker died",
-        got=text.splitlines()[0].rstrip(". "),
-        fix="If memory ran out, use fewer --workers or a smaller batch; resume the run with --resume",
+        got=str(error).splitlines()[0].rstrip(". "),
+        fix="If memory ran out, use fewer --workers or a smaller batch; go on with --resume",
     )
