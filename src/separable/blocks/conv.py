@@ -37,11 +37,17 @@ class ConvBN(nn.Module):
         symmetric = padding == "same" and (stride == 1 or height == width == 1)
         inner = ((height - 1) // 2, (width - 1) // 2) if symmetric else (0, 0)
         self.pads_itself = padding == "valid" or symmetric
-        self.conv = nn.Conv2d(in_channels, out_channels, (height, width), stride, inner, bias=False)
+        # A strided 1x1 only samples. Sampling first and convolving densely gives the same values and avoids oneDNN 3.12
+        # (torch 2.13), whose weight gradient of a strided 1x1 writes past its buffer in channels_last with under 16
+        # channels and an odd batch.
+        self.sampling = stride if height == width == 1 else 1
+        self.conv = nn.Conv2d(in_channels, out_channels, (height, width), stride // self.sampling, inner, bias=False)
         self.bn = batch_norm(out_channels, gamma=gamma)
         self.act = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.sampling > 1:
+            x = x[:, :, :: self.sampling, :: self.sampling]
         if not self.pads_itself:
             height, width = self.conv.kernel_size
             x = ops.pad_same(x, (height, width), self.conv.stride[0])
