@@ -102,6 +102,23 @@ def test_orientation_by_hand() -> None:
     assert (shown[3:] == (0, 255, 0)).all()
 
 
+def test_a_png_may_keep_its_orientation_behind_the_pixels() -> None:
+    data = encode(structured(24, 40), "PNG")
+    end = data.index(b"IEND") - 4
+    turned = data[:end] + png_chunk(b"eXIf", exif(6)[6:]) + data[end:]
+    assert picture_size(turned) == (40, 24)
+    assert np.array_equal(decode_picture(turned), np.rot90(structured(24, 40), -1))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_the_size_needs_the_header_alone(kind: str) -> None:
+    """The second half of the file is not there."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8))
+    data = encode(image, kind)
+    half = len(data) // 2
+    assert picture_size(data if kind in ("TIFF", "WEBP") else data[:half]) == (90, 120)  # these two check the length
+
+
 @pytest.mark.parametrize("block", [b"", b"II", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff", exif(6)[6:24]])
 def test_a_damaged_exif_block_is_no_reason_to_refuse(block: bytes) -> None:
     pixels = structured(16, 24)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from separable.data.headers import JpegHeader, read_jpeg_header
+from separable.data.headers import JpegHeader, exif_orientation, png_exif, read_jpeg_header
 from separable.data.pillow import open_with_pillow, refuse_size, to_rgb
 from separable.errors import BadPictureError, MissingExtraError, UsageError
 
@@ -51,7 +51,7 @@ def resolve_decoder(decoder: str = "auto") -> Literal["pillow", "turbo"]:
 
 
 class PictureFile:
-    """A picture whose header was read: `size` is known, `pixels` decodes.
+    """A picture whose header was read: `size` is (height, width) as displayed, and `pixels` decodes.
 
     A JPEG with 1 or 3 components goes through libjpeg-turbo (simplejpeg) where the decoder says so; everything else,
     and every JPEG that simplejpeg will not take, goes through Pillow, whose verdict on a damaged file is the one that
@@ -67,19 +67,18 @@ class PictureFile:
         if not self._data:
             raise BadPictureError("empty file")
         self._max_pixels = max_pixels
-        self._image: Image.Image | None = None
-        self._header: JpegHeader | None = None
         self._turbo = resolve_decoder(decoder) == "turbo"
-        if self._data.startswith(b"\xff\xd8\xff"):
-            self._header = read_jpeg_header(self._data)
+        self._image: Image.Image | None = None
+        self._header = read_jpeg_header(self._data) if self._data.startswith(b"\xff\xd8\xff") else None
         if self._header is not None:
-            refuse_size(self._header.height, self._header.width, max_pixels)
+            height, width, self._orientation = self._header.height, self._header.width, self._header.orientation
+            refuse_size(height, width, max_pixels)
             self._refuse_scan_bomb(self._header)
-            self.size = self._header.size()
         else:
             self._image = open_with_pillow(self._data, max_pixels)
-            self.size = self._displayed(self._image)
-        """(height, width) as displayed, after the EXIF orientation."""
+            height, width = self._image.height, self._image.width
+            self._orientation = _orientation(self._data, self._image)
+        self.size = (width, height) if self._orientation >= 5 else (height, width)
 
     def pixels(self, *, scale: int = 1, rows: int | None = None) -> NDArray[np.uint8]:
         """Decode to RGB as displayed.
@@ -99,17 +98,14 @@ class PictureFile:
         if header is not None and self._turbo:
             pixels = self._turbo_pixels(header, scale, rows if scale == 1 else None)
             if pixels is not None:
-                return _orient(pixels, header.orientation)
+                return _orient(pixels, self._orientation)
         if self._image is None:
             self._image = open_with_pillow(self._data, self._max_pixels)
         if header is not None and scale > 1:
             # Pillow's draft takes the largest 1/s that keeps this size, which is exactly `scale`.
-            self._image.draft(None, (header.width // scale, header.height // scale))
-        pixels = to_rgb(self._image)
-        # Asked after loading: a TIFF turns itself while it loads, and a PNG may keep its EXIF at the end.
-        orientation = header.orientation if header is not None else _pillow_orientation(self._image)
-        self._image = None
-        return _orient(pixels, orientation)
+            self._image.draft(None, (max(1, header.width // scale), max(1, header.height // scale)))
+        image, self._image = self._image, None
+        return _orient(to_rgb(image), self._orientation)
 
     def largest_scale(self, height: float, width: float, of: tuple[float, float] | None = None) -> int:
         """The largest scale at which a region (default: the whole picture) keeps at least `height` x `width`."""
@@ -129,26 +125,20 @@ class PictureFile:
         grey = header.components == 1
         colours = "GRAY" if grey else "RGB"
         try:
-            if rows is not None and header.baseline and header.orientation == 1 and rows + 2 < header.height:
+            if rows is not None and header.baseline and self._orientation == 1 and rows + 2 < header.height:
                 pixels = _first_rows(self._data, header, rows + 2, colours)
             else:
                 least = (-(-header.height // scale), -(-header.width // scale)) if scale > 1 else (0, 0)
                 pixels = simplejpeg.decode_jpeg(
                     self._data, colours, min_height=least[0], min_width=least[1], min_factor=scale
                 )
-        except ValueError:
+        except (ValueError, MemoryError):
             return None
         return np.repeat(pixels, 3, axis=2) if grey else pixels
 
     def _refuse_scan_bomb(self, header: JpegHeader) -> None:
         if not header.baseline and self._data.count(b"\xff\xda", header.scan_at) > _MAX_SCANS:
             raise BadPictureError(f"more than {_MAX_SCANS} scans in one JPEG")
-
-    @staticmethod
-    def _displayed(image: Image.Image) -> tuple[int, int]:
-        # A TIFF's width and height are already the displayed ones.
-        turned = image.format != "TIFF" and _pillow_orientation(image) >= 5
-        return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def decode_picture(
@@ -206,12 +196,13 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _pillow_orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(0x0112, 1)
-    except Exception:  # damaged EXIF raises nearly anything, and a picture is not bad for it
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+def _orientation(data: bytes, image: Image.Image) -> int:
+    """EXIF orientation of what Pillow opened, without decoding it: for a PNG, Pillow itself would."""
+    if image.format == "PNG":
+        return exif_orientation(png_exif(data))
+    if image.format == "WEBP":
+        return exif_orientation(bytes(image.info.get("exif", b"")).removeprefix(b"Exif\0\0"))
+    return 1  # a TIFF turns itself while it loads, and tells its size accordingly; the others have no EXIF
 
 
 def _first_rows(data: bytes, header: JpegHeader, rows: int, colours: str) -> NDArray[np.uint8]:

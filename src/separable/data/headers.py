@@ -4,7 +4,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-__all__ = ["JpegHeader", "claimed_size", "exif_orientation", "foreign_format", "read_jpeg_header", "sniff"]
+__all__ = ["JpegHeader", "claimed_size", "exif_orientation", "foreign_format", "png_exif", "read_jpeg_header", "sniff"]
 
 _MAGIC = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -85,10 +85,6 @@ class JpegHeader:
     scan_at: int
     """Offset of the first scan: everything from here is entropy-coded."""
 
-    def size(self) -> tuple[int, int]:
-        """(height, width) as displayed, after the orientation is applied."""
-        return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
-
 
 def read_jpeg_header(data: bytes) -> JpegHeader | None:
     """The header of a JPEG file, or None where the markers make no sense."""
@@ -129,6 +125,19 @@ def _finish(data: bytes, frame: tuple[int, int] | None, orientation: int, scan_a
         frame_at=at,
         scan_at=scan_at,
     )
+
+
+def png_exif(data: bytes) -> bytes:
+    """The EXIF block of a PNG, wherever in the file it is; empty where there is none."""
+    at = 8
+    for _ in range(1_000_000):  # chunks; without a limit, a gigabyte of empty ones would take a minute
+        if at + 8 > len(data):
+            break
+        length = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"eXIf":
+            return data[at + 8 : at + 8 + length]
+        at += 12 + length
+    return b""
 
 
 def exif_orientation(block: bytes) -> int:
