@@ -11,7 +11,9 @@ step runs, which spares the main job a wait of at most one batch (decoding takes
 """
 
 import argparse
+import datetime
 import json
+import re
 import statistics
 import tempfile
 import time
@@ -34,7 +36,7 @@ from separable.training.recipes import RECIPES
 from separable.training.signals import StopRequest
 
 BATCH, SIDE = 16, 299
-RESULTS = Path(__file__).parent / "results" / "training_throughput.json"
+RESULTS = Path(__file__).parent / "results"
 
 
 def write_photos(folder: Path, count: int = 320) -> Path:
@@ -151,8 +153,12 @@ def main() -> None:
             f"  main job {row['main_job_images_per_second']:.2f} images/s, bare step "
             f"{row['bare_images_per_second']:.2f}: {row['share']:.3f} of it (to reach: 0.9)"
         )
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"rows": rows, "environment": describe_environment()}, indent=1) + "\n")
+    environment = describe_environment()
+    machine = re.sub(r"[^a-z0-9]+", "-", environment["processor"]["model"].lower()).strip("-")
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{datetime.date.today().isoformat()}-training-throughput-{machine}.json"
+    path.write_text(json.dumps({"rows": rows, "environment": environment}, indent=1) + "\n")
+    print(f"written to {path}")
 
 
 if __name__ == "__main__":
