@@ -23,8 +23,9 @@ def test_train_tells_a_story_and_leaves_a_run(cli: Cli, colours: Path, tmp_path:
     outcome = cli("train", colours, *QUICK, "--epochs", "3")
     assert outcome.code == 0
     assert "36 pictures in 3 classes: 30 to train on, 6 held out." in outcome.out
-    assert "Training xception from scratch, as --weights none asks, by the recipe 'small'" in outcome.out
-    assert "% of the 6 held-out pictures are right." in outcome.out
+    assert "xception starts from scratch, as --weights none asks." in outcome.out
+    assert "Recipe small; everything goes to runs/colours." in outcome.out
+    assert "% of the 6 held-out pictures named right." in outcome.out
     run = tmp_path / "runs" / "colours"
     assert f"separable predict {run.relative_to(tmp_path)} PICTURES..." in outcome.out
     for name in (
@@ -37,7 +38,7 @@ def test_train_tells_a_story_and_leaves_a_run(cli: Cli, colours: Path, tmp_path:
         "profile.json",
     ):
         assert (run / name).exists(), name
-    assert "epoch 3: train loss" in outcome.err
+    assert "epoch 3: loss" in outcome.err
     again = cli("train", colours, *QUICK, "--json")
     assert document(again.out)["run"] == "runs/colours-2"
 

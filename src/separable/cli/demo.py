@@ -1,6 +1,7 @@
 """`separable demo`."""
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,32 +23,60 @@ _HOME = Path("runs") / "demo"
 _SHOWN = 8  # pictures in the table of answers
 
 
+@dataclass(frozen=True)
+class _Setup:
+    """What is trained on which pictures; the recipe is `small` with these changes."""
+
+    what: str
+    side: int
+    epochs: int
+    options: dict[str, Any]
+    augment: dict[str, Any] = field(default_factory=dict)
+    crop_fraction: float | None = None
+
+
+# Chosen by five-fold cross-validation on the training part of the digits; the held-out ones chose nothing.
+_SETUPS = {
+    "digits": _Setup(
+        what="scanned handwritten digits",
+        side=32,
+        epochs=12,
+        options={"width": 0.25, "middle_blocks": 1, "stem_stride": 1},
+        augment={"random_resized_crop": None, "flip": False, "shift": 0.1, "rotate": 10.0, "zoom": 0.1},
+        crop_fraction=1.0,
+    ),
+    "photos": _Setup(what="flower photos", side=128, epochs=30, options={"width": 0.25, "middle_blocks": 4}),
+}
+
+
 def demo(
     photos: Annotated[
         bool, typer.Option("--photos", help="Flower photos instead of digits: a download of 218 MiB.")
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Another seed, another training.")] = 0,
-    json: Json = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Watch a small Xception learn, on pictures that come along.
 
-    Trains from scratch on 1,797 scanned digits (about a minute on two cores), evaluates on digits it has never seen,
-    predicts some, and writes a report. Everything goes to runs/demo; nothing there is ever overwritten.
+    Trains from scratch on 1,797 scanned digits (a minute on two cores), measures on digits it has never seen, predicts
+    some, and writes a report. Everything goes to runs/demo; nothing there is ever overwritten.
     """
     from separable.cli.training import run_training
     from separable.data.folder import read_folder
 
-    with Output(json) as out:
+    with Output(as_json) as out:
         root = _photos(out) if photos else None
         kind = "photos" if root else "digits"
         root = root or _digits()
         data = read_folder(root)
         run = _free(_HOME / kind)
-        out.say(_opening(kind, data, root, run))
-        result = run_training(_configuration(kind, root, data, run, seed), data, out, check=True)
+        setup = _SETUPS[kind]
+        out.say(_opening(setup, data, root, run))
+        result = run_training(_configuration(setup, root, data, run, seed), data, out)
         if not result.interrupted:
             _answers(run, data, out)
+            out.say(_account(setup, data, run))
             out.say(_CLOSING)
     if result.interrupted:
         raise typer.Exit(130)
@@ -79,37 +108,38 @@ def _free(run: Path) -> Path:
     return found
 
 
-def _opening(kind: str, data: "FolderData", root: Path, run: Path) -> str:
-    what = "scanned handwritten digits" if kind == "digits" else "flower photos"
+def _opening(setup: _Setup, data: "FolderData", root: Path, run: Path) -> str:
     lines = [
-        f"{len(data.train) + len(data.val):,} {what} of {len(data.class_names)} classes, as pictures in {root}:",
+        f"{len(data.train) + len(data.val):,} {setup.what} of {len(data.class_names)} classes, as pictures in {root}:",
         f"{len(data.train):,} to learn from, {len(data.val):,} held out. A narrow Xception learns them from scratch.",
     ]
-    if run.name != kind:
-        lines.append(f"An earlier demo is in {run.with_name(kind)} and stays; this one goes to {run}.")
+    if run.name != run.name.partition("-")[0]:
+        lines.append(f"An earlier demo stays in {run.with_name(run.name.partition('-')[0])}; this one goes to {run}.")
     return "\n".join(lines)
 
 
-def _configuration(kind: str, root: Path, data: "FolderData", run: Path, seed: int) -> "TrainConfig":
+def _account(setup: _Setup, data: "FolderData", run: Path) -> str:
+    """What happened, in a paragraph."""
+    cost = json.loads((run / "profile.json").read_text(encoding="utf-8"))
+    network = f"a narrow Xception ({cost['parameters']:,} parameters; the full one has 22.9 million)"
+    return (
+        f"\nWhat happened: the pictures were checked; {network} saw {len(data.train):,} of them {setup.epochs} times, "
+        f"each time shifted and turned a little, and was measured on the {len(data.val):,} it never saw. "
+        f"The model, every figure and the report are in {run}."
+    )
+
+
+def _configuration(setup: _Setup, root: Path, data: "FolderData", run: Path, seed: int) -> "TrainConfig":
     from separable.training.config import DataConfig, MachineConfig, ModelConfig, TrainConfig
     from separable.training.recipes import find_recipe
 
     small = find_recipe("small")
-    options: dict[str, Any]
-    if kind == "digits":
-        augment = replace(small.augment, random_resized_crop=None, flip=False, shift=0.1, rotate=10.0, zoom=0.1)
-        recipe = replace(small, augment=augment, epochs=20)
-        options = {"width": 0.25, "middle_blocks": 1, "stem_stride": 1}
-        side = 32
-    else:
-        recipe = replace(small, epochs=30)
-        options = {"width": 0.25, "middle_blocks": 4}
-        side = 128
+    augment = replace(small.augment, **setup.augment)
     return TrainConfig(
         run=str(run),
-        recipe=recipe,
+        recipe=replace(small, augment=augment, epochs=setup.epochs),
         data=DataConfig(root=str(root), train_root=str(data.train.root), val_root=str(data.val.root)),
-        model=ModelConfig("xception", options, None, (side, side), crop_fraction=1.0 if kind == "digits" else None),
+        model=ModelConfig("xception", setup.options, None, (setup.side, setup.side), crop_fraction=setup.crop_fraction),
         machine=MachineConfig(workers=1),
         batch_size=32,
         seed=seed,

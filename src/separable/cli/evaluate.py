@@ -42,7 +42,7 @@ def evaluate(
     """Measure a trained model on labelled pictures.
 
     Accuracy, precision and recall of each class, the confusion matrix, and whether the confidences can be believed.
-    The run's own validation pictures renew evaluation.json and predictions.csv in the run; anything else is written
+    The run's own validation pictures renew evaluation.json, predictions.csv and the report; anything else is written
     to RUN/evaluations, or where --out says.
     """
     from separable.data.loader import LoaderConfig
@@ -51,6 +51,7 @@ def evaluate(
     from separable.runtime.load import load_located
     from separable.runtime.locate import locate
     from separable.training.evaluate import evaluate as measure
+    from separable.training.report import write_report
 
     with Output(json) as output:
         located = locate(run)
@@ -63,6 +64,8 @@ def evaluate(
         folder = _folder(located, data, label, out)
         make_directory(folder)
         result.write(folder)
+        if folder == located.path:
+            write_report(folder)
         document = result.to_json()
         _print(output, document, folder)
         output.document({"run": run, "out": str(folder), **document})
@@ -142,6 +145,8 @@ def _confidence(found: dict[str, Any]) -> str:
     said = f"Confidences are off by {100 * found['ece']:.1f} points on average"
     if found["reject_threshold"] is None:
         return f"{said}; no confidence is high enough to trust answers above it ({found.get('reject_reason')})."
+    if found["reject_threshold"] == 0:
+        return f"{said}; all answers together are right in {_percent(found['reject_target'])} already."
     return f"{said}; above {found['reject_threshold']:.2f}, {_percent(found['reject_target'])} of answers are right."
 
 

@@ -3,7 +3,9 @@
 import contextlib
 import json
 import math
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -38,6 +40,9 @@ class Output:
 
     def say(self, text: str = "") -> None:
         """A line for people on what is happening; with --json on standard error."""
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns
+            text = "\n".join(_wrapped(line, width) for line in text.splitlines())
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
@@ -67,6 +72,21 @@ class Output:
         """The one JSON document of --json; without it nothing is printed."""
         if self._json:
             self._stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def _wrapped(line: str, width: int) -> str:
+    """A line broken between words, continued under its own indentation; paths and commands are never broken."""
+    if len(line) <= width:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line.strip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _plain(value: Any) -> Any:

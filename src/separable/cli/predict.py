@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,7 +60,8 @@ def predict(
         if reject and predictor.reject_threshold is None:
             raise _no_threshold(model)
         counts: Counter[str] = Counter()
-        answers = _counted(predictor.stream(expand(pictures, sys.stdin), top), counts)
+        progress = None if out is None else counter("pictures")
+        answers = _counted(predictor.stream(expand(pictures, sys.stdin), top), counts, progress)
         if out is not None:
             write_predictions(out, answers, top, reject)
             output.show(f"{out}: {_summary(counts, reject)}")
@@ -73,13 +74,16 @@ def predict(
         raise typer.Exit(1)
 
 
-def _counted(answers: "Iterator[Prediction]", counts: Counter[str]) -> "Iterator[Prediction]":
-    progress = counter("pictures")
+def _counted(
+    answers: "Iterator[Prediction]", counts: Counter[str], progress: Callable[[int, int | None], None] | None
+) -> "Iterator[Prediction]":
     for answer in answers:
         counts["failed" if answer.error else "rejected" if answer.rejected else "answered"] += 1
-        progress(counts.total(), None)
+        if progress is not None:
+            progress(counts.total(), None)
         yield answer
-    progress(0, 0)
+    if progress is not None:
+        progress(0, 0)  # takes the line away
 
 
 def _print(output: Output, answers: "Iterator[Prediction]", predictor: "Predictor", reject: bool) -> None:

@@ -86,26 +86,29 @@ def configure(
 def starting_weights(
     wishes: Wishes, recorded: "TrainConfig | None", progress: Callable[[int, int | None], None] | None = None
 ) -> tuple[str | None, str]:
-    """(weights for the configuration, why). `auto` takes the published ones where they can be had.
+    """(weights for the configuration, a sentence on them). `auto` takes the published ones where they can be had.
 
     Raises:
         UsageError: neither auto, none, keras nor a file. DownloadError: `keras` was demanded and cannot be had.
     """
+    scratch = f"{wishes.model} starts from scratch"
     if wishes.weights == "none":
-        return None, "from scratch, as --weights none asks"
-    if wishes.weights == "keras":
-        return "keras", "from the published Keras weights"
-    if wishes.weights != "auto":
+        return None, f"{scratch}, as --weights none asks."
+    if wishes.weights not in ("auto", "keras"):
         if not Path(wishes.weights).exists():
             raise UsageError(f"There is no weight file {wishes.weights}", expected="auto, none, keras or a file")
-        return wishes.weights, f"from {wishes.weights}"
+        return wishes.weights, f"{wishes.model} starts from {wishes.weights}."
     if recorded is not None:
-        return recorded.model.weights, "as the run began"
+        return recorded.model.weights, "Going on with the weights of the run."
     try:
         reason = _fetch_published(wishes, progress)
     except DownloadError as error:
-        reason = f"the published weights cannot be had ({error.what})"
-    return (None, f"from scratch: {reason}") if reason else ("keras", "from the published Keras weights")
+        if wishes.weights == "keras":
+            raise
+        reason = f"the published weights cannot be had ({error.what.rstrip('.')})"
+    if reason and wishes.weights == "auto":
+        return None, f"{scratch}: {reason}."
+    return "keras", f"{wishes.model} starts from the weights that Keras publishes."
 
 
 def _fetch_published(wishes: Wishes, progress: Callable[[int, int | None], None] | None) -> str | None:

@@ -44,7 +44,8 @@ def carry_out(plan: Plan, out: Output) -> bool:
     wishes = plan.wishes if plan.budget_ms is None else _within(plan.budget_ms, plan.wishes, data, recorded, out)
     weights, why = starting_weights(wishes, recorded, counter("of the published weights fetched", human_bytes))
     config = configure(wishes, run, plan.data, data, weights, recorded)
-    out.say(f"Training {config.model.name} {why}, by the recipe {config.recipe.name!r}, into {run}.")
+    out.say(why)
+    out.say(f"Recipe {config.recipe.name}; everything goes to {run}.")
     if recorded is None or plan.dry_run:
         expected = estimate(config, data)
         out.say(expected.to_text())
@@ -137,7 +138,7 @@ def _describe(data: "FolderData", out: Output) -> None:
 def _summarise(result: "TrainResult", data: "FolderData", report: Path, seconds: float, out: Output) -> None:
     accuracy = 100 * result.metrics["val_top1"]
     out.say(
-        f"\nDone in {human_seconds(seconds)}: {accuracy:.1f} % of the {len(data.val):,} held-out pictures are right."
+        f"\nDone in {human_seconds(seconds)}: {accuracy:.1f} % of the {len(data.val):,} held-out pictures named right."
     )
     out.say(f"  look at it    {report}")
     out.say(f"  use it        separable predict {result.run} PICTURES...")
