@@ -1,25 +1,18 @@
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from separable.data.folder import FolderData
 from separable.errors import UsageError
-from separable.machine.allocator import keep_freed_memory
 from separable.models import build_model, model_spec
 from separable.training.budget import CANDIDATES, Candidate, choose_network
-from separable.training.config import ModelConfig
 from separable.training.display import resident_memory
 from separable.training.estimate import estimate
-from separable.training.step import Stepper, prepare_for_training
 from tests.training.killable import small_config
-from tests.training.test_step import fake_batch
 
 
 def test_what_is_estimated(data: FolderData, tmp_path: Path) -> None:
@@ -40,46 +33,13 @@ def test_what_is_estimated(data: FolderData, tmp_path: Path) -> None:
     assert "That may not fit: use a smaller --batch" in tight.to_text()
 
 
-@contextmanager
-def peak_memory() -> Iterator[Callable[[], int]]:
-    """The largest resident size inside the block, sampled every few milliseconds."""
-    seen, done = [resident_memory()], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.002):
-            seen.append(resident_memory())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield lambda: max(seen)
-    finally:
-        done.set()
-        thread.join()
-
-
 @pytest.mark.skipif(not resident_memory(), reason="the system does not say how much memory a process holds")
 def test_the_memory_is_within_a_quarter_of_the_measured_peak(data: FolderData, tmp_path: Path) -> None:
-    """Activations have to dominate, so the pictures are larger than in the other tests."""
-    keep_freed_memory()
-    config = small_config(tmp_path, data.train.root.parent)
-    config = replace(
-        config, batch_size=24, model=ModelConfig(options={"width": 0.25, "middle_blocks": 2}, image_size=(224, 224))
-    )
-    # Both from a process that has not run such a step before: what glibc keeps would hide the second peak in the first.
-    before = resident_memory()
-    predicted = estimate(replace(config, batch_size=24), data).memory
-    growth_of_the_probe = resident_memory() - before
-    torch.manual_seed(0)
-    model = build_model("xception", 3, width=0.25, middle_blocks=2)
-    prepare_for_training(model, config)
-    stepper = Stepper(model, config, num_classes=3, steps_per_epoch=2, batch_size=24)
-    with peak_memory() as peak:
-        stepper.run(fake_batch(24, 224), 0)
-        time.sleep(0.01)
-    measured = peak()
-    assert growth_of_the_probe < measured - before, "the trial needs as much as the real step"
-    assert 0.75 < (predicted - before) / (measured - before) < 1.35
+    command = [sys.executable, "-m", "tests.training.memory_probe", str(data.train.root.parent), str(tmp_path)]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    bytes_ = json.loads(ended.stdout)
+    assert bytes_["trial"] < bytes_["measured"], "the trial needs as much as the real step"
+    assert 0.75 < bytes_["predicted"] / bytes_["measured"] < 1.35
 
 
 def test_the_most_accurate_candidate_within_the_budget_is_taken() -> None:
