@@ -23,7 +23,7 @@ def test_train_tells_a_story_and_leaves_a_run(cli: Cli, colours: Path, tmp_path:
     outcome = cli("train", colours, *QUICK, "--epochs", "3")
     assert outcome.code == 0
     assert "36 pictures in 3 classes: 30 to train on, 6 held out." in outcome.out
-    assert "xception starts from scratch, as --weights none asks." in outcome.out
+    assert "Starting xception from scratch." in outcome.err
     assert "Recipe small; everything goes to runs/colours." in outcome.out
     assert "% of the 6 held-out pictures named right." in outcome.out
     run = tmp_path / "runs" / "colours"
@@ -47,6 +47,7 @@ def test_dry_run_estimates_and_stops(cli: Cli, colours: Path, tmp_path: Path) ->
     outcome = cli("train", colours, *QUICK, "--dry-run", "--json")
     told = document(outcome.out)
     assert told["dry_run"] is True
+    assert "Nothing was trained; it would start from scratch." in outcome.err
     assert told["estimate"]["parameters"] > 10_000
     assert told["estimate"]["seconds"] > 0
     assert told["config"]["model"]["options"]["width"] == 0.0625

@@ -83,6 +83,16 @@ def _suspects(output: Output, run: Path, data: Path | None) -> list[dict[str, An
         output.show(f"and {len(rows) - _SHOWN:,} more")
     output.show(
         f"\nAll of them: {listed}. Correct its column label (empty leaves a picture out), remove the lines that are"
-        f" right, and\n  separable train {data or 'DATA'} --labels {listed}"
+        f" right, and\n  separable train {data or _data_of(listed.parent)} --labels {listed}"
     )
     return rows
+
+
+def _data_of(run: Path) -> str:
+    """The folder that the run was trained on."""
+    import yaml
+
+    try:
+        return str(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["root"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return "DATA"

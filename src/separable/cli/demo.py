@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from separable.cli.options import Debug, Json
+from separable.cli.options import INTERRUPTED, Debug, Json
 from separable.cli.output import Output, counter, human_bytes
 from separable.errors import DownloadError
 
@@ -79,7 +79,7 @@ def demo(
             out.say(_account(setup, data, run))
             out.say(_CLOSING)
     if result.interrupted:
-        raise typer.Exit(130)
+        raise SystemExit(INTERRUPTED)
 
 
 def _digits() -> Path:

@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
+from separable.cli.options import INTERRUPTED
+from separable.cli.output import write_lines
 from separable.errors import SeparableError, UsageError
 
 __all__ = ["main"]
-
-_INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -47,7 +47,7 @@ def _run(given: list[str]) -> int:
         raise
     except Exception as error:
         return _report_bug(error, given)
-    if code == _INTERRUPTED:
+    if code == INTERRUPTED:
         _tell("\nInterrupted.")
     return code if isinstance(code, int) else 0
 
@@ -91,8 +91,7 @@ def _explain(error: Exception, given: list[str], kind: str) -> None:
 
 
 def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    write_lines(sys.stderr, text)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

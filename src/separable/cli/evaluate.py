@@ -144,7 +144,7 @@ def _confidence(found: dict[str, Any]) -> str:
         return "Too few pictures to say whether the confidences can be believed."
     said = f"Confidences are off by {100 * found['ece']:.1f} points on average"
     if found["reject_threshold"] is None:
-        return f"{said}; no confidence is high enough to trust answers above it ({found.get('reject_reason')})."
+        return f"{said}. {found.get('reject_reason') or ''} So --reject has no threshold to go by.".replace("  ", " ")
     if found["reject_threshold"] == 0:
         return f"{said}; all answers together are right in {_percent(found['reject_target'])} already."
     return f"{said}; above {found['reject_threshold']:.2f}, {_percent(found['reject_target'])} of answers are right."

@@ -6,7 +6,10 @@ import typer
 
 from separable.errors import UsageError
 
-__all__ = ["Debug", "Json", "ModelOptions", "key_values", "picture_size"]
+__all__ = ["INTERRUPTED", "Debug", "Json", "ModelOptions", "key_values", "picture_size"]
+
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended, as shells have it."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; logs go to standard error.")]
 Debug = Annotated[bool, typer.Option("--debug", help="After an error, show where in the code it happened.")]

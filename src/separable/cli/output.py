@@ -3,15 +3,19 @@
 import contextlib
 import json
 import math
+import re
 import shutil
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
-__all__ = ["Output", "counter", "human_bytes", "human_count", "human_seconds"]
+__all__ = ["Output", "counter", "human_bytes", "human_count", "human_seconds", "write_lines"]
+
+# What a continued line is indented by: its own indentation, or where the text of `  got       text` begins.
+_COLUMN = re.compile(r" +(\w+(?: \w+)? {2,})?")
 
 
 class Output:
@@ -40,11 +44,7 @@ class Output:
 
     def say(self, text: str = "") -> None:
         """A line for people on what is happening; with --json on standard error."""
-        if sys.stdout.isatty():
-            width = shutil.get_terminal_size().columns
-            text = "\n".join(_wrapped(line, width) for line in text.splitlines())
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
+        write_lines(sys.stdout, text)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
         """Rows under a header on a terminal, tab-separated lines elsewhere, nothing with --json.
@@ -74,19 +74,25 @@ class Output:
             self._stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n")
 
 
+def write_lines(stream: TextIO, text: str) -> None:
+    """Write `text`; on a terminal, lines break between words and go on under their own indentation.
+
+    Paths and commands are never broken, and what is not a terminal gets the lines as they are.
+    """
+    if stream.isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(_wrapped(line, width) for line in text.splitlines())
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
 def _wrapped(line: str, width: int) -> str:
-    """A line broken between words, continued under its own indentation; paths and commands are never broken."""
     if len(line) <= width:
         return line
-    indent = line[: len(line) - len(line.lstrip())]
-    return textwrap.fill(
-        line.strip(),
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    start = _COLUMN.match(line)
+    indent = " " * (start.end() if start else 0)
+    options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "drop_whitespace": True}
+    return textwrap.fill(line, width, subsequent_indent=indent, replace_whitespace=False, **options)
 
 
 def _plain(value: Any) -> Any:

@@ -85,30 +85,27 @@ def configure(
 
 def starting_weights(
     wishes: Wishes, recorded: "TrainConfig | None", progress: Callable[[int, int | None], None] | None = None
-) -> tuple[str | None, str]:
-    """(weights for the configuration, a sentence on them). `auto` takes the published ones where they can be had.
+) -> tuple[str | None, str | None]:
+    """(weights for the configuration, a sentence on why not the published ones). `auto` takes those where it can.
 
     Raises:
         UsageError: neither auto, none, keras nor a file. DownloadError: `keras` was demanded and cannot be had.
     """
-    scratch = f"{wishes.model} starts from scratch"
     if wishes.weights == "none":
-        return None, f"{scratch}, as --weights none asks."
+        return None, None
     if wishes.weights not in ("auto", "keras"):
         if not Path(wishes.weights).exists():
             raise UsageError(f"There is no weight file {wishes.weights}", expected="auto, none, keras or a file")
-        return wishes.weights, f"{wishes.model} starts from {wishes.weights}."
+        return wishes.weights, None
     if recorded is not None:
-        return recorded.model.weights, "Going on with the weights of the run."
+        return recorded.model.weights, None
     try:
         reason = _fetch_published(wishes, progress)
     except DownloadError as error:
         if wishes.weights == "keras":
             raise
-        reason = f"the published weights cannot be had ({error.what.rstrip('.')})"
-    if reason and wishes.weights == "auto":
-        return None, f"{scratch}: {reason}."
-    return "keras", f"{wishes.model} starts from the weights that Keras publishes."
+        reason = f"The published weights cannot be had: {error.what.rstrip('.')}."
+    return (None, reason) if reason and wishes.weights == "auto" else ("keras", None)
 
 
 def _fetch_published(wishes: Wishes, progress: Callable[[int, int | None], None] | None) -> str | None:
@@ -125,10 +122,10 @@ def _fetch_published(wishes: Wishes, progress: Callable[[int, int | None], None]
         published = {**plain, **entry.options, "dropout": wanted.get("dropout")}
         if entry.has_classifier and {**wanted, "dropout": wanted.get("dropout")} == published:
             if entry.sha256 is None:
-                return "Keras publishes its weights without a hash, so they are taken only by --weights FILE"
+                return "Its published weights come without a hash to check: download them, and give --weights FILE."
             fetch(entry.url, entry.sha256, progress=progress, attempts=2, timeout=10.0)
             return None
-    return "no weights are published for this network with these options"
+    return f"No weights are published for {wishes.model} with these options."
 
 
 def new_run(data: Path, name: str | None) -> Path:

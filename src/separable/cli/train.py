@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from separable.cli.options import Debug, Json, ModelOptions, key_values, picture_size
+from separable.cli.options import INTERRUPTED, Debug, Json, ModelOptions, key_values, picture_size
 from separable.cli.output import Output
 
 EXAMPLES = """
@@ -169,4 +169,4 @@ def train(
     with Output(json) as out:
         interrupted = carry_out(plan, out)
     if interrupted:
-        raise typer.Exit(130)
+        raise SystemExit(INTERRUPTED)

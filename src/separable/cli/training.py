@@ -44,12 +44,14 @@ def carry_out(plan: Plan, out: Output) -> bool:
     wishes = plan.wishes if plan.budget_ms is None else _within(plan.budget_ms, plan.wishes, data, recorded, out)
     weights, why = starting_weights(wishes, recorded, counter("of the published weights fetched", human_bytes))
     config = configure(wishes, run, plan.data, data, weights, recorded)
-    out.say(why)
+    if why:
+        out.say(why)
     out.say(f"Recipe {config.recipe.name}; everything goes to {run}.")
     if recorded is None or plan.dry_run:
         expected = estimate(config, data)
         out.say(expected.to_text())
         if plan.dry_run:
+            out.say(f"Nothing was trained; it would start {f'from {weights}' if weights else 'from scratch'}.")
             out.document({"dry_run": True, "run": str(run), "estimate": expected.to_json(), "config": to_plain(config)})
             return False
     return run_training(
