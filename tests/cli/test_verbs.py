@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -241,6 +242,32 @@ def test_a_reader_that_leaves_is_no_traceback(trained: Path, colours: Path) -> N
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stdout == "[\n"
     assert done.stderr == ""
+
+
+def test_odd_file_names_stay_one_line_and_survive(cli: Cli, trained: Path, colours: Path, tmp_path: Path) -> None:
+    picture = (colours / "red" / "0.png").read_bytes()
+    names = [b"caf\xe9.png", b"new\nline.png", b"tab\t.png"]
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(picture)
+    lines = cli("predict", trained, *(os.fsdecode(name) for name in names)).out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["caf\\udce9.png", "new\\nline.png", "tab\\t.png"]
+    cli("predict", trained, *(os.fsdecode(name) for name in names), "--out", "x.csv")
+    with open("x.csv", newline="", encoding="utf-8", errors="surrogateescape") as handle:
+        assert [os.fsencode(row["path"]) for row in csv.DictReader(handle)] == names
+    cli("predict", trained, *(os.fsdecode(name) for name in names), "--out", "x.jsonl")
+    listed = [json.loads(line)["path"] for line in Path("x.jsonl").read_text().splitlines()]
+    assert [os.fsencode(name) for name in listed] == names
+
+
+def test_full_standard_output_is_one_sentence() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "separable", "models"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "should not have" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_budget_takes_the_best_network_that_is_fast_enough(

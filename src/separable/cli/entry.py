@@ -10,7 +10,7 @@ from typing import NoReturn, TextIO
 
 from separable.cli.options import INTERRUPTED
 from separable.cli.output import write_lines
-from separable.errors import SeparableError, UsageError
+from separable.errors import OutputError, SeparableError, UsageError
 
 __all__ = ["main"]
 
@@ -45,6 +45,9 @@ def _run(given: list[str]) -> int:
         return _report(_as_usage_error(error), given)
     except BrokenPipeError:
         raise
+    except OSError as error:  # not foreseen where it happened, yet trouble of the machine and not of this program
+        where = f" {os.fsdecode(error.filename)}" if error.filename else ""
+        return _report(OutputError(f"The system refused to read or write{where}", got=error.strerror or error), given)
     except Exception as error:
         return _report_bug(error, given)
     if code == INTERRUPTED:

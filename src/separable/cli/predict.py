@@ -89,13 +89,15 @@ def _counted(
 def _print(output: Output, answers: "Iterator[Prediction]", predictor: "Predictor", reject: bool) -> None:
     if not sys.stdout.isatty():
         for answer in answers:
-            output.say("\t".join((answer.source, *_cells(answer, reject))))
+            output.say("\t".join(_one_line(cell) for cell in (answer.source, *_cells(answer, reject))))
         return
     from itertools import islice
 
     # A table needs its widest cell first, so a long stream is shown a screenful of rows at a time.
     while rows := list(islice(answers, 200)):
-        output.table(("picture", "answer", "confidence"), [(row.source, *_shown(row, reject)) for row in rows])
+        output.table(
+            ("picture", "answer", "confidence"), [(_one_line(row.source), *_shown(row, reject)) for row in rows]
+        )
     if reject:
         output.say(
             f"\n{_UNSURE}: the confidence is below {predictor.reject_threshold:.2f}, where answers are too often wrong."
@@ -122,9 +124,15 @@ def _shown(answer: "Prediction", reject: bool) -> tuple[str, str]:
     return "\n".join(names), "\n".join(values)
 
 
+def _one_line(text: str) -> str:
+    """File names may hold line breaks and tabs, which would look like another answer."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
 def _bar(share: float) -> str:
+    blocks = "█░" if (sys.stdout.encoding or "").lower().startswith("utf") else "#."
     full = round(share * _BAR)
-    return "█" * full + "░" * (_BAR - full)
+    return blocks[0] * full + blocks[1] * (_BAR - full)
 
 
 def _summary(counts: Counter[str], reject: bool) -> str:

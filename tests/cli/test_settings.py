@@ -1,0 +1,110 @@
+"""Choices that `train` makes for a user: starting weights, run names, recipe, precision, workers."""
+
+from pathlib import Path
+
+import pytest
+
+from separable import download
+from separable.cli import settings
+from separable.cli.settings import Wishes, new_run, newest_run, starting_weights
+from separable.data.folder import read_folder
+from separable.errors import DownloadError, UsageError
+from separable.machine import processor
+from separable.training.config import TrainConfig
+from tests.cli.conftest import Cli
+
+
+def refuse(*_: object, **__: object) -> Path:
+    raise DownloadError("Could not download https://example.org/xception.h5", got="no network")
+
+
+def test_published_weights_are_taken_where_they_can_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def fetch(url: str, sha256: str, **_: object) -> Path:
+        asked.append(f"{url.rsplit('/', 1)[-1]} {sha256[:8]}")
+        return tmp_path
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    assert starting_weights(Wishes("xception", {"dropout": 0.2}), None) == ("keras", None)
+    assert asked == ["xception_weights_tf_dim_ordering_tf_kernels.h5 c5bf1c05"]
+
+
+def test_otherwise_it_starts_from_scratch_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "fetch", refuse)
+    weights, why = starting_weights(Wishes("xception"), None)
+    assert weights is None
+    assert why == "The published weights cannot be had: Could not download https://example.org/xception.h5."
+    assert starting_weights(Wishes("xception", {"width": 0.5}), None)[1] == (
+        "No weights are published for xception with these options."
+    )
+    assert "without a hash" in str(starting_weights(Wishes("mobilenet_v1", {"width": 0.5}), None)[1])
+    with pytest.raises(DownloadError):
+        starting_weights(Wishes("xception", weights="keras"), None)
+
+
+def test_weights_that_were_named_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "w.h5").touch()
+    assert starting_weights(Wishes("xception", weights=str(tmp_path / "w.h5")), None) == (str(tmp_path / "w.h5"), None)
+    assert starting_weights(Wishes("xception", weights="none"), None) == (None, None)
+    with pytest.raises(UsageError, match="There is no weight file published"):
+        starting_weights(Wishes("xception", weights="published"), None)
+
+
+def test_runs_are_named_after_the_data_and_never_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "my flowers"
+    assert new_run(data, None) == newest_run(data, None) == Path("runs/my flowers")
+    for expected in ("my flowers", "my flowers-2", "my flowers-3"):
+        run = new_run(data, None)
+        assert run == Path("runs") / expected
+        run.mkdir(parents=True)
+        assert newest_run(data, None) == run
+    assert new_run(data, "mine") == newest_run(data, "mine") == Path("runs/mine")
+    assert new_run(data, "elsewhere/mine") == Path("elsewhere/mine")
+    assert new_run(Path("/"), None) == Path("runs/run")
+
+
+@pytest.mark.parametrize(("features", "precision"), [(("avx512", "avx512_bf16"), "bf16"), (("avx2",), "fp32")])
+def test_precision_follows_the_processor_and_a_resume_the_run(
+    colours: Path, monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...], precision: str
+) -> None:
+    machine = processor.Processor("test", "x86_64", 16, 32, 16, 2**35, features)
+    monkeypatch.setattr(processor, "read_processor", lambda: machine)
+    data = read_folder(colours)
+
+    def configured(recorded: TrainConfig | None = None, **wishes: object) -> TrainConfig:
+        return settings.configure(
+            Wishes("mobilenet_v1", device="cpu", **wishes),
+            Path("r"),
+            colours,
+            data,
+            None,
+            recorded,  # type: ignore[arg-type]
+        )
+
+    config = configured()
+    assert (config.precision, config.machine.workers, config.batch_size) == (precision, 4, 32)
+    assert config.recipe.name == "small"
+    other = configured(precision="bf16" if precision == "fp32" else "fp32")
+    assert configured(other).precision == other.precision != precision
+    assert configured(batch=5, workers=0).machine.workers == 0
+    with pytest.raises(UsageError, match="Unknown precision 'fp16'"):
+        configured(precision="fp16")
+
+
+def test_fine_tuning_has_its_own_recipe(colours: Path) -> None:
+    data = read_folder(colours)
+    wishes = Wishes("mobilenet_v1", device="cpu", precision="fp32")
+    assert settings.configure(wishes, Path("r"), colours, data, "keras", None).recipe.name == "finetune"
+
+
+def test_interruption_is_a_sentence_and_130(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from separable.machine import doctor
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "diagnose", interrupt)
+    outcome = cli("doctor")
+    assert (outcome.code, outcome.err.strip()) == (130, "Interrupted.")
