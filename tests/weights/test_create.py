@@ -104,3 +104,13 @@ def test_weights_from_a_folder_with_other_classes(tmp_path: Path) -> None:
     save_model(net, tmp_path)
     assert state_equal(create_model("mobilenet_v1", 10, tmp_path, width=0.25), net)
     assert state_equal(create_model("mobilenet_v1", 4, str(tmp_path), width=0.25), net, head=False)
+
+
+def test_a_new_classifier_beside_trained_layers_starts_at_zero(tmp_path: Path) -> None:
+    save_model(make_net(10), tmp_path)
+    new = create_model("mobilenet_v1", 4, tmp_path, width=0.25).get_classifier()
+    assert all(not parameter.any() for parameter in new.parameters())
+    kept = create_model("mobilenet_v1", 10, tmp_path, width=0.25).get_classifier()
+    assert all(parameter.any() for parameter in kept.parameters())
+    fresh = create_model("mobilenet_v1", 4, width=0.25).get_classifier()
+    assert any(parameter.any() for parameter in fresh.parameters())

@@ -11,6 +11,7 @@ from separable.errors import DownloadError
 from separable.models.base import ImageModel
 from separable.models.build import build_model, model_spec
 from separable.models.spec import PublishedWeights
+from separable.weights.compare import LoadReport
 from separable.weights.load import load_weights
 
 __all__ = ["create_model"]
@@ -28,7 +29,8 @@ def create_model(
 ) -> ImageModel:
     """Build a network, and load weights into it.
 
-    With another number of classes than the weights have, the classifier is a new one.
+    With another number of classes than the weights have, the classifier is a new one and starts at zero: a random one
+    would send its noise into the trained layers before it has learnt anything.
 
     Args:
         name: one of `list_models()`.
@@ -48,7 +50,7 @@ def create_model(
     if weights is None:
         return model
     if weights != "keras":
-        load_weights(model, weights, classes="replace")
+        _zero_new_classifier(model, load_weights(model, weights, classes="replace"))
         return model
     published = _published(model)
     url = published.url if url_base is None else f"{url_base.rstrip('/')}/{published.url.rsplit('/', 1)[-1]}"
@@ -58,8 +60,18 @@ def create_model(
             fix=f'Download {url}, and give weights="PATH" of it',
         )
     path = fetch(url, published.sha256, cache_dir, progress)
-    load_weights(model, path, classes="replace", trust_order=True)
+    _zero_new_classifier(model, load_weights(model, path, classes="replace", trust_order=True))
     return model
+
+
+@torch.no_grad()
+def _zero_new_classifier(model: ImageModel, report: LoadReport) -> None:
+    classifier = model.get_classifier()
+    own = {id(parameter) for parameter in classifier.parameters()}
+    names = {name for name, parameter in model.named_parameters() if id(parameter) in own}
+    if names & set(report.missing):
+        for parameter in classifier.parameters():
+            parameter.zero_()
 
 
 def _published(model: ImageModel) -> PublishedWeights:
