@@ -45,7 +45,7 @@ _SETUPS = {
         augment={"random_resized_crop": None, "flip": False, "shift": 0.1, "rotate": 10.0, "zoom": 0.1},
         crop_fraction=1.0,
     ),
-    "photos": _Setup(what="flower photos", side=128, epochs=30, options={"width": 0.25, "middle_blocks": 4}),
+    "photos": _Setup(what="flower photos", side=96, epochs=20, options={"width": 0.25, "middle_blocks": 2}),
 }
 
 
