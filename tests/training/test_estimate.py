@@ -10,8 +10,10 @@ from separable.data.folder import FolderData
 from separable.errors import UsageError
 from separable.models import build_model, model_spec
 from separable.training.budget import CANDIDATES, Candidate, choose_network
+from separable.training.config import ModelConfig
 from separable.training.display import resident_memory
 from separable.training.estimate import estimate
+from separable.weights import save_model
 from tests.training.killable import small_config
 
 
@@ -31,6 +33,17 @@ def test_what_is_estimated(data: FolderData, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
     tight = replace(found, memory=found.memory_limit)
     assert "That may not fit: use a smaller --batch" in tight.to_text()
+
+
+def test_the_size_is_that_of_the_starting_weights(data: FolderData, tmp_path: Path) -> None:
+    trained = build_model("mobilenet_v1", 10, width=0.25)
+    trained.input_contract = replace(trained.input_contract, size=(64, 96))
+    save_model(trained, tmp_path / "start")
+    config = small_config(tmp_path / "run", data.train.root.parent)
+    config = replace(config, model=ModelConfig("mobilenet_v1", {"width": 0.25}, str(tmp_path / "start")))
+    found = estimate(config, data)
+    assert found.input_size == (64, 96)
+    assert "mobilenet_v1 at 64x96" in found.to_text()
 
 
 @pytest.mark.skipif(not resident_memory(), reason="the system does not say how much memory a process holds")

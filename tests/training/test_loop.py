@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,15 +20,16 @@ from separable.errors import (
     RunFolderError,
     TooManyBadPicturesError,
 )
+from separable.models import build_model
 from separable.training import session as session_module
 from separable.training.checkpoint import CheckpointStore
-from separable.training.config import MachineConfig, TrainConfig
+from separable.training.config import MachineConfig, ModelConfig, TrainConfig
 from separable.training.display import Display, StepView
 from separable.training.evaluate import EvaluationSet
 from separable.training.journal import read_journal
 from separable.training.loop import train
 from separable.training.signals import StopRequest
-from separable.weights import load_model
+from separable.weights import load_model, save_model
 from tests.training.killable import Server, order, small_config, write_pictures
 from tests.training.test_lock_and_signals import ended, holder
 
@@ -118,6 +120,29 @@ def test_a_stop_saves_says_how_to_go_on_and_goes_on(after: int, whole: Path, dat
     assert [view.step for view in second.views] == list(range(after + 1, 13))
     assert losses(tmp_path) == losses(whole)
     assert (tmp_path / "evaluation.json").read_text() == (whole / "evaluation.json").read_text()
+
+
+def test_a_resume_keeps_the_input_contract_of_the_starting_weights(data: FolderData, tmp_path: Path) -> None:
+    """Size, normalisation and resizing came with a file that is not read again."""
+    trained = build_model("mobilenet_v1", 10, width=0.25)
+    changes = {"size": (64, 64), "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "resize": "squash"}
+    trained.input_contract = replace(trained.input_contract, **changes)
+    save_model(trained, tmp_path / "start")
+    network = ModelConfig("mobilenet_v1", {"width": 0.25}, str(tmp_path / "start"))
+    configs = {
+        name: replace(small_config(tmp_path / name, data.train.root.parent, epochs=1, threads=1), model=network)
+        for name in ("whole", "stopped")
+    }
+    train(configs["whole"], data)
+    recorder = Recorder(stop_after=3)
+    assert train(configs["stopped"], data, display=recorder, stop=recorder.stop).interrupted
+    shutil.rmtree(tmp_path / "start")
+    train(configs["stopped"], data, resume=True)
+    assert losses(tmp_path / "stopped") == losses(tmp_path / "whole")
+    for name in ("model/config.json", "model/model.safetensors", "evaluation.json", "predictions.csv"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    contract = load_model(tmp_path / "stopped" / "model").input_contract
+    assert {name: getattr(contract, name) for name in changes} == changes
 
 
 def test_a_resume_of_nothing_says_so_and_starts(data: FolderData, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from separable.errors import CheckpointError, OutputError, SeparableError
 from separable.files import fsync_directory, make_directory
 from separable.models.base import ImageModel
+from separable.models.contract import InputContract
 from separable.training.codec import differences
 from separable.training.ema import WeightAverage
 from separable.weights import save_model
@@ -105,6 +106,14 @@ class CheckpointStore:
         """
         newest = self._newest()
         return None if newest is None else Progress(**newest[1]["progress"])
+
+    def contract(self) -> InputContract | None:
+        """The input contract of the newest whole checkpoint's model: it may come from the starting weights' file."""
+        newest = self._newest()
+        if newest is None:
+            return None
+        saved = json.loads((newest[0] / "config.json").read_text(encoding="utf-8"))  # its hash has been checked
+        return InputContract.from_json(saved["input"])
 
     def restore(
         self, model: ImageModel, optimiser: torch.optim.Optimizer, average: WeightAverage | None

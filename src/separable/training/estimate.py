@@ -15,7 +15,7 @@ from separable.machine.processor import read_processor
 from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
 from separable.training.display import format_seconds, resident_memory
-from separable.training.start import build_for
+from separable.training.start import loaded_model
 from separable.training.step import Stepper, prepare_for_training
 
 __all__ = ["Estimate", "estimate"]
@@ -119,7 +119,7 @@ def _trial(config: TrainConfig, data: FolderData, probe: int) -> tuple[ImageMode
     """The network and its optimiser, at a learning rate that cannot blow up."""
     optimiser = replace(config.recipe.optimiser, learning_rate=1e-9, head_learning_rate=None)
     trial = replace(config, batch_size=probe, accumulate=1, recipe=replace(config.recipe, optimiser=optimiser))
-    model = build_for(config, data.class_names)
+    model = loaded_model(config, data.class_names)  # its input size may come with the starting weights
     prepare_for_training(model, trial)
     return model, Stepper(model, trial, num_classes=len(data.class_names), steps_per_epoch=1, batch_size=probe)
 

@@ -100,7 +100,7 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
         max_bad=config.data.max_bad,
         pin_memory=config.device.startswith("cuda"),
     )
-    model = _model(config, data.train, loader, stored is None, display)
+    model = _model(config, data.train, loader, store, display)
     classes = len(data.class_names)
     stepper = Stepper(model, config, num_classes=classes, steps_per_epoch=steps, batch_size=batch_size)
     progress = store.restore(model, stepper.optimiser, stepper.average) or Progress(chosen=chosen)
@@ -119,14 +119,16 @@ def _model(
     config: TrainConfig,
     pictures: PictureSet,
     loader: LoaderConfig,
-    fresh: bool,
+    store: CheckpointStore,
     display: Display,
 ) -> ImageModel:
-    if fresh:
+    contract = store.contract()
+    if contract is None:
         model, sentence = starting_model(config, pictures, loader)
         display.note(sentence)
-    else:
+    else:  # how pictures are prepared belongs to the weights, wherever those came from
         model = build_for(config, pictures.class_names)
+        model.input_contract = contract
     prepare_for_training(model, config)
     return model
 

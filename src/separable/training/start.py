@@ -16,7 +16,7 @@ from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
 from separable.weights import create_model, unfold_batch_norm
 
-__all__ = ["build_for", "model_options", "starting_model"]
+__all__ = ["build_for", "loaded_model", "model_options", "starting_model"]
 
 _UNFOLD_PICTURES = 512
 
@@ -28,14 +28,21 @@ def build_for(config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
     return _with_contract(model, config, class_names)
 
 
+def loaded_model(config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
+    """The network with its starting weights and their input contract, as far as `config` does not say otherwise."""
+    if config.model.weights is None:
+        return build_for(config, class_names)
+    torch.manual_seed(config.seed)
+    options = model_options(config)
+    model = create_model(config.model.name, len(class_names), weights=config.model.weights, **options)
+    return _with_contract(model, config, class_names)
+
+
 def starting_model(config: TrainConfig, pictures: PictureSet, loader: LoaderConfig) -> tuple[ImageModel, str]:
     """The network at step 0, and the sentence that says where its weights come from."""
+    model = loaded_model(config, pictures.class_names)
     if config.model.weights is None:
-        return build_for(config, pictures.class_names), f"Starting {config.model.name} from scratch."
-    torch.manual_seed(config.seed)
-    classes = len(pictures.class_names)
-    model = create_model(config.model.name, classes, weights=config.model.weights, **model_options(config))
-    model = _with_contract(model, config, pictures.class_names)
+        return model, f"Starting {config.model.name} from scratch."
     sentence = f"Starting {config.model.name} from {_named(config.model.weights)}."
     if config.recipe.regularisation.unfold_batch_norm and _is_folded(model):
         unfold_batch_norm(model, _some_pictures(model, pictures, loader))
