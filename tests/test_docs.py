@@ -11,7 +11,7 @@ import typer
 from separable.cli.app import app
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 COMMAND = re.compile(r"(?:^|\| )(separable [^|\n]+)", re.MULTILINE)
 
 
@@ -30,7 +30,7 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize(("page", "command"), commands())
 def test_every_command_is_understood(page: str, command: str) -> None:
-    _, verb, *rest = shlex.split(command)
+    _, verb, *rest = shlex.split(command, comments=True)
     verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     assert verb in verbs, f"{page}: {command}"
     verbs[verb].make_context(verb, rest)
