@@ -7,7 +7,7 @@ from pathlib import Path
 
 from separable.errors import OutputError
 
-__all__ = ["fsync_directory", "make_directory", "write_atomically"]
+__all__ = ["fsync_directory", "make_directory", "path_from", "write_atomically"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -50,6 +50,12 @@ def make_directory(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _explain(folder, error) from error
+
+
+def path_from(base: str | Path, root: str | Path, path: str) -> str:
+    """`path`, relative to `root`, from the folder `base` on; unchanged where `root` is not below `base`."""
+    base, root = Path(base), Path(root)
+    return (root.relative_to(base) / path).as_posix() if root != base and root.is_relative_to(base) else path
 
 
 def _explain(path: Path, error: OSError) -> OutputError:

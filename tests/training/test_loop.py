@@ -13,6 +13,7 @@ import torch
 
 from separable.data.folder import FolderData, read_folder
 from separable.data.loader import Batch
+from separable.data.quarantine import Quarantine
 from separable.errors import (
     CheckpointError,
     DivergedError,
@@ -28,6 +29,8 @@ from separable.training.display import Display, StepView
 from separable.training.evaluate import EvaluationSet
 from separable.training.journal import read_journal
 from separable.training.loop import train
+from separable.training.report.data_check import unreadable_section
+from separable.training.report.reading import read_run
 from separable.training.signals import StopRequest
 from separable.weights import load_model, save_model
 from tests.training.killable import Server, order, small_config, write_pictures
@@ -246,6 +249,31 @@ def test_too_many_unreadable_pictures_stop_the_run(tmp_path: Path) -> None:
     with pytest.raises(TooManyBadPicturesError, match=r"Too many pictures cannot be read.*of 60.*at most 10.0%"):
         train(config, read_folder(root))
     assert "light/" in (tmp_path / "run" / "quarantine.csv").read_text()
+
+
+def test_a_resume_does_not_get_past_max_bad(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data")
+    for i in range(1, 12):
+        (root / "train" / "light" / f"{i}.{'jpg' if i % 2 else 'png'}").write_bytes(b"")
+    config = small_config(tmp_path / "run", root, threads=1)
+    config = replace(config, data=replace(config.data, max_bad=0.1))
+    texts = []
+    for resume in (False, True, True):
+        with pytest.raises(TooManyBadPicturesError, match="Too many pictures cannot be read") as caught:
+            train(config, read_folder(root), resume=resume)
+        texts.append(str(caught.value))
+    assert len(set(texts)) == 1, "no step further"
+
+
+def test_the_same_name_in_both_sets_is_two_unreadable_pictures(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data")
+    (root / "val" / "dark" / "0.png").write_bytes(b"")
+    run = tmp_path / "run"
+    train(small_config(run, root, epochs=1, threads=1), read_folder(root))
+    assert list(Quarantine(run / "quarantine.csv").causes) == ["train/dark/0.png", "val/dark/0.png"]
+    shown = str(unreadable_section(read_run(run)))
+    assert "2 pictures could not be read" in shown
+    assert "val/dark/0.png" in shown
 
 
 def test_a_resume_elsewhere_says_that_the_bits_may_differ(

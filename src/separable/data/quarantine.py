@@ -1,11 +1,12 @@
 """The list of pictures that could not be read: named with their cause, never in the way of a run."""
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from separable.errors import TooManyBadPicturesError
+from separable.errors import OutputError, TooManyBadPicturesError
 from separable.files import write_atomically
 
 __all__ = ["BadPicture", "Quarantine"]
@@ -15,7 +16,10 @@ _COLUMNS = ("path", "cause", "first_seen")
 
 @dataclass(frozen=True)
 class BadPicture:
-    """A picture that cannot be read: its path relative to its set's root, why, and its index in the set."""
+    """A picture that cannot be read: its path relative to its set's root, why, and its index in the set.
+
+    A list of several sets' pictures needs paths from a root that they share.
+    """
 
     path: str
     cause: str
@@ -23,15 +27,29 @@ class BadPicture:
 
 
 class Quarantine:
-    """`quarantine.csv` with one line a picture, rewritten whole whenever a new one comes; an existing file is kept."""
+    """`quarantine.csv` with one line a picture, rewritten whole whenever new ones come; an existing file is kept.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: of the file. A damaged one is begun anew: what it listed is met again.
+        warn: told about a damaged file.
+
+    Raises:
+        OutputError: something is in the way that cannot be read.
+    """
+
+    def __init__(self, path: str | Path, warn: Callable[[str], None] = lambda _: None) -> None:
         self._path = Path(path)
         self._rows: dict[str, tuple[str, str]] = {}
-        if self._path.exists():
-            with self._path.open(newline="", encoding="utf-8", errors="surrogateescape") as handle:
-                for row in csv.DictReader(handle):
-                    self._rows[row.get("path") or ""] = (row.get("cause") or "", row.get("first_seen") or "")
+        if not self._path.exists():
+            return
+        try:
+            self._rows = self._read()
+        except (csv.Error, ValueError) as error:
+            warn(f"{self._path} is damaged ({error}) and is begun anew.")
+        except OSError as error:
+            raise OutputError(
+                f"Cannot read {self._path}", got=error.strerror or str(error), fix="Remove it: it is written anew"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -41,17 +59,18 @@ class Quarantine:
         """Cause by path, in the order first seen."""
         return {path: cause for path, (cause, _) in self._rows.items()}
 
-    def add(self, bad: BadPicture) -> bool:
-        """Add a picture; True where it was not in the list before.
+    def add(self, *bad: BadPicture) -> int:
+        """Add pictures and write the file once; how many of them were not in the list before.
 
         Raises:
             OutputError: the file cannot be written.
         """
-        if bad.path in self._rows:
-            return False
-        self._rows[bad.path] = (bad.cause, datetime.now(UTC).isoformat(timespec="seconds"))
-        write_atomically(self._path, self._write)
-        return True
+        before, now = len(self._rows), datetime.now(UTC).isoformat(timespec="seconds")
+        for picture in bad:
+            self._rows.setdefault(picture.path, (picture.cause, now))
+        if len(self._rows) > before:
+            write_atomically(self._path, self._write)
+        return len(self._rows) - before
 
     def check(self, pictures: int, max_bad: float) -> None:
         """Stop a run that has too little left to learn from.
@@ -72,6 +91,13 @@ class Quarantine:
             expected=f"at most {max_bad:.1%} of them",
             fix=f"Look at {self._path}, mend or remove those files, or allow more with --max-bad",
         )
+
+    def _read(self) -> dict[str, tuple[str, str]]:
+        with self._path.open(newline="", encoding="utf-8", errors="surrogateescape") as handle:
+            head, *rows = [row for row in csv.reader(handle, strict=True) if row] or [list(_COLUMNS)]
+        if tuple(head) != _COLUMNS or any(len(row) != len(_COLUMNS) for row in rows):
+            raise ValueError("not a table of " + ", ".join(_COLUMNS))
+        return {path: (cause, seen) for path, cause, seen in rows}
 
     def _write(self, path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:

@@ -13,7 +13,7 @@ from separable.analysis import profile
 from separable.analysis.labels import find_label_problems, write_suspects
 from separable.data.folder import FolderData
 from separable.data.loader import LoaderConfig
-from separable.files import write_atomically
+from separable.files import path_from, write_atomically
 from separable.machine.environment import describe_environment
 from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
@@ -56,17 +56,12 @@ def _write_suspects(
         np.concatenate([train.labels, val.labels]),
         data.class_names,
         [
-            *(_from_base(config, data.train.root, path) for path in train.paths),
-            *(_from_base(config, data.val.root, path) for path in val.paths),
+            *(path_from(config.data.root, data.train.root, path) for path in train.paths),
+            *(path_from(config.data.root, data.val.root, path) for path in val.paths),
         ],
         seed=config.seed,
     )
     write_suspects(suspects, run / "suspects.csv")
-
-
-def _from_base(config: TrainConfig, root: Path, path: str) -> str:
-    base = Path(config.data.root)
-    return (root.relative_to(base) / path).as_posix() if root != base and root.is_relative_to(base) else path
 
 
 def _profile(run: Path, model: ImageModel) -> dict[str, Any]:

@@ -3,15 +3,15 @@
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from separable.data.folder import FolderData
+from separable.data.folder import FolderData, PictureSet
 from separable.data.loader import Batch, train_batches
 from separable.data.quarantine import BadPicture, Quarantine
 from separable.errors import DivergedError
-from separable.files import make_directory
+from separable.files import make_directory, path_from
 from separable.training.config import TrainConfig
 from separable.training.display import Display, SilentDisplay, StepView
 from separable.training.evaluate import Evaluation, EvaluationSet, EvaluationStopped, evaluate
@@ -73,11 +73,12 @@ class _Loop:
     def __init__(self, session: Session, display: Display, stop: StopRequest) -> None:
         self.session, self.progress, self.display, self.stop = session, session.progress, display, stop
         self.config = session.config
-        self.quarantine = Quarantine(session.run / "quarantine.csv")
+        self.quarantine = Quarantine(session.run / "quarantine.csv", warn=display.warn)
         self.val = EvaluationSet(session.data.val, session.model.input_contract, session.loader)
 
     def run(self) -> TrainResult:
         """Until the last epoch is done or somebody asks to stop."""
+        self.check_readable()
         with closing(self.batches()) as batches:
             self.go(batches)
         self.session.save()
@@ -121,7 +122,7 @@ class _Loop:
         begun = time.perf_counter()
         batch = next(batches)
         waited = time.perf_counter() - begun
-        self.set_aside(batch.bad)
+        self.set_aside(self.session.data.train, batch.bad)
         try:
             outcome = self.session.stepper.run(batch, self.progress.step)
         except DivergedError as error:
@@ -143,11 +144,17 @@ class _Loop:
         total, epoch = self.session.total_steps, self.progress.epochs_done
         self.display.step(StepView(self.progress.step, total, epoch, outcome.loss, top1, outcome.count, seconds))
 
-    def set_aside(self, bad: Sequence[BadPicture]) -> None:
-        """List unreadable pictures; too many of them stop the run."""
-        if sum(self.quarantine.add(picture) for picture in bad):
-            data = self.session.data
-            self.quarantine.check(len(data.train) + len(data.val), self.config.data.max_bad)
+    def set_aside(self, pictures: PictureSet, bad: Sequence[BadPicture]) -> None:
+        """List unreadable pictures of a set, by their paths from the data folder on; too many of them stop the run."""
+        if bad:
+            base = self.config.data.root
+            self.quarantine.add(*(replace(one, path=path_from(base, pictures.root, one.path)) for one in bad))
+            self.check_readable()
+
+    def check_readable(self) -> None:
+        """Also before the first step of a resume: a run does not get past --max-bad by being started again."""
+        data = self.session.data
+        self.quarantine.check(len(data.train) + len(data.val), self.config.data.max_bad)
 
     def count(self, outcome: StepOutcome, seconds: float) -> None:
         progress = self.progress
@@ -171,7 +178,7 @@ class _Loop:
             except EvaluationStopped:  # the epoch ends when the run goes on
                 return
             self.remember(answer)
-        self.set_aside(answer.bad)
+        self.set_aside(self.session.data.val, answer.bad)
         row = {
             "kind": "epoch",
             "epoch": progress.epochs_done,

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from separable.analysis.plots import Bar, bar_chart
 from separable.analysis.plots.markup import Markup, element, shorten
+from separable.files import path_from
 from separable.training.report.html import Column, figure, key_values, note, section, table
-from separable.training.report.record import Check, CheckGroup, Quarantined, RunRecord
+from separable.training.report.record import Check, CheckGroup, Quarantined, RunRecord, value_at
 from separable.training.report.thumbnails import Gallery
 from separable.training.report.wording import count_of, listed
 
@@ -80,7 +81,9 @@ def _pair(example: tuple[str, str, str], gallery: Gallery) -> Markup:
 def unreadable_section(record: RunRecord) -> Markup | None:
     """Every picture that was left out, with its cause."""
     rows = {row.path: row for row in record.quarantine}
-    for path, cause in record.evaluation.bad if record.evaluation else ():
+    root, held_out = (str(value_at(record.config, "data", key) or "") for key in ("root", "val_root"))
+    for name, cause in record.evaluation.bad if record.evaluation else ():
+        path = path_from(root, held_out, name)  # as quarantine.csv calls it
         rows.setdefault(path, Quarantined(path, cause))
     if not rows:
         return None
