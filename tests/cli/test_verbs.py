@@ -103,6 +103,16 @@ def test_evaluate_elsewhere_leaves_the_run_alone(cli: Cli, trained: Path, colour
     assert document(cli("evaluate", run, "--part", "train", "--json").out)["n"] == 30
 
 
+def test_evaluate_says_when_the_pictures_have_moved(cli: Cli, colours: Path, tmp_path: Path) -> None:
+    shutil.copytree(colours, tmp_path / "here")
+    assert cli("train", "here", *QUICK, "--no-check").code == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    outcome = cli("evaluate", "runs/here")
+    assert outcome.code == 1
+    assert "The pictures of runs/here are not where they were" in outcome.err
+    assert cli("evaluate", "here", "there", "--part", "val").code == 0
+
+
 def test_predict_prints_plain_lines_into_a_pipe(cli: Cli, trained: Path, colours: Path, tmp_path: Path) -> None:
     write_pictures(tmp_path / "new", 3, 0.0)
     (tmp_path / "new" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")

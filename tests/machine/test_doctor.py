@@ -85,3 +85,17 @@ def test_version_tuple_ignores_local_tags_and_pre_releases() -> None:
     assert version_tuple("2.13.0+cu129") == (2, 13, 0)
     assert version_tuple("3.14.0rc1") == (3, 14, 0)
     assert version_tuple("2.14.0.dev20270101") == (2, 14, 0)
+
+
+def test_more_threads_than_cores_is_a_warning() -> None:
+    assert doctor._threads(2, 2).level == "ok"
+    crowded = doctor._threads(32, 2)
+    assert (crowded.level, crowded.fix) == ("warning", "Set OMP_NUM_THREADS=2")
+
+
+def test_little_shared_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usage = type("usage", (), {"total": 64 * 2**20})
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
+    (finding,) = doctor._shared_memory(tmp_path)
+    assert finding.level == "warning"
+    assert "--shm-size" in (finding.fix or "")

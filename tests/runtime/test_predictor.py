@@ -107,7 +107,8 @@ def test_every_form_of_one_picture_gets_one_answer(model: ImageModel, pictures: 
     assert predictor([grey])[0].probabilities == pytest.approx(
         predictor([np.dstack([grey] * 3)])[0].probabilities, abs=EVALUATION_BATCHING
     )
-    assert len(predictor(path)) == len(predictor(array)) == len(predictor(Image.open(path))) == 1
+    alone = (path, str(path), path.read_bytes(), bytearray(path.read_bytes()), array, Image.open(path))
+    assert [len(predictor(form)) for form in alone] == [1] * len(alone), "one picture alone is a list of one"
 
 
 def test_a_turned_picture_is_turned_back(model: ImageModel, pictures: list[Path], tmp_path: Path) -> None:

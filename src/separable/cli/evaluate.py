@@ -7,7 +7,7 @@ import typer
 
 from separable.cli.options import Debug, Json
 from separable.cli.output import Output
-from separable.errors import UsageError
+from separable.errors import DataFolderError, UsageError
 
 if TYPE_CHECKING:
     from separable.data.folder import PictureSet
@@ -89,6 +89,12 @@ def _pictures(
         if located.kind != "run" or located.path is None:
             raise UsageError("A model folder does not say what it was trained on", fix="Name a DATA folder too")
         stored = TrainConfig.from_yaml(located.path / "config.yaml").data
+        if not Path(stored.root).is_dir():
+            raise DataFolderError(
+                f"The pictures of {located.path} are not where they were",
+                got=f"no folder {stored.root} here",
+                fix="Change to the folder where the training was started, or name a DATA folder too",
+            )
         folder = read_folder(
             stored.root,
             val_fraction=stored.val_fraction,

@@ -78,7 +78,7 @@ def configure(
         seed=wishes.seed,
         device=device,
         precision=precision,
-        threads=recorded.threads if recorded else None,
+        threads=recorded.threads if recorded else _threads(),
     )
     return from_plain(TrainConfig, _overridden(to_plain(config), wishes.settings))
 
@@ -187,6 +187,16 @@ def _precision(device: str) -> str:
 
     native = {"avx512_bf16", "amx_bf16", "arm_bf16"}
     return "bf16" if device == "cuda" or native & set(read_processor().features) else "fp32"
+
+
+def _threads() -> int | None:
+    """torch's own choice, unless a container gives fewer cores than torch counts: its threads would fight for them."""
+    import torch
+
+    from separable.machine.processor import read_processor
+
+    cores = read_processor().usable_cores
+    return cores if torch.get_num_threads() > cores else None
 
 
 def _workers(device: str) -> int:

@@ -35,6 +35,8 @@ def fetch_photos(
     """
     if folder.is_dir():
         return folder
+    if not hasattr(tarfile, "data_filter"):
+        raise DownloadError("This Python cannot unpack an archive safely", fix="Use Python 3.11.4 or newer")
     archive = fetch(url, sha256, cache_dir=cache_dir, progress=progress)
     make_directory(folder.parent)
     building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")

@@ -153,6 +153,17 @@ def _machine() -> Iterator[Finding]:
     fix = "Use a small --batch, or give the container more memory" if low else None
     yield Finding("Machine", "memory", "warning" if low else "ok", f"{gib:.1f} GiB" if gib else "unknown", fix)
     yield Finding("Machine", "allocator", "ok", _allocator())
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        yield _threads(torch.get_num_threads(), processor.usable_cores)
+
+
+def _threads(threads: int, cores: int) -> Finding:
+    """More threads than a container gives cores wait for one another; training sets them right, other code does not."""
+    if threads <= cores:
+        return Finding("Machine", "threads", "ok", f"{threads} in torch")
+    text = f"{threads} in torch for {cores} usable cores, which is far slower than one each"
+    return Finding("Machine", "threads", "warning", text, f"Set OMP_NUM_THREADS={cores}")
 
 
 def _allocator() -> str:

@@ -22,6 +22,7 @@ from separable.runtime.prediction import Prediction
 __all__ = ["Predictor", "load_predictor"]
 
 _BACKENDS = ("auto", "torch")
+_ONE = str | Path | bytes | bytearray | memoryview  # iterables that are one picture all the same
 _READERS = 4  # decoding threads at most; decoders release the interpreter lock
 
 
@@ -54,7 +55,7 @@ class Predictor:
     def __call__(self, images: Any, top: int = 5) -> list[Prediction]:
         """Answers in the order of `images` (one picture alone is taken as a list of one); a bad picture is an answer
         with `error` set."""
-        single = isinstance(images, str | Path | bytes) or not isinstance(images, Iterable) or hasattr(images, "shape")
+        single = isinstance(images, _ONE) or not isinstance(images, Iterable) or hasattr(images, "shape")
         return list(self.stream([images] if single else images, top))
 
     def stream(self, images: Iterable[Any], top: int = 5) -> Iterator[Prediction]:
