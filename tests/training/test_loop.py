@@ -21,6 +21,8 @@ from separable.errors import (
     RunFolderError,
     TooManyBadPicturesError,
 )
+from separable.machine.environment import package_versions
+from separable.machine.processor import read_processor
 from separable.models import build_model
 from separable.training import session as session_module
 from separable.training.checkpoint import CheckpointStore
@@ -283,10 +285,46 @@ def test_a_resume_elsewhere_says_that_the_bits_may_differ(
     first = Recorder(stop_after=1)
     train(config, data, display=first, stop=first.stop)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ELSEWHERE")
+    here = replace(read_processor(), model="Another 9000")
+    monkeypatch.setattr(session_module, "read_processor", lambda: here)
+    monkeypatch.setattr(session_module, "package_versions", lambda: package_versions() | {"pillow": "0.0"})
     again = Recorder(stop_after=2)
     train(config, data, resume=True, display=again, stop=again.stop)
     warning = next(note for note in again.notes if note.startswith("Warning: "))
-    assert re.search(r"Resuming elsewhere \(instructions \w+ then, ELSEWHERE now\)", warning)
+    changes = r"processor .* then, Another 9000 now; instructions \w+ then, ELSEWHERE now; pillow [\d.]+ then, 0\.0 now"
+    assert re.search(rf"Resuming elsewhere \({changes}\): from here on the run is not identical to the bit", warning)
+
+
+def test_another_device_is_announced_and_goes_on(data: FolderData, tmp_path: Path) -> None:
+    config = small_config(tmp_path, data.train.root.parent, threads=1)
+    first = Recorder(stop_after=1)
+    train(config, data, display=first, stop=first.stop)
+    again = Recorder(stop_after=2)
+    result = train(replace(config, device="cpu:0"), data, resume=True, display=again, stop=again.stop)
+    assert result.steps == 2
+    announced = "Resuming elsewhere (device cpu then, cpu:0 now): from here on the run is not identical to the bit."
+    assert f"Warning: {announced}" in again.notes
+    assert TrainConfig.from_yaml(tmp_path / "config.yaml").device == "cpu:0"
+
+
+def test_the_advice_to_allow_more_unreadable_pictures_can_be_followed(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "data")
+    config = small_config(tmp_path / "run", root, epochs=1, threads=1)
+    strict = replace(config, data=replace(config.data, max_bad=0.0))
+    with pytest.raises(TooManyBadPicturesError, match="or allow more with --max-bad"):
+        train(strict, read_folder(root))
+    assert train(config, read_folder(root), resume=True).steps == 6
+    assert TrainConfig.from_yaml(tmp_path / "run" / "config.yaml") == config
+
+
+def test_after_a_move_of_the_pictures_the_run_knows_their_place(tmp_path: Path) -> None:
+    old, new = write_pictures(tmp_path / "old"), tmp_path / "new"
+    recorder = Recorder(stop_after=2)
+    train(small_config(tmp_path / "run", old, epochs=1), read_folder(old), display=recorder, stop=recorder.stop)
+    old.rename(new)
+    assert train(small_config(tmp_path / "run", new, epochs=1), read_folder(new), resume=True).steps == 6
+    found = TrainConfig.from_yaml(tmp_path / "run" / "config.yaml").data
+    assert (found.root, found.train_root, found.val_root) == (str(new), str(new / "train"), str(new / "val"))
 
 
 def test_fewer_pictures_than_a_batch(tmp_path: Path) -> None:

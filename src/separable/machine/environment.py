@@ -8,7 +8,7 @@ from typing import Any
 
 from separable.machine.processor import read_processor
 
-__all__ = ["describe_environment"]
+__all__ = ["describe_environment", "package_versions"]
 
 _PACKAGES = ("separable", "torch", "numpy", "pillow", "safetensors", "h5py", "simplejpeg", "scikit-learn")
 _VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "LD_PRELOAD")
@@ -23,7 +23,7 @@ def describe_environment(**more: Any) -> dict[str, Any]:
         "implementation": sys.implementation.name,
         "system": platform.platform(),
         "libc": " ".join(platform.libc_ver()).strip(),
-        "packages": _versions(),
+        "packages": package_versions(),
         "processor": read_processor().to_json(),
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),
@@ -33,7 +33,8 @@ def describe_environment(**more: Any) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str | None]:
+def package_versions() -> dict[str, str | None]:
+    """Of the packages that results depend on; None where one is not installed."""
     found: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:

@@ -14,6 +14,8 @@ from separable.data.folder import FolderData, PictureSet
 from separable.data.loader import LoaderConfig, pictures_per_epoch
 from separable.errors import RunFolderError
 from separable.machine.allocator import AllocatorReport, keep_freed_memory
+from separable.machine.environment import package_versions
+from separable.machine.processor import read_processor
 from separable.models.base import ImageModel
 from separable.training.checkpoint import CheckpointStore, Progress
 from separable.training.codec import to_plain
@@ -24,6 +26,10 @@ from separable.training.start import build_for, starting_model
 from separable.training.step import Stepper, prepare_for_training
 
 __all__ = ["Session", "claim_run", "open_session"]
+
+
+_DECIDING = ("numpy", "pillow", "simplejpeg")
+"""Packages beside torch whose versions may decide what a picture's pixels are."""
 
 
 @dataclass
@@ -107,8 +113,9 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
     journal = Journal(run / "metrics.jsonl")
     journal.rewind(progress.step, progress.epochs_done)
     session = Session(config, data, model, stepper, progress, store, journal, loader, batch_size, steps, allocator)
-    if stored is None:  # not before everything that can be wrong with a command has been found out
-        config.to_yaml(run / "config.yaml")
+    # Not before everything that can be wrong with a command has been found out; after a resume it says what holds now.
+    config.to_yaml(run / "config.yaml")
+    if stored is None:
         session.save()
     else:
         display.note(f"Resuming {run} after step {progress.step} of {session.total_steps}.")
@@ -142,7 +149,9 @@ def _choose(config: TrainConfig) -> dict[str, Any]:
         "precision": config.precision,
         "device": config.device,
         "torch": torch.__version__,
+        "processor": read_processor().model,
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        **{name: version for name, version in package_versions().items() if name in _DECIDING},
     }
 
 
@@ -158,7 +167,7 @@ def _replayed(then: dict[str, Any], now: dict[str, Any], config: TrainConfig, di
     resolve_decoder(then["decoder"])  # names the missing package where it went away
     moved = [
         f"{key} {then[key]} then, {now[key]} now"
-        for key in ("torch", "instructions", "device")
+        for key in ("device", "processor", "instructions", "torch", *_DECIDING)
         if then[key] != now[key]
     ]
     if moved:
@@ -169,9 +178,13 @@ def _replayed(then: dict[str, Any], now: dict[str, Any], config: TrainConfig, di
 
 
 def _identity(config: TrainConfig, data: FolderData) -> dict[str, Any]:
-    """What has to be the same for a resume. Where the pictures lie may change; which they are may not."""
-    anywhere = replace(config.data, root="", train_root="", val_root="", labels_csv=None)
-    neutral = replace(config, run="", machine=MachineConfig(), data=anywhere)
+    """What has to be the same for a resume.
+
+    Where the pictures lie may change, which they are may not. How many may be unreadable changes no step. Another
+    device is announced, as another processor is: the training goes on, its bits are others.
+    """
+    anywhere = replace(config.data, root="", train_root="", val_root="", labels_csv=None, max_bad=0.0)
+    neutral = replace(config, run="", machine=MachineConfig(), device="", data=anywhere)
     return {
         "config": to_plain(neutral),
         "classes": list(data.class_names),
