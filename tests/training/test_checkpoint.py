@@ -3,7 +3,9 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -86,6 +88,58 @@ def test_the_last_few_stay(tmp_path: Path) -> None:
         training.save(store)
     assert store.steps() == [3, 4]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+class Killed(BaseException):
+    """What no handler catches."""
+
+
+def test_at_no_moment_is_there_no_whole_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only checkpoint is replaced by one of its own step; the end comes before each rename and removal in turn."""
+    training = Training()
+    training.step()
+    training.save(CheckpointStore(tmp_path, IDENTITY, keep=1))
+    for crash in range(20):
+        left = [crash]
+
+        def count(real: Callable[..., Any], left: list[int] = left) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Killed
+                return real(*arguments, **options)
+
+            return call
+
+        training.progress.epochs_done += 1
+        with monkeypatch.context() as patch:
+            for module, name in ((checkpoint.os, "replace"), (checkpoint.shutil, "rmtree")):
+                patch.setattr(module, name, count(getattr(module, name)))
+            try:
+                training.save(CheckpointStore(tmp_path, IDENTITY, keep=1))
+                ended = True
+            except Killed:
+                ended = False
+        found = CheckpointStore(tmp_path, IDENTITY).progress()
+        assert found is not None, sorted(path.name for path in tmp_path.iterdir())
+        assert found.step == 1
+        if ended:
+            break
+    assert ended
+    assert crash >= 6
+    assert found.epochs_done == training.progress.epochs_done
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+def test_one_set_aside_is_restored(tmp_path: Path) -> None:
+    training = two_checkpoints(tmp_path)
+    (tmp_path / "step-00000002").rename(tmp_path / "step-00000002.old1")
+    store = CheckpointStore(tmp_path, IDENTITY)
+    assert store.steps() == [1, 2]
+    assert Training(seed=3).restore(store) == training.progress
+    training.step()
+    training.save(store)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000001", "step-00000003"]
 
 
 def two_checkpoints(folder: Path) -> Training:

@@ -2,13 +2,16 @@
 
 `checkpoints/step-00000120/` holds `model.safetensors` and `config.json` (the weights that evaluation uses, loadable
 like any saved model), `training.safetensors` (optimiser, the raw weights where evaluation uses averaged ones, torch's
-random state) and `state.json` (progress, identity, and the SHA-256 of the other files), which is written last.
+random state) and `state.json` (progress, identity, and the SHA-256 of the other files), which is written last. One that
+is replaced by another of the same step is `step-00000120.old1` until that one is there: at no moment is there none.
 """
 
 import errno
 import hashlib
+import itertools
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -31,6 +34,7 @@ from separable.weights import save_model
 __all__ = ["CheckpointStore", "Progress"]
 
 _FORMAT = 1
+_NAME = re.compile(r"step-(\d+)(\.old\d+)?")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -66,7 +70,12 @@ class CheckpointStore:
 
     def steps(self) -> list[int]:
         """The steps of the checkpoints present, oldest first."""
-        return sorted(int(path.name.removeprefix("step-")) for path in self.folder.glob("step-*") if path.is_dir())
+        return sorted({step for step, _, _ in self._present()})
+
+    def _present(self) -> list[tuple[int, bool, Path]]:
+        """(step, whether it keeps its own name, path), oldest first."""
+        found = [(_NAME.fullmatch(path.name), path) for path in self.folder.glob("step-*") if path.is_dir()]
+        return sorted((int(name[1]), name[2] is None, path) for name, path in found if name is not None)
 
     def save(
         self, model: ImageModel, optimiser: torch.optim.Optimizer, average: WeightAverage | None, progress: Progress
@@ -84,15 +93,16 @@ class CheckpointStore:
             self._remove(temporary)
             temporary.mkdir()
             self._fill(temporary, model, optimiser, average, progress)
-            if target.exists():  # the same step again, after a fall back: same bits unless the old one is damaged
-                self._remove(target)
+            if target.exists():  # the same step again: after a fall back, or at the end of its epoch
+                os.replace(target, self._free_name(target))
             os.replace(temporary, target)
             fsync_directory(self.folder)
         except (OSError, SafetensorError, OutputError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise self._explain(progress.step, error) from error
-        for step in self.steps()[: -self._keep]:
-            self._remove(self.folder / f"step-{step:08d}")
+        own = [path for _, is_own, path in self._present() if is_own]
+        for path in [*self.folder.glob("step-*.old*"), *own[: -self._keep]]:
+            self._remove(path)
         for rubbish in self.folder.glob(".step-*"):  # what a kill left half removed or half written
             shutil.rmtree(rubbish, ignore_errors=True)
         return target
@@ -130,8 +140,7 @@ class CheckpointStore:
         if self._found is not None:
             return self._found
         failures = []
-        for step in reversed(self.steps()):
-            path = self.folder / f"step-{step:08d}"
+        for _, _, path in reversed(self._present()):
             try:
                 state = _read_state(path)
             except CheckpointError as error:
@@ -185,6 +194,11 @@ class CheckpointStore:
                 got="; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else ""),
                 fix="Resume with the command the run was started with, or train in another run folder",
             )
+
+    def _free_name(self, target: Path) -> Path:
+        """Where the checkpoint that `target` replaces waits, still to be found, until the new one is in its place."""
+        names = (target.with_name(f"{target.name}.old{number}") for number in itertools.count(1))
+        return next(path for path in names if not path.exists())
 
     def _remove(self, path: Path) -> None:
         # Renamed first, so that a kill half way through never leaves something that looks like a checkpoint.
