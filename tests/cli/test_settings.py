@@ -3,15 +3,18 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from separable import download
 from separable.cli import settings
 from separable.cli.settings import Wishes, new_run, newest_run, starting_weights
+from separable.data import check
 from separable.data.folder import read_folder
 from separable.errors import DownloadError, UsageError
 from separable.machine import processor
+from separable.training import device, estimate
 from separable.training.config import TrainConfig
-from tests.cli.conftest import Cli
+from tests.cli.conftest import QUICK, Cli
 
 
 def refuse(*_: object, **__: object) -> Path:
@@ -97,6 +100,53 @@ def test_fine_tuning_has_its_own_recipe(colours: Path) -> None:
     data = read_folder(colours)
     wishes = Wishes("mobilenet_v1", device="cpu", precision="fp32")
     assert settings.configure(wishes, Path("r"), colours, data, "keras", None).recipe.name == "finetune"
+
+
+def test_determinism_is_recorded_and_kept_by_a_resume(colours: Path) -> None:
+    data = read_folder(colours)
+
+    def configured(deterministic: bool, recorded: TrainConfig | None = None) -> TrainConfig:
+        wishes = Wishes("mobilenet_v1", device="cpu", precision="fp32", deterministic=deterministic)
+        return settings.configure(wishes, Path("r"), colours, data, None, recorded)
+
+    assert not configured(False).deterministic
+    assert configured(True).deterministic
+    assert configured(False, configured(True)).deterministic
+
+
+def test_the_device_is_settled_before_the_estimate_uses_it(
+    cli: Cli, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def end(*_: object) -> None:
+        order.append("estimate")
+        raise UsageError("far enough")
+
+    monkeypatch.setattr(device, "settle_device", lambda config: order.append(f"settle {config.deterministic}"))
+    monkeypatch.setattr(estimate, "estimate", end)
+    assert "far enough" in cli("train", colours, *QUICK, "--deterministic").err
+    assert order == ["settle True", "estimate"]
+
+
+def test_a_gpu_that_is_not_there_is_refused_first(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    outcome = cli("train", "no such folder", "--device", "cuda")
+    assert outcome.code == 2
+    assert "There is no GPU that torch can use" in outcome.err
+
+
+def test_an_occupied_folder_is_refused_before_any_work(
+    cli: Cli, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "config.yaml").write_text("run: taken\n")
+    worked: list[str] = []
+    monkeypatch.setattr(estimate, "estimate", lambda *_: worked.append("estimate"))
+    monkeypatch.setattr(check, "check_folder", lambda *_: worked.append("check"))
+    assert "already holds a run" in cli("train", colours, *QUICK, "--run", tmp_path / "taken").err
+    assert worked == []
+    assert [path.name for path in (tmp_path / "taken").iterdir()] == ["config.yaml"]
 
 
 def test_interruption_is_a_sentence_and_130(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

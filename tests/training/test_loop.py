@@ -184,6 +184,19 @@ def test_resuming_a_finished_run_trains_no_more(whole: Path, data: FolderData) -
     assert losses(whole) == before
 
 
+def test_leftovers_of_killed_writes_are_swept(whole: Path, data: FolderData) -> None:
+    left = [
+        whole / ".x.1.tmp",
+        whole / "model" / ".model.safetensors.1.tmp",
+        whole / "checkpoints" / "best" / ".y.1.tmp",
+    ]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    train(small_config(whole, data.train.root.parent, epochs=2, threads=1), data, resume=True)
+    assert not list(whole.rglob("*.tmp"))
+
+
 def test_an_occupied_folder_is_refused(whole: Path, data: FolderData) -> None:
     with pytest.raises(RunFolderError, match=r"already holds a run.*--resume, or choose another folder with --run"):
         train(small_config(whole, data.train.root.parent), data)

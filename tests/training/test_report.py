@@ -250,6 +250,7 @@ COMMANDS = [
         threads=2,
         gradient_checkpointing=True,
     ),
+    TrainConfig(run="runs/a", recipe=RECIPES["small"], data=DataConfig(root="p"), device="cuda", deterministic=True),
     TrainConfig(run="runs/a", recipe=RECIPES["xception_imagenet"], data=DataConfig(root="pics"), batch_size=1920),
 ]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from separable.data.folder import FolderData
     from separable.training.config import TrainConfig
 
-__all__ = ["Wishes", "configure", "new_run", "newest_run", "starting_weights"]
+__all__ = ["Wishes", "choose_device", "configure", "new_run", "newest_run", "starting_weights"]
 
 _RUNS = Path("runs")
 _BATCH = 32
@@ -31,6 +31,7 @@ class Wishes:
     batch: int | None = None
     precision: str = "auto"
     device: str = "auto"
+    deterministic: bool = False
     workers: int | None = None
     seed: int = 0
     val_fraction: float = 0.2
@@ -52,7 +53,7 @@ def configure(
     from separable.training.recipes import find_recipe
 
     recipe = find_recipe(_recipe_name(wishes.recipe, weights))
-    device = _choose("device", wishes.device, recorded.device if recorded else None, _device, ("cpu", "cuda"))
+    device = choose_device(wishes, recorded)
     precision = _choose(
         "precision",
         wishes.precision,
@@ -78,9 +79,19 @@ def configure(
         seed=wishes.seed,
         device=device,
         precision=precision,
+        deterministic=wishes.deterministic or (recorded is not None and recorded.deterministic),
         threads=recorded.threads if recorded else _threads(),
     )
     return from_plain(TrainConfig, _overridden(to_plain(config), wishes.settings))
+
+
+def choose_device(wishes: Wishes, recorded: "TrainConfig | None") -> str:
+    """The one wished for; else the recorded one on a resume, a GPU where there is one.
+
+    Raises:
+        UsageError: unknown.
+    """
+    return str(_choose("device", wishes.device, recorded.device if recorded else None, _device, ("cpu", "cuda")))
 
 
 def starting_weights(

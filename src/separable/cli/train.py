@@ -158,6 +158,7 @@ def train(
         batch=batch,
         precision=precision,
         device=device,
+        deterministic=deterministic,
         workers=workers,
         seed=seed,
         val_fraction=val_fraction,
@@ -165,7 +166,7 @@ def train(
         max_bad=max_bad,
         settings=key_values(setting, "--set"),
     )
-    plan = Plan(data, wishes, run, resume, dry_run, check, deterministic, budget_ms)
+    plan = Plan(data, wishes, run, resume, dry_run, check, budget_ms)
     with Output(json) as out:
         interrupted = carry_out(plan, out)
     if interrupted:

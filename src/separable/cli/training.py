@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from separable.cli.output import Output, counter, human_bytes, human_seconds
-from separable.cli.settings import Wishes, configure, new_run, newest_run, starting_weights
+from separable.cli.settings import Wishes, choose_device, configure, new_run, newest_run, starting_weights
 
 if TYPE_CHECKING:
     from separable.data.folder import FolderData
@@ -26,7 +26,6 @@ class Plan:
     resume: bool
     dry_run: bool
     check: bool
-    deterministic: bool
     budget_ms: float | None
 
 
@@ -35,17 +34,22 @@ def carry_out(plan: Plan, out: Output) -> bool:
     from separable.data.folder import read_folder
     from separable.training.codec import to_plain
     from separable.training.config import TrainConfig
+    from separable.training.device import demand_device, settle_device
     from separable.training.estimate import estimate
+    from separable.training.session import refuse_occupied
 
-    data = read_folder(plan.data, val_fraction=plan.wishes.val_fraction, labels_csv=plan.wishes.labels)
     run = newest_run(plan.data, plan.run) if plan.resume else new_run(plan.data, plan.run)
     recorded = TrainConfig.from_yaml(run / "config.yaml") if plan.resume and (run / "config.yaml").exists() else None
+    refuse_occupied(run, plan.resume)
+    demand_device(choose_device(plan.wishes, recorded))
+    data = read_folder(plan.data, val_fraction=plan.wishes.val_fraction, labels_csv=plan.wishes.labels)
     _describe(data, out)
     wishes = plan.wishes if plan.budget_ms is None else _within(plan.budget_ms, plan.wishes, data, recorded, out)
     weights, why = starting_weights(wishes, recorded, counter("of the published weights fetched", human_bytes))
     config = configure(wishes, run, plan.data, data, weights, recorded)
     if why:
         out.say(why)
+    settle_device(config)
     out.say(f"Recipe {config.recipe.name}; everything goes to {run}.")
     if recorded is None or plan.dry_run:
         expected = estimate(config, data)
@@ -54,9 +58,7 @@ def carry_out(plan: Plan, out: Output) -> bool:
             out.say(f"Nothing was trained; it would start {f'from {weights}' if weights else 'from scratch'}.")
             out.document({"dry_run": True, "run": str(run), "estimate": expected.to_json(), "config": to_plain(config)})
             return False
-    return run_training(
-        config, data, out, resume=plan.resume, check=plan.check, deterministic=plan.deterministic
-    ).interrupted
+    return run_training(config, data, out, resume=plan.resume, check=plan.check).interrupted
 
 
 def _within(
@@ -81,7 +83,6 @@ def run_training(
     *,
     resume: bool = False,
     check: bool = True,
-    deterministic: bool = False,
 ) -> "TrainResult":
     """Check, train, report; the words go to `out` and the training's progress to standard error."""
     from separable.training.display import make_display
@@ -91,9 +92,7 @@ def run_training(
 
     begun = time.monotonic()
     if check and not (Path(config.run) / "check.json").exists():
-        _check(config, data, out)
-    if deterministic and config.device != "cpu":
-        _demand_determinism()
+        _check(config, data, resume, out)
     display = make_display()
     with stop_on_signals(display.note) as stop:
         result = train(config, data, resume=resume, display=display, stop=stop)
@@ -104,23 +103,18 @@ def run_training(
     return result
 
 
-def _demand_determinism() -> None:
-    """On a processor every result is the same anyway; a GPU has to be told, and is slower then."""
-    import os
-
-    import torch
-
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it first starts
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
-
-
-def _check(config: "TrainConfig", data: "FolderData", out: Output) -> None:
+def _check(config: "TrainConfig", data: "FolderData", resume: bool, out: Output) -> None:
     """Look at every picture first, for the report; a person is told of what is wrong, and decides."""
     from separable.data.check import check_folder
+    from separable.files import make_directory
+    from separable.training.lock import run_lock
+    from separable.training.session import claim_run
 
     report = check_folder(data, config.machine.workers, counter("pictures checked"))
-    report.write(Path(config.run))
+    make_directory(Path(config.run))
+    with run_lock(Path(config.run)):  # nothing is written into a run that is another's
+        claim_run(config, resume)
+        report.write(Path(config.run))
     for problem in report.problems:
         out.say(f"{problem.severity}: {problem.what}")
     if report.misleading:

@@ -1,7 +1,6 @@
 """Opening a training: fresh from its starting weights, or restored from the newest whole checkpoint."""
 
 import hashlib
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +19,13 @@ from separable.models.base import ImageModel
 from separable.training.checkpoint import CheckpointStore, Progress
 from separable.training.codec import to_plain
 from separable.training.config import MachineConfig, TrainConfig
+from separable.training.device import settle_device
 from separable.training.display import Display
 from separable.training.journal import Journal
 from separable.training.start import build_for, starting_model
 from separable.training.step import Stepper, prepare_for_training
 
-__all__ = ["Session", "claim_run", "open_session"]
+__all__ = ["Session", "claim_run", "open_session", "refuse_occupied"]
 
 
 _DECIDING = ("numpy", "pillow", "simplejpeg")
@@ -75,12 +75,22 @@ def claim_run(config: TrainConfig, resume: bool) -> None:
         RunFolderError: the folder holds a run and `resume` is not set.
     """
     run = Path(config.run)
+    refuse_occupied(run, resume)
+    for folder in (run, run / "model", run / "checkpoints" / "best"):
+        for rubbish in folder.glob(".*.tmp"):
+            rubbish.unlink(missing_ok=True)
+
+
+def refuse_occupied(run: Path, resume: bool) -> None:
+    """What can be said at once, before any work is done for the run.
+
+    Raises:
+        RunFolderError: the folder holds a run and `resume` is not set.
+    """
     if (run / "config.yaml").exists() and not resume:
         raise RunFolderError(
             f"{run} already holds a run", fix="Go on with it by --resume, or choose another folder with --run"
         )
-    for rubbish in run.glob(".*.tmp"):
-        rubbish.unlink(missing_ok=True)
 
 
 def open_session(config: TrainConfig, data: FolderData, display: Display) -> Session:
@@ -89,13 +99,14 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
     Raises:
         CheckpointError: the checkpoint belongs to another training, or every one is damaged.
     """
+    settle_device(config)
     allocator, run = keep_freed_memory(), Path(config.run)
     store = CheckpointStore(
         run / "checkpoints", _identity(config, data), keep=config.machine.keep_checkpoints, warn=display.warn
     )
     stored = store.progress()
     chosen = _choose(config) if stored is None else _replayed(stored.chosen, _choose(config), config, display)
-    _settle(config, chosen)
+    torch.set_num_threads(chosen["threads"])
     batch_size = min(config.batch_size, len(data.train))
     steps = pictures_per_epoch(len(data.train), batch_size) // batch_size
     loader = LoaderConfig(
@@ -153,14 +164,6 @@ def _choose(config: TrainConfig) -> dict[str, Any]:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         **{name: version for name, version in package_versions().items() if name in _DECIDING},
     }
-
-
-def _settle(config: TrainConfig, chosen: dict[str, Any]) -> None:
-    torch.set_num_threads(chosen["threads"])
-    if config.deterministic and config.device.startswith("cuda"):
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
-        torch.use_deterministic_algorithms(True)
-        torch.backends.cudnn.benchmark = False
 
 
 def _replayed(then: dict[str, Any], now: dict[str, Any], config: TrainConfig, display: Display) -> dict[str, Any]:

@@ -72,6 +72,8 @@ def _options(config: TrainConfig) -> Iterator[str]:
     ):
         if value != default:
             yield from (option, str(value))
+    if config.deterministic:
+        yield "--deterministic"
     if plain is not None:
         for key, entry in _differences(to_plain(_expressed(config)), to_plain(config)):
             yield from ("--set", f"{key}={json.dumps(entry)}")
@@ -107,6 +109,7 @@ def _expressed(config: TrainConfig) -> TrainConfig:
         seed=config.seed,
         device=config.device,
         precision=config.precision,
+        deterministic=config.deterministic,
     )
 
 
