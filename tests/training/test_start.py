@@ -117,6 +117,17 @@ def test_folded_weights_get_statistics_and_keep_their_answers(test_data: Path, d
     assert not next(m for m in left.modules() if isinstance(m, nn.BatchNorm2d)).running_mean.any()
 
 
+def test_a_network_saved_before_its_training_is_not_taken_for_folded(data: FolderData, tmp_path: Path) -> None:
+    """Inception V3 has no gamma, so that unfolding it would even be refused."""
+    save_model(build_model("inception_v3", 3, width=0.1), tmp_path / "fresh")
+    config = small_config(tmp_path / "run", data.train.root.parent)
+    config = replace(config, model=ModelConfig("inception_v3", {"width": 0.1}, str(tmp_path / "fresh"), (75, 75)))
+    assert config.recipe.regularisation.unfold_batch_norm
+    model, sentence = starting_model(config, data.train, LOADER)
+    assert sentence == f"Starting inception_v3 from {tmp_path / 'fresh'}."
+    assert all((m.running_var == 1).all() for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+
+
 def test_wrong_labels_are_listed_most_likely_first(tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "data")
     swapped = {"train/dark/3.jpg", "train/light/4.png"}

@@ -82,11 +82,16 @@ def _named(weights: str) -> str:
 
 
 def _is_folded(model: ImageModel) -> bool:
-    """Whether no batch norm has statistics of its own: every mean 0, every variance the same number."""
+    """Whether no batch norm has statistics of its own: every mean 0, every variance 1 - eps, which scales by 1.
+
+    Fresh statistics are 0 and 1: such a network was saved before it was trained, and its batch norm is whole.
+    """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    means = [norm.get_buffer("running_mean") for norm in norms]
-    variances = [norm.get_buffer("running_var") for norm in norms]
-    return bool(norms) and not any(mean.any() for mean in means) and all((v == v[0]).all() for v in variances)
+    return bool(norms) and all(
+        not norm.get_buffer("running_mean").any()
+        and torch.equal(v := norm.get_buffer("running_var"), torch.full_like(v, 1.0 - norm.eps))
+        for norm in norms
+    )
 
 
 def _some_pictures(model: ImageModel, pictures: PictureSet, loader: LoaderConfig) -> Iterator[torch.Tensor]:
