@@ -12,7 +12,7 @@ from separable.models import build_model
 from separable.models.base import ImageModel
 from separable.training.config import RegularisationConfig, TrainConfig
 from separable.training.recipes import RECIPES
-from separable.training.step import Stepper, prepare_for_training
+from separable.training.step import Stepper, part_sizes, prepare_for_training
 from tests.tolerances import ACCUMULATED_GRADIENT, BF16_LOSS
 
 PLAIN = RegularisationConfig()
@@ -63,6 +63,40 @@ def test_accumulated_gradients_are_the_full_batchs() -> None:
     assert largest_relative(whole, parts) < ACCUMULATED_GRADIENT
     other = gradients(config_with(rules, mixing), narrow(dropout=0.5), step=1)  # other masks, other partners
     assert largest_relative(whole, other) > 1000 * ACCUMULATED_GRADIENT
+
+
+def test_batch_norm_makes_accumulation_another_gradient() -> None:
+    """Each part is normalised by its own statistics: far more than rounding."""
+    whole, parts = gradients(config_with(), narrow()), gradients(config_with(accumulate=4), narrow())
+    assert largest_relative(whole, parts) > 1000 * ACCUMULATED_GRADIENT
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "accumulate", "sizes"),
+    [
+        (10, 12, 4, [3, 3, 2, 2]),
+        (8, 8, 1, [8]),
+        (8, 8, 4, [2, 2, 2, 2]),
+        (7, 8, 4, [3, 2, 2]),
+        (5, 8, 4, [3, 2]),
+        (1, 8, 4, [1]),
+        (3, 8, 8, [1, 1, 1]),
+    ],
+)
+def test_the_parts_of_a_batch(count: int, batch_size: int, accumulate: int, sizes: list[int]) -> None:
+    assert part_sizes(count, replace(config_with(), batch_size=batch_size, accumulate=accumulate)) == sizes
+
+
+def test_unequal_parts_count_by_their_pictures() -> None:
+    rules = RegularisationConfig(freeze_batch_norm=True)
+    found = []
+    for accumulate in (1, 4):
+        model = narrow()
+        config = replace(config_with(rules), batch_size=12, accumulate=accumulate)
+        outcome = stepper_for(config, model).run(fake_batch(10), 0)
+        found.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+        assert outcome.count == 10
+    assert largest_relative(*found) < ACCUMULATED_GRADIENT
 
 
 def test_gradient_checkpointing_changes_nothing() -> None:

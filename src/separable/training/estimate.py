@@ -16,7 +16,7 @@ from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
 from separable.training.display import format_seconds, resident_memory
 from separable.training.start import loaded_model
-from separable.training.step import Stepper, prepare_for_training
+from separable.training.step import Stepper, part_sizes, prepare_for_training
 
 __all__ = ["Estimate", "estimate"]
 
@@ -87,7 +87,7 @@ def estimate(config: TrainConfig, data: FolderData) -> Estimate:
     """
     per_epoch = pictures_per_epoch(len(data.train), config.batch_size)
     batch_size = min(config.batch_size, per_epoch)
-    part = -(-batch_size // config.accumulate)
+    part = max(part_sizes(batch_size, config))
     probe = min(_PROBE, part)
     model, stepper = _trial(config, data, probe)
     totals = profile(model, (1, 3, *model.input_contract.size))

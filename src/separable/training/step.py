@@ -1,5 +1,11 @@
-"""One optimiser step: mix, forward, backward in equal parts, clip, update, average."""
+"""One optimiser step: mix, forward, backward in parts, clip, update, average.
 
+The parts' gradients add up to that of the batch's mean loss where the pictures of a batch do not know of each other:
+with frozen batch norm. In training, batch norm normalises each part by its own statistics, so more parts are another
+gradient, that of a smaller batch's normalisation, and not only another rounding.
+"""
+
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -19,7 +25,7 @@ from separable.training.losses import soft_targets, training_loss
 from separable.training.optimisers import build_optimiser, set_learning_rate
 from separable.training.schedules import schedule_factor
 
-__all__ = ["StepOutcome", "Stepper", "prepare_for_training"]
+__all__ = ["StepOutcome", "Stepper", "part_sizes", "prepare_for_training"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,16 @@ def prepare_for_training(model: ImageModel, config: TrainConfig) -> None:
     if momentum is not None:
         for module in _batch_norms(model):
             module.momentum = momentum
+
+
+def part_sizes(count: int, config: TrainConfig) -> list[int]:
+    """Pictures in each of `accumulate` parts, which differ by one at most.
+
+    Fewer parts where one of them would be a single picture, whose statistics are none, unless that was asked for.
+    """
+    least = 1 if config.accumulate == config.batch_size else 2
+    parts = max(1, min(config.accumulate, count // least))
+    return [count // parts + (part < count % parts) for part in range(parts)]
 
 
 class Stepper:
@@ -85,15 +101,14 @@ class Stepper:
         )
 
     def _accumulate(self, batch: Batch, step: int) -> tuple[float, int]:
-        """Gradients of the batch's mean loss, whatever the number of parts it runs in."""
+        """Gradients of the batch's mean loss; each part counts by its pictures."""
         images, targets = self._inputs(batch, step)
         keys = dropout_keys(self._config.seed, step, batch.positions).to(self._config.device)
         self._train_mode()
-        size = math.ceil(len(images) / self._config.accumulate)
         total = torch.zeros((), device=images.device, dtype=torch.float64)
         correct = torch.zeros((), device=images.device, dtype=torch.int64)
-        for start in range(0, len(images), size):
-            part = slice(start, start + size)
+        ends = itertools.accumulate(part_sizes(len(images), self._config), initial=0)
+        for part in itertools.starmap(slice, itertools.pairwise(ends)):
             set_dropout_keys(self.model, keys[part])
             with torch.autocast(images.device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
                 output = self.model(images[part])
