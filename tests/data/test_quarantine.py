@@ -43,6 +43,15 @@ def test_a_batch_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(rows(tmp_path / "quarantine.csv")) == 40
 
 
+def test_mended_pictures_are_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "quarantine.csv"
+    quarantine = Quarantine(path)
+    quarantine.add(BadPicture("a.jpg", "empty file"), BadPicture("b.jpg", "empty file"))
+    assert quarantine.forget(lambda name: name == "a.jpg") == 1
+    assert list(Quarantine(path).causes) == ["b.jpg"]
+    assert quarantine.forget(lambda _: False) == 0
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -278,6 +278,13 @@ def test_a_resume_does_not_get_past_max_bad(tmp_path: Path) -> None:
             train(config, read_folder(root), resume=resume)
         texts.append(str(caught.value))
     assert len(set(texts)) == 1, "no step further"
+    # The advice can be followed: mended pictures are taken off the list.
+    whole = (root / "train" / "light" / "0.png").read_bytes()
+    for i in range(1, 12):
+        (root / "train" / "light" / f"{i}.{'jpg' if i % 2 else 'png'}").write_bytes(whole)
+    recorder = Recorder(stop_after=3)
+    assert train(config, read_folder(root), resume=True, display=recorder, stop=recorder.stop).interrupted
+    assert set(Quarantine(tmp_path / "run" / "quarantine.csv").causes) <= {"train/dark/0.png"}
 
 
 def test_the_same_name_in_both_sets_is_two_unreadable_pictures(tmp_path: Path) -> None:

@@ -72,6 +72,15 @@ class Quarantine:
             write_atomically(self._path, self._write)
         return len(self._rows) - before
 
+    def forget(self, is_readable: Callable[[str], bool]) -> int:
+        """Take those off the list that have been mended since; how many they were."""
+        mended = [path for path in self._rows if is_readable(path)]
+        for path in mended:
+            del self._rows[path]
+        if mended:
+            write_atomically(self._path, self._write)
+        return len(mended)
+
     def check(self, pictures: int, max_bad: float) -> None:
         """Stop a run that has too little left to learn from.
 

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from separable.data.decode import decode_picture
 from separable.data.folder import FolderData, PictureSet
 from separable.data.loader import Batch, train_batches
 from separable.data.quarantine import BadPicture, Quarantine
-from separable.errors import DivergedError
+from separable.errors import BadPictureError, DivergedError, TooManyBadPicturesError
 from separable.files import make_directory, path_from
 from separable.training.config import TrainConfig
 from separable.training.display import Display, SilentDisplay, StepView
@@ -78,7 +79,7 @@ class _Loop:
 
     def run(self) -> TrainResult:
         """Until the last epoch is done or somebody asks to stop."""
-        self.check_readable()
+        self.reopen_quarantine()
         with closing(self.batches()) as batches:
             self.go(batches)
         self.session.save()
@@ -151,8 +152,24 @@ class _Loop:
             self.quarantine.add(*(replace(one, path=path_from(base, pictures.root, one.path)) for one in bad))
             self.check_readable()
 
+    def reopen_quarantine(self) -> None:
+        """A run does not get past --max-bad by being started again, unless its pictures have been mended."""
+        try:
+            self.check_readable()
+        except TooManyBadPicturesError:
+            self.quarantine.forget(self.is_readable)
+            self.check_readable()
+
+    def is_readable(self, path: str) -> bool:
+        """Whether a picture of the quarantine can be read by now."""
+        data = self.session.data
+        for root in (Path(self.config.data.root), data.train.root, data.val.root):
+            with suppress(BadPictureError, OSError):
+                decode_picture(root / path, decoder=self.session.loader.decoder)
+                return True
+        return False
+
     def check_readable(self) -> None:
-        """Also before the first step of a resume: a run does not get past --max-bad by being started again."""
         data = self.session.data
         self.quarantine.check(len(data.train) + len(data.val), self.config.data.max_bad)
 
