@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from itertools import pairwise
 
 import pytest
@@ -31,19 +30,16 @@ def test_bare_command_shows_the_verbs(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"]])
-def test_answers_fast_and_without_torch(arguments: list[str]) -> None:
+def test_answers_without_importing_what_is_slow_to_import(arguments: list[str]) -> None:
+    """What the time to the answer hangs on, without a clock: the modules read on the way."""
     code = (
         "import sys\nfrom separable.cli import main\ntry:\n  main(sys.argv[1:])\nexcept SystemExit as end:\n"
-        "  heavy = {'torch', 'numpy', 'PIL', 'yaml'} & set(sys.modules)\n"
+        "  heavy = {'torch', 'numpy', 'PIL', 'yaml', 'h5py', 'safetensors', 'rich'} & set(sys.modules)\n"
+        "  heavy |= {f'{len(sys.modules)} modules'} if len(sys.modules) > 400 else set()\n"
         "  sys.exit(f'imported {heavy}' if heavy else end.code)"
     )
-    times = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-        times.append(time.perf_counter() - begun)
-        assert done.returncode == 0, done.stderr
-    assert min(times) < 0.5
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_version(cli: Cli) -> None:

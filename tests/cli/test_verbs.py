@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,40 @@ def test_resume_finds_the_run_by_the_data_and_goes_on(cli: Cli, colours: Path, t
     assert "after step 10 of 10" in outcome.err
     assert (run / "metrics.jsonl").read_text().splitlines() == before
     assert [entry.name for entry in (tmp_path / "runs").iterdir()] == ["colours"]
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(colours: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "separable",
+        "train",
+        str(colours),
+        *QUICK,
+        "--epochs",
+        "9999",
+        "--no-check",
+        "--json",
+    ]
+    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if line.startswith("epoch 1:"):
+                process.send_signal(signal.SIGINT)
+                break
+        out, rest = process.communicate(timeout=60)
+    said += rest
+    assert process.returncode == 130, said
+    assert "Go on with the same command and --resume." in said
+    assert "Traceback" not in said
+    assert document(out)["interrupted"] is True
+    assert any((tmp_path / "runs" / "colours" / "checkpoints").iterdir())
+    assert (tmp_path / "runs" / "colours" / "report.html").is_file()
 
 
 def test_settings_reach_the_configuration(cli: Cli, colours: Path) -> None:
