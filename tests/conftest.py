@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._device import _device_constructors
 
 torch.set_num_threads(2)
+_device_constructors()  # kept from its first call on: `with torch.device(...)` must know the functions poisoned below
 
 
 @pytest.fixture(scope="session")

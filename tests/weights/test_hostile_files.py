@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -171,6 +172,77 @@ def test_npz_that_lies(refuses: Refuses, tmp_path: Path) -> None:
         read_npz(path, 1000)
 
 
+def archive_of(path: Path, content: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("conv1/kernel.npy", content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'descr':'<f4','fortran_order':False,'shape':(1,)",
+        "((((((",
+        '"""',
+        "{'descr':'<f4','fortran_order':False,'shape':" + "(" * 3000,
+        "{'descr':'<f4','fortran_order':False,'shape':(True,)}",
+        "{'descr':'<f4','fortran_order':False,'shape':(-1,)}",
+        "{'descr':'<f4','fortran_order':False,'shape':(-1, -1)}",
+        "{'descr':3,'fortran_order':False,'shape':(1,)}",
+        "{}",
+    ],
+)
+def test_npz_with_a_broken_header(text: str, refuses: Refuses, tmp_path: Path) -> None:
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + b"\0" * 4
+    path = archive_of(tmp_path / "net.npz", content)
+    refuses(
+        path, WeightsFormatError, r"(?s)net\.npz is damaged at conv1/kernel\.npy\. Got: .*Expected: the header of an"
+    )
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_archive_with_a_damaged_stream(method: int, refuses: Refuses, tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("conv1/kernel.npy", np.random.default_rng(0).bytes(5000))
+    whole = path.read_bytes()
+    for at in range(46, 200, 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        refuses(path, WeightsFormatError, r"net\.npz is (not a readable zip file|damaged at)")
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 256, 10), (1, 1, 1, 256, 10), (2560,)])
+def test_a_classifier_that_is_no_dense_layer(
+    shape: tuple[int, ...], net: ImageModel, refuses: Refuses, tmp_path: Path
+) -> None:
+    layers = keras_layers(net)
+    layers["conv_preds"]["kernel"] = np.zeros(shape, np.float32)
+    wrong = r"net\.h5 (has a classifier that is no dense layer\. Got: conv_preds with a kernel|.*does not fit this)"
+    refuses(write_h5(tmp_path / "net.h5", layers), WeightsMismatchError, wrong)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (1, 8)])
+def test_biases_of_another_shape(shape: tuple[int, ...], net: ImageModel, refuses: Refuses, tmp_path: Path) -> None:
+    """None may be dropped, or spread over the channels."""
+    layers = keras_layers(net)
+    layers["conv1"]["bias"] = np.ones(shape, np.float32)
+    got = rf"net\.h5 has a bias of another shape\. Got: conv1 with a bias {re.escape(str(shape))}\. Expected: \(8,\)"
+    refuses(write_h5(tmp_path / "net.h5", layers), WeightsMismatchError, got)
+    layers = keras_layers(net)
+    layers["conv_preds"]["bias"] = np.ones(shape, np.float32)
+    got = r"net\.h5 has a bias of another shape\. Got: conv_preds with .*Expected: \(10,\)"
+    refuses(write_h5(tmp_path / "net.h5", layers), WeightsMismatchError, got)
+
+
+@pytest.mark.parametrize("shape", [(), (10, 256, 3)])
+def test_a_classifier_of_another_rank(
+    shape: tuple[int, ...], net: ImageModel, refuses: Refuses, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.pt"
+    torch.save({**net.state_dict(), "head.classifier.weight": torch.zeros(shape)}, path)
+    refuses(path, WeightsMismatchError, r"net\.pt \(torch\) does not fit.*of another shape: head\.classifier\.weight")
+
+
 class Harm:
     def __reduce__(self) -> tuple[object, ...]:
         return (os.mkdir, (str(self.path),))
@@ -192,12 +264,34 @@ def test_a_pickle_that_would_run_code(how: str | int, refuses: Refuses, tmp_path
     assert not proof.exists()
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_random_damage_to_a_pickle_is_a_mismatch_a_format_error_or_harmless(
+    zipped: bool, net: ImageModel, tmp_path: Path
+) -> None:
+    path, random = tmp_path / "net.pt", np.random.default_rng(3)
+    torch.save(net.state_dict(), path, _use_new_zipfile_serialization=zipped)
+    whole, refused = path.read_bytes(), 0
+    for _ in range(150):
+        content = bytearray(whole)
+        for at in random.integers(6000, size=3):
+            content[at] = random.integers(256)
+        path.write_bytes(content)
+        try:
+            load_weights(net, path)
+        except (WeightsFormatError, WeightsMismatchError):
+            refused += 1
+    assert refused > 50
+
+
 def test_pickles_of_tensors(net: ImageModel, refuses: Refuses, tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     torch.save({"epoch": 3, "state_dict": net.state_dict()}, path)
     assert load_weights(net, path).format == "torch"
     torch.save([1, 2, 3], path)
     refuses(path, WeightsFormatError, r"net\.pt is not a state dict\. Got: list")
+    for kind in (torch.zeros(3).to_sparse(), torch.zeros(3, device="meta")):
+        torch.save({"a": torch.zeros(3), "b": kind}, path)
+        refuses(path, WeightsFormatError, r"net\.pt is not a state dict\. .*Expected: tensors by name")
     torch.save({"other": torch.zeros(3)}, path)
     refuses(
         path, WeightsMismatchError, r"net\.pt \(torch\) does not fit this mobilenet_v1.*missing: conv1\.conv\.weight"

@@ -1,5 +1,7 @@
 """What a load reports, what it may leave out, and the input contract that comes with the weights."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -174,3 +176,14 @@ def test_another_networks_file(net: ImageModel, tmp_path: Path) -> None:
         load_weights(build_model("mobilenet_v1", 10, width=0.5), path)
     with pytest.raises(WeightsMismatchError, match=r"conv1\.conv\.weight \(8, 3, 3, 3\) for \(8, 1, 3, 3\)"):
         load_weights(build_model("mobilenet_v1", 10, width=0.25, in_channels=1), path)
+
+
+def test_hdf5_is_imported_for_its_own_files_alone(net: ImageModel, tmp_path: Path) -> None:
+    """h5py takes some 50 ms to import, of the start of every prediction."""
+    save_model(net, tmp_path)
+    code = (
+        "import sys\nfrom separable.weights import load_model\nload_model(sys.argv[1])\n"
+        "assert 'safetensors' in sys.modules\nassert 'h5py' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """Our own format: what goes in comes out, a crash leaves the old or the new, and mixtures are noticed."""
 
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from separable.errors import OutputError, WeightsFormatError
+from separable.errors import OutputError, WeightsFormatError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model
 from separable.weights import load_model, save_model
@@ -64,6 +65,95 @@ def test_edited_class_names_count_and_another_model_beside_it_is_noticed(net: Im
     path.write_text("{ half")
     with pytest.raises(WeightsFormatError, match=r"config\.json cannot be read"):
         load_model(tmp_path)
+
+
+def test_class_names_of_any_bytes(net: ImageModel, tmp_path: Path) -> None:
+    """A class may be called after a folder whose name is not UTF-8; the others stand in config.json as they are."""
+    names = ("Löwe", "caf\udce9", "日本", "\U0001f600", *"abcdef")
+    net.input_contract = replace(net.input_contract, class_names=names)
+    save_model(net, tmp_path)
+    assert '"Löwe",\n      "caf\\udce9",\n      "日本"' in (tmp_path / "config.json").read_text(encoding="utf-8")
+    for source in (tmp_path, tmp_path / "model.safetensors"):
+        assert load_model(source).input_contract.class_names == names
+
+
+def test_what_the_file_lacks_keeps_its_initial_weights(tmp_path: Path) -> None:
+    """The auxiliary head alone may be missing; what nobody initialised would be NaN (see conftest)."""
+    torch.manual_seed(0)
+    save_model(build_model("inception_v3", 3, width=0.125), tmp_path)
+    file = tmp_path / "model.safetensors"
+    with safetensors.safe_open(file, "pt") as opened:
+        config = json.loads(opened.metadata()["separable"])
+    config["options"]["aux_head"] = True
+    tensors = safetensors.torch.load_file(file)
+    safetensors.torch.save_file(tensors, file, {"separable": json.dumps(config)})
+    state = load_model(file).state_dict()
+    assert len(state) > len(tensors)
+    assert all(bool(torch.isfinite(value).all()) for value in state.values())
+    assert all(torch.equal(value, state[name]) for name, value in tensors.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"num_classes": 10**12}, WeightsMismatchError, r"a classifier of 10 classes\. Expected: 1000000000000"),
+        (
+            {"options": {"width": 1e4}},
+            WeightsMismatchError,
+            r"of another shape: block1\.depthwise\.bn\.bias \(8,\) for \(320000,\)",
+        ),
+        ({"num_classes": "a"}, WeightsFormatError, r"does not say which model.*num_classes.*Got: 'a'"),
+        ({"num_classes": 10**30}, WeightsFormatError, r"does not say which model it holds\. Got: "),
+        ({"name": 3}, WeightsFormatError, r"does not say which model it holds\. Got: AttributeError 'int'"),
+        ({"name": ["a"]}, WeightsFormatError, r"does not say which model it holds\. Got: TypeError unhashable"),
+        ({"name": "mobilenet_v9"}, WeightsFormatError, r"There is no model 'mobilenet_v9'"),
+        ({"options": {"width": 1e7}}, WeightsFormatError, r"does not say which model it holds\. Got: RuntimeError"),
+        ({"options": {"width": float("inf")}}, WeightsFormatError, r"holds\. Got: OverflowError cannot convert"),
+        ({"options": {"width": float("nan")}}, WeightsFormatError, r"Bad model option width\. Got: nan"),
+        ({"options": {"width": "big"}}, WeightsFormatError, r"does not say which model it holds\. Got: TypeError"),
+        ({"options": [1]}, WeightsFormatError, r"does not say which model it holds\. Got: AttributeError 'list'"),
+        ({"name": "xception", "options": {"middle_blocks": 10**9}}, WeightsFormatError, r"1000000000 middle blocks"),
+        ({"format_version": "1"}, WeightsFormatError, r"does not say which model it holds\. Got: TypeError"),
+        ({"input": [1]}, WeightsFormatError, r"no input contract\. Got: list under 'input'"),
+    ],
+)
+def test_a_configuration_that_nobody_saved(
+    changes: dict[str, object], error: type[Exception], message: str, net: ImageModel, tmp_path: Path
+) -> None:
+    """Told from the header: the network that it describes might fill any memory, or take for ever to build."""
+    save_model(net, tmp_path)
+    file = tmp_path / "model.safetensors"
+    with safetensors.safe_open(file, "pt") as opened:
+        config = json.loads(opened.metadata()["separable"])
+    tensors = safetensors.torch.load_file(file)
+    safetensors.torch.save_file(tensors, file, {"separable": json.dumps({**config, **changes})})
+    with pytest.raises(error, match=rf"model\.safetensors .*{message}"):
+        load_model(file)
+
+
+def test_an_illegal_contract_names_the_file(net: ImageModel, tmp_path: Path) -> None:
+    save_model(net, tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "input": {**config["input"], "std": [0, 0, 0]}}))
+    with pytest.raises(WeightsFormatError, match=rf"{tmp_path}: The stored input contract has an illegal std"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, '{"a":' * 100_000])
+def test_json_without_bottom(nested: str, net: ImageModel, tmp_path: Path) -> None:
+    save_model(net, tmp_path)
+    (tmp_path / "config.json").write_text(nested)
+    with pytest.raises(WeightsFormatError, match=r"config\.json cannot be read"):
+        load_model(tmp_path)
+    file = tmp_path / "nested.safetensors"
+    file.write_bytes(struct.pack("<Q", len(nested)) + nested.encode())
+    with pytest.raises(WeightsFormatError, match=r"nested\.safetensors cannot be read"):
+        load_model(file)
+    header = b'{"__metadata__": {"separable": 3}}'
+    file.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(WeightsFormatError, match=r"nested\.safetensors cannot be read"):
+        load_model(file)
 
 
 def test_what_is_no_model(net: ImageModel, tmp_path: Path) -> None:

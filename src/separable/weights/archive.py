@@ -1,8 +1,12 @@
 """Zip files with weights: Keras 3 `.keras` and numpy `.npz`. Nothing is unpacked beyond what its size allows."""
 
 import io
+import lzma
 import re
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +15,21 @@ from typing import Any
 import numpy as np
 
 from separable.errors import WeightsFormatError
-from separable.weights.hdf5 import read_hdf5
 from separable.weights.stored import Budget, StoredLayer, StoredLayers, kind_of
 
 __all__ = ["archive_members", "read_keras_archive", "read_npz"]
 
 _KERAS_MEMBER = "model.weights.h5"
+# What zipfile and the decompressors below it raise on damaged files: a bad stream, an unknown method, a password.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError),
+    *(OSError, EOFError, ValueError, KeyError),
+)
+# What numpy raises on a header that is not the literal it should be.
+_NO_HEADER = (
+    *(ValueError, TypeError, SyntaxError, tokenize.TokenError, struct.error, KeyError, AttributeError),
+    *(OverflowError, RecursionError, MemoryError),
+)
 
 
 @contextmanager
@@ -24,9 +37,11 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except _UNREADABLE as error:
         raise WeightsFormatError(
-            f"{path} is not a readable zip file", got=str(error), fix="It is truncated or damaged: get it again"
+            f"{path} is not a readable zip file",
+            got=str(error) or type(error).__name__,
+            fix="It is truncated or damaged: get it again",
         ) from error
 
 
@@ -53,6 +68,8 @@ def read_keras_archive(path: Path, limit: int) -> StoredLayers:
     Raises:
         WeightsFormatError: no zip, no `model.weights.h5` in it, damaged, or unfolding to more than `limit` bytes.
     """
+    from separable.weights.hdf5 import read_hdf5  # h5py takes 50 ms to import, and most starts need none
+
     with _opened(path) as archive:
         if _KERAS_MEMBER not in archive.namelist():
             raise WeightsFormatError(
@@ -90,9 +107,7 @@ def read_npz(path: Path, limit: int) -> StoredLayers:
 def _array(content: bytes, path: Path, member: str) -> Any:
     """The array in the bytes of an `.npy` file, whose header must say exactly as much as there is."""
     stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(stream)
+    shape, dtype = _header(stream, path, member)
     if dtype.kind != "f":  # objects would be pickles
         raise WeightsFormatError(f"{path} has no numbers at {member}", got=f"type {dtype}", expected="floats")
     size = int(np.prod(shape, dtype=object)) * dtype.itemsize
@@ -102,3 +117,21 @@ def _array(content: bytes, path: Path, member: str) -> Any:
         )
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False).astype(np.float32)
+
+
+def _header(stream: io.BytesIO, path: Path, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type that an `.npy` file says it has."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+        if not all(type(side) is int and side >= 0 for side in shape):  # numpy lets True and -1 through
+            raise ValueError(f"shape {shape}")
+    except _NO_HEADER as error:
+        raise WeightsFormatError(
+            f"{path} is damaged at {member}",
+            got=" ".join(str(error).split())[:200] or type(error).__name__,
+            expected="the header of an .npy file",
+            fix="Get it again",
+        ) from error
+    return shape, dtype

@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
+from separable.errors import WeightsFormatError
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 from separable.weights.convert import Converted
 from separable.weights.stored import StoredLayers
 
-__all__ = ["contract_for"]
+__all__ = ["contract_for", "stored_contract"]
 
 _HALF = (0.5, 0.5, 0.5)
 _SLIM = (128 / 255, 128 / 255, 128 / 255)
@@ -33,3 +35,24 @@ def contract_for(model: ImageModel, stored: StoredLayers, converted: Converted) 
         old = replace(old, size=size, resize="squash", crop_fraction=1.0, class_names=("non_person", "person"))
         return replace(old, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)), "mlperf-tiny h5"
     return replace(old, mean=_HALF, std=_HALF, resize="shorter", crop_fraction=0.875), stored.format
+
+
+def stored_contract(path: Path, stored: object) -> InputContract:
+    """The contract that `save_model` put into `path`.
+
+    Raises:
+        WeightsFormatError: there is none, or it cannot be one; the file is named.
+    """
+    if not isinstance(stored, dict):
+        raise WeightsFormatError(
+            f"{path} has no input contract",
+            got=f"{type(stored).__name__} under 'input'",
+            expected="an object with size, mean and std",
+            fix="Save the model again with save_model",
+        )
+    try:
+        return InputContract.from_json(stored)
+    except WeightsFormatError as error:
+        raise WeightsFormatError(
+            f"{path}: {error.what}", got=error.got, expected=error.expected, fix=error.fix
+        ) from error

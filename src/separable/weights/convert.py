@@ -32,7 +32,8 @@ def convert_layers(model: ImageModel, plan: Plan, pairing: Pairing, path: Path) 
     """Turn the paired layers into tensors that `model.load_state_dict` would take.
 
     Raises:
-        WeightsMismatchError: a layer lacks a variable, or has a gamma that the model has no place for.
+        WeightsMismatchError: a layer lacks a variable, has one of a shape that it cannot have, or has a gamma that the
+            model has no place for.
     """
     tensors: dict[str, Tensor] = {}
     notes = list(pairing.notes)
@@ -42,8 +43,11 @@ def convert_layers(model: ImageModel, plan: Plan, pairing: Pairing, path: Path) 
             continue
         conv = pairing.layers[unit.conv.prefix]
         norm = pairing.layers.get(unit.norm.prefix)
-        tensors.update(_kernels(unit, conv, path))
+        kernels = _kernels(unit, conv, path)
+        tensors.update(kernels)
         bias = conv.variables.get("bias")
+        if bias is not None:
+            _check_bias(conv, torch.from_numpy(bias), list(kernels.values())[-1].shape[:1], path)
         folded += norm is None
         biased += bias is not None
         no_gamma += norm is not None and "gamma" not in norm.variables
@@ -93,12 +97,26 @@ def _oihw(layer: StoredLayer, name: str, path: Path, *, depthwise: bool = False)
 def _dense(prefix: str, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
     """A dense kernel (in, out), or a 1x1 convolution used as one (1, 1, in, out), to (out, in)."""
     kernel = _variable(layer, "kernel", path)
-    found = {f"{prefix}.weight": kernel.reshape(kernel.shape[-2], kernel.shape[-1]).T.contiguous()}
-    if "bias" in layer.variables:
-        found[f"{prefix}.bias"] = _variable(layer, "bias", path)
-    else:
-        found[f"{prefix}.bias"] = torch.zeros(kernel.shape[-1])
-    return found
+    if kernel.ndim != 2 and (kernel.ndim != 4 or kernel.shape[:2] != (1, 1)):
+        raise WeightsMismatchError(
+            f"{path} has a classifier that is no dense layer",
+            got=f"{layer.name} with a kernel {tuple(kernel.shape)}",
+            expected="(inputs, classes), or (1, 1, inputs, classes)",
+            fix="It is damaged, or another network's: check the model's name",
+        )
+    bias = _variable(layer, "bias", path) if "bias" in layer.variables else torch.zeros(kernel.shape[-1])
+    _check_bias(layer, bias, kernel.shape[-1:], path)
+    return {f"{prefix}.weight": kernel.reshape(kernel.shape[-2:]).T.contiguous(), f"{prefix}.bias": bias}
+
+
+def _check_bias(layer: StoredLayer, bias: Tensor, expected: torch.Size, path: Path) -> None:
+    if bias.shape != expected:
+        raise WeightsMismatchError(
+            f"{path} has a bias of another shape",
+            got=f"{layer.name} with a bias {tuple(bias.shape)}",
+            expected=f"{tuple(expected)}, a number for each of its outputs",
+            fix="It is damaged: get it again",
+        )
 
 
 def _norm(
@@ -120,6 +138,7 @@ def _norm(
     else:
         mean = _variable(layer, "moving_mean", path)
         found = {
+            # A mean of another shape is refused with all the others, in `compare`.
             "running_mean": mean - shift if shift is not None and shift.shape == mean.shape else mean,
             "running_var": _variable(layer, "moving_variance", path),
             "bias": _variable(layer, "beta", path),

@@ -8,12 +8,10 @@ import torch
 
 from separable.errors import UsageError, WeightsFormatError, WeightsMismatchError
 from separable.models.base import ImageModel
-from separable.models.contract import InputContract
 from separable.weights.archive import archive_members, read_keras_archive, read_npz
 from separable.weights.compare import Content, LoadReport, compare
-from separable.weights.contracts import contract_for
+from separable.weights.contracts import contract_for, stored_contract
 from separable.weights.convert import convert_layers
-from separable.weights.hdf5 import read_hdf5
 from separable.weights.keras_names import plan_for
 from separable.weights.match import pair_layers
 from separable.weights.stored import StoredLayers
@@ -105,6 +103,8 @@ def _limit(model: ImageModel) -> int:
 
 def _read_layers(path: Path, kind: Format, limit: int) -> StoredLayers:
     if kind == "hdf5":
+        from separable.weights.hdf5 import read_hdf5  # h5py takes 50 ms to import, and most starts need none
+
         return read_hdf5(path, limit)
     return read_keras_archive(path, limit) if kind == "keras" else read_npz(path, limit)
 
@@ -113,7 +113,7 @@ def _own_names(path: Path, kind: Format) -> Content:
     if kind == "torch":
         return Content("torch", read_torch(path))
     stored = read_metadata(path).get("input")
-    contract = InputContract.from_json(stored) if isinstance(stored, dict) else None
+    contract = stored_contract(path, stored) if isinstance(stored, dict) else None
     return Content("safetensors", read_safetensors(path), contract=contract)
 
 

@@ -5,18 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 
-from separable.errors import WeightsFormatError
+from separable.errors import UsageError, WeightsFormatError
 from separable.files import make_directory, write_atomically
 from separable.models.base import ImageModel
 from separable.models.build import build_model
-from separable.models.contract import InputContract
+from separable.weights.compare import Content, compare
+from separable.weights.contracts import stored_contract
 from separable.weights.load import load_weights
-from separable.weights.tensors import read_metadata
+from separable.weights.tensors import read_metadata, read_shapes
 
 __all__ = ["load_model", "save_model"]
 
 _VERSION = 1
+# What building a network raises for a configuration that nobody could have saved: sizes of the wrong type, or such that
+# a tensor's number of elements overflows.
+_NO_MODEL = (UsageError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
 
 def save_model(model: ImageModel, folder: Path | str) -> None:
@@ -42,7 +47,9 @@ def save_model(model: ImageModel, folder: Path | str) -> None:
     content = safetensors.torch.save(tensors, {"separable": json.dumps(config)})
     write_atomically(folder / "model.safetensors", lambda temporary: _write(temporary, content))
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(folder / "config.json", lambda temporary: _write(temporary, text.encode()))
+    # A class called after a folder whose name is not UTF-8 has lone surrogates: as \\udc80 they are JSON's own escapes.
+    written = text.encode(errors="backslashreplace")
+    write_atomically(folder / "config.json", lambda temporary: _write(temporary, written))
 
 
 def load_model(path: Path | str) -> ImageModel:
@@ -53,6 +60,7 @@ def load_model(path: Path | str) -> ImageModel:
 
     Raises:
         WeightsFormatError: not such a folder, damaged, or half of one model and half of another.
+        WeightsMismatchError: it describes a network that its tensors do not fit.
     """
     path = Path(path)
     file = path / "model.safetensors" if path.is_dir() else path
@@ -61,19 +69,40 @@ def load_model(path: Path | str) -> ImageModel:
     config = read_metadata(file)
     if path.is_dir():
         config = _agreed(path / "config.json", config)
+    model = _described(config, file)
+    contract = stored_contract(path, config["input"])
+    load_weights(model, file)
+    model.input_contract = contract
+    return model.eval()
+
+
+def _described(config: dict[str, Any], file: Path) -> ImageModel:
+    """The network that `config` describes, its weights still to be filled in.
+
+    A file may describe a network that no memory could hold, so its shapes are held against those of the tensors that
+    are there before anything is allocated. That also spares the drawing of initial weights, which takes seconds.
+    """
+    shapes = read_shapes(file)
     try:
         if config["format_version"] > _VERSION:
-            raise WeightsFormatError(f"{path} was written by a newer separable", fix="Upgrade separable to read it")
-        model = build_model(config["name"], config["num_classes"], **config["options"])
-        load_weights(model, file)
-        model.input_contract = InputContract.from_json(config["input"])
-    except (KeyError, TypeError) as error:
+            raise WeightsFormatError(f"{file} was written by a newer separable", fix="Upgrade separable to read it")
+        name, num_classes, options, _ = config["name"], config["num_classes"], config["options"], config["input"]
+        if options.get("middle_blocks", 0) > len(shapes):  # building them would take for ever
+            raise ValueError(f"{options['middle_blocks']} middle blocks in a file of {len(shapes)} tensors")
+        with torch.device("meta"):
+            model = build_model(name, num_classes, **options)
+    except _NO_MODEL as error:
         raise WeightsFormatError(
-            f"{path} does not say which model it holds",
-            got=f"{type(error).__name__} {error}",
+            f"{file} does not say which model it holds",
+            got=" ".join(f"{type(error).__name__} {error}".split())[:300].rstrip("."),
+            expected="a configuration as save_model writes it",
             fix="If it is a plain file of tensors, build the model and use load_weights",
         ) from error
-    return model.eval()
+    stand_ins = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    compare(model, file, Content("safetensors", stand_ins), new_classifier=False)
+    if shapes.keys() >= model.state_dict().keys():
+        return model.to_empty(device="cpu")
+    return build_model(name, num_classes, **options)  # what the file may lack keeps its initial weights
 
 
 def _agreed(path: Path, header: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +110,7 @@ def _agreed(path: Path, header: dict[str, Any]) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         pairs = [(key, config[key], header.get(key, config[key])) for key in ("name", "num_classes", "options")]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsFormatError(f"{path} cannot be read", got=str(error), expected="what save_model wrote") from error
     for key, ours, theirs in pairs:
         if ours != theirs:

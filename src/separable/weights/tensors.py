@@ -15,9 +15,14 @@ from torch import Tensor
 
 from separable.errors import WeightsFormatError
 
-__all__ = ["read_metadata", "read_safetensors", "read_torch"]
+__all__ = ["read_metadata", "read_safetensors", "read_shapes", "read_torch"]
 
 _MAX_HEADER = 100 << 20  # the format's own limit
+# What torch's reader of tensors alone raises where a damaged pickle hands it other arguments than it counts on.
+_BAD_PICKLE = (
+    *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+    *(ArithmeticError, MemoryError, struct.error),
+)
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -46,9 +51,22 @@ def read_metadata(path: Path) -> dict[str, Any]:
             header = json.loads(handle.read(length))
         text = header.get("__metadata__", {}).get("separable", "{}")
         found = json.loads(text)
-    except (OSError, ValueError, struct.error, AttributeError) as error:
+    except (OSError, ValueError, struct.error, AttributeError, TypeError, RecursionError) as error:
         raise _damaged(path, error) from error
     return found if isinstance(found, dict) else {}
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a safetensors file, from its header, which is held against the file's length.
+
+    Raises:
+        WeightsFormatError: truncated or damaged.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _damaged(path, error) from error
 
 
 def read_torch(path: Path) -> dict[str, Tensor]:
@@ -69,14 +87,24 @@ def read_torch(path: Path) -> dict[str, Tensor]:
             expected="a state dict",
             fix="Save its state_dict() as safetensors where the file is trusted",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except _BAD_PICKLE as error:
         raise _damaged(path, error) from error
     for key in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
-    if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+    if not isinstance(found, dict) or not found or not all(_is_plain(value) for value in found.values()):
         raise WeightsFormatError(f"{path} is not a state dict", got=type(found).__name__, expected="tensors by name")
     return {str(name): value for name, value in found.items()}
+
+
+def _is_plain(value: object) -> bool:
+    """A tensor whose numbers are all there: not sparse, quantised, or (device "meta") a shape alone."""
+    return (
+        isinstance(value, Tensor)
+        and value.device.type == "cpu"
+        and value.layout is torch.strided
+        and not value.is_quantized
+    )
 
 
 def _damaged(path: Path, error: Exception) -> WeightsFormatError:
