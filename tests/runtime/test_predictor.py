@@ -71,6 +71,15 @@ def test_probabilities_are_the_networks_own(model: ImageModel, pictures: list[Pa
         assert list(answer.probabilities) == sorted(answer.probabilities, reverse=True)
 
 
+@pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
+def test_the_bytes_of_one_picture_are_one_picture(form: type, model: ImageModel, pictures: list[Path]) -> None:
+    """A bytearray can be iterated too, over its bytes."""
+    predictor = Predictor(model, model.input_contract)
+    (answer,) = predictor(form(pictures[0].read_bytes()))
+    assert answer.error is None
+    assert answer.probabilities == predictor(pictures[0])[0].probabilities
+
+
 def test_predict_and_evaluate_see_the_same_pixels(model: ImageModel, pictures: list[Path]) -> None:
     folder = pictures[0].parent
     labelled = PictureSet(folder, tuple(path.name for path in pictures), np.zeros(len(pictures), np.int64), NAMES)

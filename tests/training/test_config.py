@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from separable.errors import RunFolderError, UsageError
-from separable.training.config import MachineConfig, ModelConfig, ScheduleConfig, TrainConfig
+from separable.training.config import DataConfig, MachineConfig, ModelConfig, ScheduleConfig, TrainConfig
 from separable.training.recipes import RECIPES, find_recipe, scaled_learning_rate
 
 
@@ -19,6 +19,15 @@ def test_a_config_survives_yaml(name: str, tmp_path: Path) -> None:
     )
     config.to_yaml(tmp_path / "config.yaml")
     assert TrainConfig.from_yaml(tmp_path / "config.yaml") == config
+
+
+def test_paths_of_any_bytes_survive_yaml(tmp_path: Path) -> None:
+    """A folder's name need not be UTF-8; its bytes are lone surrogates in Python."""
+    data = DataConfig(root="Bären/caf\udce9", train_root="日本\u2028\x85", val_root="\U0001f600: #'\"")
+    config = TrainConfig(run="runs/\udcff", recipe=RECIPES["small"], data=data)
+    config.to_yaml(tmp_path / "config.yaml")
+    assert TrainConfig.from_yaml(tmp_path / "config.yaml") == config
+    assert "Bären" in (tmp_path / "config.yaml").read_text(encoding="utf-8")
 
 
 def test_every_value_is_written(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Everything but the section `machine` decides the result: two runs that differ in `machine` alone end with the same bits.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -194,7 +195,7 @@ class TrainConfig:
 
     def to_yaml(self, path: Path) -> None:
         """Write every value, defaults included, so that a later change of a default does not change an old run."""
-        text = yaml.safe_dump(to_plain(self), sort_keys=False, allow_unicode=True)
+        text = yaml.dump(to_plain(self), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
         write_atomically(path, lambda temporary: _write_text(temporary, text))
 
     @classmethod
@@ -217,6 +218,18 @@ class TrainConfig:
         """What makes `other` another training: `key: mine, not theirs`. `run` and `machine` never do."""
         neutral = {"run": "", "machine": MachineConfig()}
         return differences(to_plain(replace(self, **neutral)), to_plain(replace(other, **neutral)))  # type: ignore[arg-type]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts with line breaks: PyYAML would write U+0085 in a path as it is, and read it as a line feed."""
+
+
+def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = '"' if re.search("[\n\x85\u2028\u2029]", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent)
 
 
 def _write_text(path: Path, text: str) -> None:
