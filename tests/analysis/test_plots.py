@@ -289,6 +289,32 @@ def test_shortened_text_fits(text: str, columns: int) -> None:
     assert short == text or "\N{HORIZONTAL ELLIPSIS}" in short
 
 
+@settings(deadline=None)
+@given(st.text("ab日本\u0301\u200d", max_size=40), st.integers(3, 20))
+def test_shortened_text_keeps_as_much_of_both_ends_as_fits(text: str, columns: int) -> None:
+    short = shorten(text, columns)
+    if short != text:
+        head, tail = short.split("\N{HORIZONTAL ELLIPSIS}")
+        starts = [text[:end] for end in range(len(text) + 1)]
+        ends = [text[start:] for start in range(len(text) + 1)]
+        assert head == max((s for s in starts if text_width(s) <= columns // 2), key=len)
+        assert tail == max((s for s in ends if text_width(s) <= columns - columns // 2 - 1), key=len)
+
+
+def test_a_long_text_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file name in a damaged table may be megabytes long, and would be looked at once per letter cut off."""
+    looked_at = 0
+
+    def counted(text: str) -> int:
+        nonlocal looked_at
+        looked_at += len(text)
+        return text_width(text)
+
+    monkeypatch.setattr("separable.analysis.plots.markup.text_width", counted)
+    assert shorten("a" * 20_000 + "b", 11) == "aaaaa\N{HORIZONTAL ELLIPSIS}aaaab"
+    assert looked_at < 3 * 20_000
+
+
 # colours
 
 

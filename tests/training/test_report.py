@@ -11,7 +11,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
@@ -37,7 +37,7 @@ from separable.training.report.confidence import coverage_curve
 from separable.training.report.learning import thinned
 from separable.training.report.reading import read_run
 from separable.training.report.record import Predicted
-from separable.training.report.thumbnails import Gallery
+from separable.training.report.thumbnails import Gallery, leads_outside
 from separable.training.report.wording import amount, count_of, duration, listed, percent, wilson_interval
 from tests.training.synthetic_run import FLOWERS, draw_pictures, write_run
 
@@ -539,6 +539,27 @@ def test_a_run_folder_cannot_pull_in_other_files(named: str, tmp_path: Path) -> 
     (tmp_path / "val" / "a").mkdir(parents=True)
     path = named.format(absolute=tmp_path / "secret.png")
     assert "img" not in Gallery((tmp_path / "val",)).show(path, "")
+
+
+@pytest.mark.parametrize(
+    "named", ["C:/x.png", "C:x.png", "\\\\server\\share\\x.png", "/x.png", "a\\..\\x.png", "a/../x.png"]
+)
+def test_what_leads_out_of_a_folder_on_windows(named: str) -> None:
+    assert leads_outside(PureWindowsPath(named))
+
+
+def test_a_colon_is_a_letter_like_others_elsewhere(tmp_path: Path) -> None:
+    assert not leads_outside(PurePosixPath("C:/12:30.png"))
+    assert not leads_outside(PureWindowsPath("a/x..png"))
+
+
+@pytest.mark.parametrize("name", ["li\u2028ne.jpg", "form\x0cfeed.jpg", "next\x85.jpg", 'a,"b"\nc\r.jpg'])
+def test_rows_end_where_csv_says(name: str, tmp_path: Path) -> None:
+    """And not at everything that Python's `splitlines` takes for the end of a line."""
+    run = write_run(tmp_path / "run", [(f"a/{name}", 0), ("b/x.jpg", 1)], val_root=tmp_path, class_names=("a", "b"))
+    record = read_run(run)
+    assert [row.path for row in record.predictions] == [f"a/{name}", "b/x.jpg"]
+    assert record.complaints == []
 
 
 @pytest.mark.parametrize(("size", "expected"), [((8, 8), (160, 160)), ((1, 3000), (1, 160)), ((600, 300), (160, 80))])

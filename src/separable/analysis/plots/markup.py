@@ -45,12 +45,19 @@ def shorten(text: str, columns: int) -> str:
     """`text` cut in its middle to at most `columns` columns, so that both ends of a file name stay readable."""
     if text_width(text) <= columns:
         return text
-    head, tail = text, text
-    while text_width(head) > columns // 2:
-        head = head[:-1]
-    while text_width(tail) > columns - columns // 2 - 1:
-        tail = tail[1:]
+    head = _start_of(text, columns // 2)
+    tail = _start_of(text[::-1], columns - columns // 2 - 1)[::-1]
     return f"{head}\N{HORIZONTAL ELLIPSIS}{tail}"
+
+
+def _start_of(text: str, columns: int) -> str:
+    """The longest start of `text` that takes at most `columns` columns."""
+    taken = 0
+    for index, character in enumerate(text):
+        taken += text_width(character)
+        if taken > columns:
+            return text[:index]
+    return text
 
 
 def text_width(text: str) -> int:

@@ -1,6 +1,7 @@
 """Reading a run folder in whatever state it is; what is missing or damaged is left out and named."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -97,7 +98,8 @@ class _Reader:
         if text is None:
             return None
         try:
-            return list(csv.DictReader(text.splitlines(keepends=True)))
+            # Not `splitlines`, which also ends a row at U+2028 or a form feed in a file name.
+            return list(csv.DictReader(io.StringIO(text, newline="")))
         except csv.Error as error:
             self.complaints.append(f"{name} could not be used: {error}")
             return []

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 
 from PIL import Image
 
@@ -10,7 +10,7 @@ from separable.analysis.plots.markup import Markup, element, shorten
 from separable.data.decode import decode_picture
 from separable.errors import BadPictureError
 
-__all__ = ["Gallery"]
+__all__ = ["Gallery", "leads_outside"]
 
 _LONGEST_SIDE = 160
 _TINY = 80
@@ -39,9 +39,7 @@ class Gallery:
         return element("span", image, class_="frame")
 
     def _uri(self, path: str) -> str | None:
-        parts = PurePosixPath(path.replace("\\", "/"))
-        # A run folder may come from somebody else: its tables must not pull files of this machine into the page.
-        if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0:1]:
+        if leads_outside(Path(path)):
             return None
         for root in self._roots:
             try:
@@ -49,6 +47,14 @@ class Gallery:
             except (BadPictureError, OSError, ValueError):
                 continue
         return None
+
+
+def leads_outside(path: PurePath) -> bool:
+    """Whether `path` may leave the folder it is joined to: it is absolute, names a drive (Windows), or climbs by `..`.
+
+    A run folder may come from somebody else: its tables must not pull files of this machine into the page.
+    """
+    return bool(path.anchor) or ".." in str(path).replace("\\", "/").split("/")
 
 
 def _encode(path: Path) -> str:
