@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def serve() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            os.setsid()
+            os.setpgid(0, 0)
             code = 1
             try:
                 train_once(json.loads(line))
@@ -177,6 +178,8 @@ def serve() -> None:
             finally:
                 sys.stderr.flush()
                 os._exit(code)
+        with suppress(PermissionError, ProcessLookupError):  # the child does it too: whoever comes first
+            os.setpgid(child, child)
         answer(child)
         answer(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
