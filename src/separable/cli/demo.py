@@ -165,7 +165,7 @@ _CLOSING = """
 Now with pictures of your own: give each class a folder of its own, such as
   flowers/daisy/1.jpg ...   flowers/rose/1.jpg ...
 and then
-  separable check flowers/                   is the data sound?
-  separable train flowers/ --dry-run         what would it take?
-  separable train flowers/                   learn it; report in runs/flowers/report.html
-  separable predict runs/flowers new.jpg     use it"""
+  separable check flowers/                 is the data sound?
+  separable train flowers/ --dry-run       what would it take?
+  separable train flowers/                 learn it, and leave a report
+  separable predict runs/flowers new.jpg   use it"""

@@ -149,11 +149,14 @@ def _confidence(found: dict[str, Any]) -> str:
     if found["ece"] is None:
         return "Too few pictures to say whether the confidences can be believed."
     said = f"Confidences are off by {100 * found['ece']:.1f} points on average"
+    if found.get("ece_after_temperature") is not None:
+        said += f", by {100 * found['ece_after_temperature']:.1f} after the correction that predict makes"
+    target = _percent(found["reject_target"])
     if found["reject_threshold"] is None:
         return f"{said}. {found.get('reject_reason') or ''} So --reject has no threshold to go by.".replace("  ", " ")
     if found["reject_threshold"] == 0:
-        return f"{said}; all answers together are right in {_percent(found['reject_target'])} already."
-    return f"{said}; above {found['reject_threshold']:.2f}, {_percent(found['reject_target'])} of answers are right."
+        return f"{said}. With every picture answered, more than {target} are right, so --reject refuses none."
+    return f"{said}. Of the answers from {found['reject_threshold']:.2f} on, more than {target} are right."
 
 
 def _percent(value: float | None) -> str:
