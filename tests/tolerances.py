@@ -33,7 +33,8 @@ CONVOLUTION_FP32 = 2e-5
 250 terms; measured 2e-6."""
 
 LAYOUT_FP32 = 1e-5
-"""The same fp32 network in channels_last and contiguous memory: other kernels, other summation orders; measured 1e-6."""
+"""The same fp32 network in channels_last and contiguous memory: other kernels, other summation orders; measured
+1e-6."""
 
 ACCUMULATED_GRADIENT = 1e-5
 """Largest difference between the gradient of a batch and the sum over its parts, over the largest gradient, fp32. The
@@ -54,7 +55,8 @@ EVALUATION_BATCHING = 1e-5
 fp32, logits up to 2; measured 3e-6."""
 
 RESIZE_LEVELS = 2
-"""Largest difference in levels between torch's antialiased uint8 resize and Pillow's: the same weights in fixed point of
+"""Largest difference in levels between torch's antialiased uint8 resize and Pillow's: the same weights in fixed
+point of
 another width, rounded after each of two passes. Measured 1 for bilinear; bicubic's negative lobes make 2 of it. A
 resize without antialiasing exceeds ten times this on detailed pictures."""
 
@@ -63,7 +65,8 @@ DECODER_SCALING = 4
 two low-pass filters that differ near their limit only, measured at most 3 on photographs."""
 
 NORMALISE = 5e-7
-"""(x / 255 - mean) / std with both constants folded and rounded to fp32, values below 3: two roundings of 2**-24 each."""
+"""(x / 255 - mean) / std with both constants folded and rounded to fp32, values below 3: two roundings of 2**-24
+each."""
 
 LOGISTIC_PROBABILITY = 2e-3
 """Probabilities of our fp32 L-BFGS fit against scikit-learn's fp64 one on fresh pictures: fp32 stops where the loss no

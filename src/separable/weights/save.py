@@ -101,7 +101,8 @@ def _described(config: dict[str, Any], file: Path) -> ImageModel:
     stand_ins = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
     compare(model, file, Content("safetensors", stand_ins), new_classifier=False)
     if shapes.keys() >= model.state_dict().keys():
-        return model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))  # to_empty imports sympy
+        model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))  # to_empty would import sympy
+        return model
     return build_model(name, num_classes, **options)  # what the file may lack keeps its initial weights
 
 
