@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
@@ -46,6 +46,7 @@ def test_clopper_pearson(n: int, share: float, certainty: float) -> None:
 
 @QUICK
 @given(t=st.floats(-40, 40), degrees=st.integers(1, 400), probability=st.floats(0.001, 0.999))
+@example(t=1.192092896e-07, degrees=15, probability=0.5)
 def test_student(t: float, degrees: int, probability: float) -> None:
     assert student_t_cdf(t, degrees) == pytest.approx(stats.t.cdf(t, degrees), abs=SPECIAL_FUNCTION)
     expected = stats.t.ppf(probability, degrees)

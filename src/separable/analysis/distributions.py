@@ -47,6 +47,9 @@ def binomial_lower_bound(successes: int, trials: int, certainty: float = 0.95) -
 
 def student_t_cdf(t: float, degrees: float) -> float:
     """P(T <= t) for Student's t with `degrees` degrees of freedom."""
+    if t * t < degrees:  # near the middle 1 - t^2 / (degrees + t^2) would lose what is small
+        inside = 0.5 * beta_cdf(t * t / (degrees + t * t), 0.5, degrees / 2)
+        return 0.5 + math.copysign(inside, t)
     tail = 0.5 * beta_cdf(degrees / (degrees + t * t), degrees / 2, 0.5)
     return 1 - tail if t > 0 else tail
 
