@@ -23,7 +23,7 @@ __all__ = ["Estimate", "estimate"]
 _PROBE = 4
 """Pictures in the first trial step."""
 _KEPT = 1.2
-"""Resident over live bytes: freed memory is kept for the next step, and not all of it fits again (measured 1.1 to 1.4)."""
+"""Resident over live bytes: freed memory is kept for the next step and does not all fit again: measured 1.1 to 1.4."""
 _LONG = 0.3
 """Seconds of a step from which on more pictures would tell nothing new."""
 
