@@ -64,6 +64,22 @@ def test_a_run_that_is_there(cli: Cli, colours: Path, trained: Path) -> None:
     refused(cli("train", colours, "--run", trained, *QUICK), "already holds a run", "--resume")
 
 
+def test_a_run_folder_that_is_none(cli: Cli, colours: Path, tmp_path: Path) -> None:
+    (tmp_path / "site" / "model").mkdir(parents=True)
+    (tmp_path / "site" / "report.html").write_text("mine")
+    refused(
+        cli("train", colours, "--run", "./site", *QUICK), "site is not empty and holds no run", "model, report.html"
+    )
+    refused(cli("train", colours, "--run", "", *QUICK), "--run is empty", "a name below runs/, or a path", code=2)
+    refused(cli("train", colours, "--run", colours, *QUICK), "is the folder of pictures", "Choose another folder")
+    assert sorted(path.name for path in colours.iterdir()) == ["blue", "green", "red"]
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "site",
+        "site/model",
+        "site/report.html",
+    ]
+
+
 def test_a_model_that_is_not_there(cli: Cli, colours: Path) -> None:
     outcome = cli("train", colours, "--model", "mobilnet", "--weights", "none")
     refused(outcome, "There is no model 'mobilnet'", "mobilenet_v1", code=2)

@@ -65,7 +65,10 @@ def test_runs_are_named_after_the_data_and_never_taken_twice(tmp_path: Path, mon
         assert newest_run(data, None) == run
     assert new_run(data, "mine") == newest_run(data, "mine") == Path("runs/mine")
     assert new_run(data, "elsewhere/mine") == Path("elsewhere/mine")
+    assert new_run(data, "./mine") == newest_run(data, "./mine") == Path("mine")
     assert new_run(Path("/"), None) == Path("runs/run")
+    with pytest.raises(UsageError, match=r"--run is empty\. Expected: a name below runs/, or a path"):
+        new_run(data, " ")
 
 
 @pytest.mark.parametrize(("features", "precision"), [(("avx512", "avx512_bf16"), "bf16"), (("avx2",), "fp32")])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import QUICK, Cli, write_pictures
+from tests.cli.conftest import QUICK, TRAINED, Cli, write_pictures
 
 
 def document(text: str) -> Any:
@@ -120,6 +120,9 @@ def test_evaluate_renews_the_runs_own_figures(cli: Cli, trained: Path, tmp_path:
     assert outcome.code == 0
     assert "6 pictures: " in outcome.out
     assert "\nblue\t2\t" in outcome.out
+    assert "; predict leaves them as they are. 3 pictures to fit a correction on are too few: it takes 100. " in (
+        outcome.out
+    )
     after = document((run / "evaluation.json").read_text())
     assert (after["n"], after["top1"], after["set"]) == (before["n"], before["top1"], "val")
     assert after["loss"] == pytest.approx(before["loss"], abs=1e-5)
@@ -252,6 +255,20 @@ def test_check_labels_lists_what_the_run_doubts(cli: Cli, trained: Path, colours
     assert told["config"]["data"]["labels_csv"] == str(run / "suspects.csv")
     (run / "suspects.csv").unlink()
     assert "has no list of suspicious labels" in cli("check", "--labels", run).err
+
+
+def test_a_resume_of_a_finished_run_keeps_corrected_labels(
+    cli: Cli, trained: Path, colours: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    made = (run / "suspects.csv").read_text()
+    (run / "suspects.csv").write_text("path,label\nred/3.png,blue\n")
+    assert cli("train", colours, "--run", run, "--resume", *TRAINED).code == 0
+    assert (run / "suspects.csv").read_text() == "path,label\nred/3.png,blue\n"
+    (run / "suspects.csv").unlink()
+    assert cli("train", colours, "--run", run, "--resume", *TRAINED).code == 0
+    assert (run / "suspects.csv").read_text() == made
 
 
 def test_models_and_doctor(cli: Cli) -> None:

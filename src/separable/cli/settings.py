@@ -1,5 +1,6 @@
 """From `train`'s options to a configuration: what the user said, what the run recorded, choices for the rest."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,10 +141,12 @@ def _fetch_published(wishes: Wishes, progress: Callable[[int, int | None], None]
 
 
 def new_run(data: Path, name: str | None) -> Path:
-    """`runs/NAME`; without a name that of the data folder, with a number behind it where it is taken.
+    """`runs/NAME`, or the path that NAME is where it has a separator, as in `./mine`.
+
+    Without a name it is that of the data folder, with a number behind it where it is taken.
 
     Raises:
-        UsageError: a name that leads elsewhere.
+        UsageError: an empty name.
     """
     if name is not None:
         return _named_run(name)
@@ -166,10 +169,11 @@ def newest_run(data: Path, name: str | None) -> Path:
 
 
 def _named_run(name: str) -> Path:
-    path = Path(name)
-    if len(path.parts) == 1 and name not in (".", ".."):
-        return _RUNS / name
-    return path
+    if not name.strip():
+        raise UsageError("--run is empty", expected="a name below runs/, or a path")
+    separators = (os.sep, os.altsep) if os.altsep else (os.sep,)
+    is_path = name in (".", "..") or any(separator in name for separator in separators)
+    return Path(name) if is_path else _RUNS / name
 
 
 def _recipe_name(recipe: str, weights: str | None) -> str:

@@ -40,7 +40,7 @@ def carry_out(plan: Plan, out: Output) -> bool:
 
     run = newest_run(plan.data, plan.run) if plan.resume else new_run(plan.data, plan.run)
     recorded = TrainConfig.from_yaml(run / "config.yaml") if plan.resume and (run / "config.yaml").exists() else None
-    refuse_occupied(run, plan.resume)
+    refuse_occupied(run, plan.resume, plan.data)
     demand_device(choose_device(plan.wishes, recorded))
     data = read_folder(plan.data, val_fraction=plan.wishes.val_fraction, labels_csv=plan.wishes.labels)
     _describe(data, out)

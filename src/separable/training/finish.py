@@ -38,7 +38,7 @@ def write_results(
     label_check = config.machine.label_check
     evaluation = evaluate(model, val, with_features=label_check)
     evaluation.write(run)
-    if label_check:
+    if label_check and not (run / "suspects.csv").exists():  # it may hold a person's corrections by now
         _write_suspects(run, config, model, data, evaluation, loader)
     _write_json(run / "profile.json", _profile(run, model))
     return evaluation

@@ -18,7 +18,7 @@ from separable.training.display import Display, SilentDisplay, StepView
 from separable.training.evaluate import Evaluation, EvaluationSet, EvaluationStopped, evaluate
 from separable.training.finish import write_environment, write_results
 from separable.training.lock import run_lock
-from separable.training.session import Session, claim_run, open_session
+from separable.training.session import Session, claim_run, has_checkpoint, open_session, refuse_occupied
 from separable.training.signals import StopRequest
 from separable.training.step import StepOutcome
 from separable.weights import load_model, save_model
@@ -47,17 +47,19 @@ def train(
     """Train, or with `resume` go on from the newest whole checkpoint, and leave a complete run folder.
 
     Raises:
-        RunFolderError: the folder holds a run and `resume` is not set, or another process trains in it.
+        RunFolderError: the folder holds a run and `resume` is not set, it holds other things or the pictures, or
+            another process trains in it.
         CheckpointError: the checkpoint belongs to another training, or all are damaged.
         DivergedError: loss or gradient is not finite; names the step and the batch's files, keeps the last checkpoint.
         TooManyBadPicturesError: more unreadable pictures than `config.data.max_bad`.
         OutputError: no space or no permission; the last checkpoint stays whole.
     """
     display, run = display or SilentDisplay(), Path(config.run)
+    refuse_occupied(run, resume, config.data.root)
     make_directory(run)
     with run_lock(run):
         claim_run(config, resume)
-        if resume and not (run / "config.yaml").exists():
+        if resume and not has_checkpoint(run):
             display.note(f"There is nothing to resume in {run}: starting from the beginning.")
         session = open_session(config, data, display)
         write_environment(run, config, session.progress.chosen, allocator=session.allocator.to_json())

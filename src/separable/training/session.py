@@ -1,6 +1,7 @@
 """Opening a training: fresh from its starting weights, or restored from the newest whole checkpoint."""
 
 import hashlib
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from separable.data.decode import resolve_decoder
 from separable.data.folder import FolderData, PictureSet
 from separable.data.loader import LoaderConfig, pictures_per_epoch
-from separable.errors import RunFolderError
+from separable.errors import RunFolderError, SeparableError
 from separable.machine.allocator import AllocatorReport, keep_freed_memory
 from separable.machine.environment import package_versions
 from separable.machine.processor import read_processor
@@ -25,11 +26,13 @@ from separable.training.journal import Journal
 from separable.training.start import build_for, starting_model
 from separable.training.step import Stepper, prepare_for_training
 
-__all__ = ["Session", "claim_run", "open_session", "refuse_occupied"]
+__all__ = ["Session", "claim_run", "has_checkpoint", "open_session", "refuse_occupied"]
 
 
 _DECIDING = ("numpy", "pillow", "simplejpeg")
 """Packages beside torch whose versions may decide what a picture's pixels are."""
+_LEFT = re.compile(r"\.lock|\.DS_Store|check\.(json|csv)|\.(check\.json|check\.csv|config\.yaml)\.\d+\.tmp")
+"""What may lie in a folder where no training has begun: the check of the pictures comes first."""
 
 
 @dataclass
@@ -72,25 +75,63 @@ def claim_run(config: TrainConfig, resume: bool) -> None:
     """Make sure that nobody's run is overwritten, and sweep up what a killed process was writing.
 
     Raises:
-        RunFolderError: the folder holds a run and `resume` is not set.
+        RunFolderError: as `refuse_occupied`.
     """
     run = Path(config.run)
-    refuse_occupied(run, resume)
+    refuse_occupied(run, resume, config.data.root)
     for folder in (run, run / "model", run / "checkpoints" / "best"):
         for rubbish in folder.glob(".*.tmp"):
             rubbish.unlink(missing_ok=True)
 
 
-def refuse_occupied(run: Path, resume: bool) -> None:
-    """What can be said at once, before any work is done for the run.
+def refuse_occupied(run: Path, resume: bool, data: str | Path = "") -> None:
+    """What can be said at once, before any work is done for the run and anything is written.
 
     Raises:
-        RunFolderError: the folder holds a run and `resume` is not set.
+        RunFolderError: the folder holds a run and `resume` is not set, it holds somebody's files and no run, or it is
+            the folder of pictures `data`.
     """
-    if (run / "config.yaml").exists() and not resume:
+    if data and run.resolve() == Path(data).resolve():
+        raise RunFolderError(
+            f"{run} is the folder of pictures",
+            expected="a folder of its own for the run",
+            fix="Choose another folder with --run",
+        )
+    if not resume and ((run / "config.yaml").exists() or has_checkpoint(run)):
         raise RunFolderError(
             f"{run} already holds a run", fix="Go on with it by --resume, or choose another folder with --run"
         )
+    strangers = [] if _is_run(run) else _strangers(run)
+    if strangers:
+        more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
+        raise RunFolderError(
+            f"{run} is not empty and holds no run",
+            got=", ".join(strangers[:3]) + more,
+            expected="an empty or a new folder, so that nothing in it is overwritten",
+            fix="Choose another folder with --run",
+        )
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether a training has left a checkpoint in `run`, whole or not."""
+    return any(path.is_file() for path in run.glob("checkpoints/step-*/state.json"))
+
+
+def _is_run(run: Path) -> bool:
+    if has_checkpoint(run):
+        return True
+    try:
+        TrainConfig.from_yaml(run / "config.yaml")
+    except SeparableError:
+        return False
+    return True
+
+
+def _strangers(run: Path) -> list[str]:
+    """What is in the folder and was not left by a run that ended before its first checkpoint."""
+    if not run.is_dir():
+        return []
+    return sorted(path.name for path in run.iterdir() if not _LEFT.fullmatch(path.name))
 
 
 def open_session(config: TrainConfig, data: FolderData, display: Display) -> Session:
@@ -121,11 +162,11 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
     classes = len(data.class_names)
     stepper = Stepper(model, config, num_classes=classes, steps_per_epoch=steps, batch_size=batch_size)
     progress = store.restore(model, stepper.optimiser, stepper.average) or Progress(chosen=chosen)
+    # Not before everything that can be wrong with a command has been found out; after a resume it says what holds now.
+    config.to_yaml(run / "config.yaml")
     journal = Journal(run / "metrics.jsonl")
     journal.rewind(progress.step, progress.epochs_done)
     session = Session(config, data, model, stepper, progress, store, journal, loader, batch_size, steps, allocator)
-    # Not before everything that can be wrong with a command has been found out; after a resume it says what holds now.
-    config.to_yaml(run / "config.yaml")
     if stored is None:
         session.save()
     else:
