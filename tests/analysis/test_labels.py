@@ -112,7 +112,30 @@ def test_what_cannot_be_judged_is_left_alone() -> None:
     assert find_label_problems(features[:20], labels[:20], ["a", "b"], [str(i) for i in range(20)]) == []
     assert find_label_problems(np.zeros((0, 3)), [], ["a", "b"], []) == []
     constant = find_label_problems(np.ones((30, 3)), np.arange(30) % 2, ["a", "b"], [str(i) for i in range(30)])
-    assert all(one.score < 0.6 for one in constant)
+    assert constant == []
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (0.25, 0.25, 0.25, 0.25)])
+def test_features_that_know_nothing_accuse_nobody(shares: tuple[float, ...]) -> None:
+    names, paths = [str(c) for c in range(len(shares))], [str(i) for i in range(200)]
+    silent = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        features = rng.normal(size=(200, 8)).astype(np.float32)
+        labels = np.repeat(np.arange(len(shares)), [round(200 * share) for share in shares])
+        silent += find_label_problems(features, labels, names, paths) == []
+    assert silent == 10
+
+
+def test_a_fifth_is_accused_at_most_and_it_is_the_likeliest() -> None:
+    """Features that barely tell four classes apart, while better than chance, doubt far more labels than are wrong."""
+    rng = np.random.default_rng(4)
+    labels = np.arange(400) % 4
+    features = rng.normal(size=(400, 6)).astype(np.float32)
+    features[np.arange(400), labels] += 1
+    suspects = find_label_problems(features, labels, list("abcd"), [str(i) for i in range(400)])
+    assert len(suspects) == 80
+    assert suspects[-1].score > 0.5
 
 
 @pytest.mark.parametrize(
