@@ -164,6 +164,54 @@ def test_calibrate_scores_on_pictures_it_did_not_fit() -> None:
     assert other.accepted_accuracy < 0.2
 
 
+@pytest.mark.parametrize("n", [1, 4, 12, 24, 198])
+def test_few_pictures_choose_no_temperature(n: int) -> None:
+    """12 pictures, all right and rightly sure: a fit would sharpen or flatten without end."""
+    logits = np.eye(3)[np.arange(n) % 3] * 4.0
+    for labels in (np.arange(n) % 3, (np.arange(n) + 1) % 3):
+        found = calibrate(special.softmax(logits, axis=1), labels)
+        assert found.temperature == 1
+        half = (n + 1) // 2
+        assert found.uncorrected == f"{half} pictures to fit a correction on are too few: it takes 100."
+        assert found.ece_scaled == found.ece_held or n == 1
+
+
+def test_a_temperature_never_sits_at_its_bound() -> None:
+    table = special.softmax(np.eye(3)[np.arange(300) % 3] * 5.0, axis=1)
+    for labels in (np.arange(300) % 3, (np.arange(300) + 1) % 3):
+        found = calibrate(table, labels)
+        assert (found.temperature, found.ece_scaled) == (1, found.ece_held)
+        assert found.uncorrected == "The pictures to fit a correction on ask for an endless one."
+
+
+def test_a_temperature_that_does_not_help_elsewhere_is_dropped() -> None:
+    logits, labels = drawn_answers(np.random.default_rng(6), 1000, 5)
+    table = special.softmax(logits, axis=1)
+    order = shuffled(1000, seed=0, epoch=0)
+    labels[order[:500]] = (labels[order[:500]] + (np.arange(500) % 3 == 0)) % 5  # the fitting half alone is worse
+    assert fit_temperature(np.log(table[order[:500]]), labels[order[:500]]) > 1.3
+    found = calibrate(table, labels)
+    assert found.temperature == 1
+    assert found.uncorrected is not None
+    assert "did not help" in found.uncorrected
+
+
+def test_the_error_before_and_after_is_of_the_same_pictures() -> None:
+    logits, labels = drawn_answers(np.random.default_rng(7), 600, 8, heat=2.0)
+    table = special.softmax(logits, axis=1)
+    found = calibrate(table, labels)
+    held = shuffled(600, seed=0, epoch=0)[300:]
+    right = table[held].argmax(1) == labels[held]
+    expected = [
+        expected_calibration_error(apply_temperature(table[held], t).max(1), right) for t in (1.0, found.temperature)
+    ]
+    assert found.temperature > 1.5
+    said = found.to_json()
+    assert [said["ece_before_temperature"], said["ece_after_temperature"]] == pytest.approx(expected, abs=1e-12)
+    assert said["temperature_reason"] is None
+    assert expected[1] < expected[0]
+
+
 def test_calibrate_leaves_nan_out_and_writes_json_without_nan() -> None:
     table = np.full((5, 2), 0.5)
     table[3] = np.nan

@@ -455,6 +455,27 @@ def test_a_threshold_out_of_reach_is_explained(run: Path) -> None:
     assert "predict --reject cannot promise 95% here. 60 pictures cannot show 95%." in section
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            {"ece_before_temperature": 0.04},
+            "1.210, which cools the confidences; error on pictures that did not choose it: 0.0400 without, 0.0210 with",
+        ),
+        ({}, "1.210, which cools the confidences; error 0.0210 with it"),
+        (
+            {"temperature": 1.0, "temperature_reason": "6 pictures are too few."},
+            "1, which leaves the confidences as they are. 6 pictures are too few.",
+        ),
+    ],
+)
+def test_the_temperature_is_judged_on_the_same_pictures(found: dict[str, Any], said: str, run: Path) -> None:
+    content = json.loads((run / "evaluation.json").read_text())
+    content["calibration"] |= found
+    (run / "evaluation.json").write_text(json.dumps(content))
+    assert said in words(part(parse(write_report(run)), "confidence"))
+
+
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: None])
 def test_what_is_no_run_folder_is_refused(make: object, tmp_path: Path) -> None:
     make(tmp_path / "thing")  # type: ignore[operator]

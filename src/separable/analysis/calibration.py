@@ -28,6 +28,10 @@ Floats = npt.NDArray[np.float64]
 
 _COLDEST, _HOTTEST = 0.05, 20.0
 _SMALLEST_PROBABILITY = 1e-30
+FEWEST_TO_FIT = 100
+"""Pictures that a temperature is fitted on at least: the mistakes among them decide it, and they are few. Simulated
+for a network that is 97 % right and whose confidences need no correction, the fit lies between 0.8 and 1.25 in 78 % of
+600 draws of 100 pictures, in 31 % of 25, and in 10 % of 12."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class ConfidenceBin:
 class Calibration:
     """What `calibrate` found. `ece` and `bins` describe the probabilities as given, over every picture.
 
-    `temperature` and `reject` come from the fitting half; `ece_scaled` (after the temperature), `coverage` (share of
-    pictures that are answered) and `accepted_accuracy` from the other half, which fitted nothing. The threshold is
-    compared with the confidence after the temperature. NaN where there was nothing to measure.
+    `temperature` and `reject` come from the fitting half; `ece_held` (before the temperature), `ece_scaled` (after it),
+    `coverage` (share of pictures that are answered) and `accepted_accuracy` from the other half, which fitted nothing.
+    The threshold is compared with the confidence after the temperature. NaN where there was nothing to measure.
+    `uncorrected` says why the temperature is 1, where it was not simply fitted.
     """
 
     n: int
@@ -60,12 +65,15 @@ class Calibration:
     coverage: float
     accepted_accuracy: float
     held_out: int
+    ece_held: float
+    uncorrected: str | None
 
     def to_json(self) -> dict[str, object]:
         """The `calibration` entry of `evaluation.json`; NaN, which JSON does not have, becomes None."""
         numbers = {
             "ece": self.ece,
             "temperature": self.temperature,
+            "ece_before_temperature": self.ece_held,
             "ece_after_temperature": self.ece_scaled,
             "reject_threshold": self.reject.threshold,
             "reject_target": self.reject.target,
@@ -79,6 +87,7 @@ class Calibration:
             "left_out": self.left_out,
             "held_out": self.held_out,
             **{name: _number(value) for name, value in numbers.items()},
+            "temperature_reason": self.uncorrected,
             "reject_reason": self.reject.reason,
             "bins": [{key: _number(value) for key, value in vars(one).items()} for one in self.bins],
         }
@@ -167,6 +176,9 @@ def calibrate(
 ) -> Calibration:
     """Measure calibration, fit temperature and reject threshold on a keyed half, and score both on the other half.
 
+    The temperature stays 1 where it could not be fitted (fewer than 100 pictures in the half, or a loss that falls for
+    ever) and where it does not lower the loss of the other half: that yes or no is all that the other half decides.
+
     Args:
         probabilities: (N, C) softmax outputs. Pictures with a NaN or infinity are left out and counted.
         labels: (N,), integers in 0..C-1.
@@ -183,7 +195,7 @@ def calibrate(
     sure, right = _answers(table, truth)
     order = shuffled(n, seed, epoch=0) if n else np.zeros(0, np.int64)
     fitting, held = order[: (n + 1) // 2], order[(n + 1) // 2 :]
-    temperature = fit_temperature(_logarithm(table[fitting]), truth[fitting])
+    temperature, uncorrected = _trusted_temperature(_logarithm(table), truth, fitting, held)
     rule = reject_threshold(
         *_answers(apply_temperature(table[fitting], temperature), truth[fitting]), target, certainty
     )
@@ -200,7 +212,30 @@ def calibrate(
         coverage=float(accepted.mean()) if len(held) else float("nan"),
         accepted_accuracy=float(held_right[accepted].mean()) if accepted.any() else float("nan"),
         held_out=len(held),
+        ece_held=expected_calibration_error(sure[held], right[held], bins),
+        uncorrected=uncorrected,
     )
+
+
+def _trusted_temperature(
+    logits: Floats, labels: npt.NDArray[np.int64], fitting: npt.NDArray[np.int64], held: npt.NDArray[np.int64]
+) -> tuple[float, str | None]:
+    """The fitted temperature; or 1 and why."""
+    if len(fitting) < FEWEST_TO_FIT:
+        return 1.0, f"{len(fitting)} pictures to fit a correction on are too few: it takes {FEWEST_TO_FIT}."
+    fitted = fit_temperature(logits[fitting], labels[fitting])
+    if not 1.01 * _COLDEST < fitted < _HOTTEST / 1.01:
+        return 1.0, "The pictures to fit a correction on ask for an endless one."
+    before, after = (_loss(logits[held] / t, labels[held]) for t in (1.0, fitted))
+    if not after < before:
+        return 1.0, "The fitted correction did not help on the pictures that it was not fitted on."
+    return fitted, None
+
+
+def _loss(logits: Floats, labels: npt.NDArray[np.int64]) -> float:
+    """Mean of -log softmax(logits)[label]."""
+    own = np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
+    return float((np.logaddexp.reduce(logits, axis=1) - own).mean())
 
 
 def _slope(scores: Floats, own: Floats, inverse: float) -> tuple[float, float]:

@@ -149,8 +149,14 @@ def _confidence(found: dict[str, Any]) -> str:
     if found["ece"] is None:
         return "Too few pictures to say whether the confidences can be believed."
     said = f"Confidences are off by {100 * found['ece']:.1f} points on average"
-    if found.get("ece_after_temperature") is not None:
-        said += f", by {100 * found['ece_after_temperature']:.1f} after the correction that predict makes"
+    before, after = found.get("ece_before_temperature"), found.get("ece_after_temperature")
+    if found.get("temperature_reason"):
+        said += f"; predict leaves them as they are. {found['temperature_reason'].removesuffix('.')}"
+    elif before is not None and after is not None:
+        said += (
+            f"; on the {found['held_out']:,} pictures that did not choose the correction, by {100 * before:.1f} before"
+            f" and {100 * after:.1f} after it"
+        )
     target = _percent(found["reject_target"])
     if found["reject_threshold"] is None:
         return f"{said}. {found.get('reject_reason') or ''} So --reject has no threshold to go by.".replace("  ", " ")

@@ -98,7 +98,18 @@ def _numbers(calibration: Calibration) -> list[tuple[str, str | Markup]]:
     error = f"{calibration.ece:.4f}" if math.isfinite(calibration.ece) else "\N{EN DASH}"
     pairs: list[tuple[str, str | Markup]] = [("calibration error (ECE)", error)]
     if math.isfinite(calibration.temperature):
-        change, after = "cools" if calibration.temperature > 1 else "sharpens", calibration.ece_after_temperature
-        words = f"{calibration.temperature:.3f}, which {change} the confidences"
-        pairs.append(("temperature", words + (f"; error {after:.4f} with it" if math.isfinite(after) else "")))
+        pairs.append(("temperature", _temperature(calibration)))
     return pairs
+
+
+def _temperature(calibration: Calibration) -> str:
+    if calibration.temperature == 1:
+        return f"1, which leaves the confidences as they are. {calibration.temperature_reason}".rstrip()
+    change = "cools" if calibration.temperature > 1 else "sharpens"
+    words = f"{calibration.temperature:.3f}, which {change} the confidences"
+    before, after = calibration.ece_before_temperature, calibration.ece_after_temperature
+    if not math.isfinite(after):
+        return words
+    if not math.isfinite(before):
+        return f"{words}; error {after:.4f} with it"
+    return f"{words}; error on pictures that did not choose it: {before:.4f} without, {after:.4f} with it"

@@ -116,10 +116,12 @@ def _class_score(row: Fields) -> ClassScore:
 
 
 def _calibration(fields: Fields) -> Calibration:
-    shares = ("ece", "ece_after_temperature", "reject_threshold", "reject_target", "reject_coverage", "reject_accuracy")
+    errors = ("ece", "ece_before_temperature", "ece_after_temperature")
+    shares = (*errors, "reject_threshold", "reject_target", "reject_coverage", "reject_accuracy")
     return Calibration(
         bins=[_bin(one) for one in fields.get("bins") or []],
         reject_reason=str(fields.get("reject_reason") or ""),
+        temperature_reason=str(fields.get("temperature_reason") or ""),
         temperature=_number(fields.get("temperature")),
         **{name: _share(fields.get(name)) for name in shares},
     )

@@ -61,13 +61,17 @@ class ClassScore:
 class Calibration:
     """How far stated confidences can be believed; bins are (low, high, confidence, accuracy, count).
 
-    The threshold is NaN where no confidence promises `reject_target`; `reject_reason` then says why.
+    `ece` is of all pictures; the pair before and after the temperature is of those that did not choose it.
+    `temperature_reason` says why the temperature is 1. The threshold is NaN where no confidence promises
+    `reject_target`; `reject_reason` then says why.
     """
 
     bins: Sequence[tuple[float, float, float, float, int]]
     reject_reason: str
+    temperature_reason: str
     ece: float
     temperature: float
+    ece_before_temperature: float
     ece_after_temperature: float
     reject_threshold: float
     reject_target: float
