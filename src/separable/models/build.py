@@ -8,7 +8,6 @@ from separable.models.base import ImageModel
 from separable.models.catalog import CATALOG
 from separable.models.inception_v3 import InceptionV3
 from separable.models.mobilenet_v1 import MobileNetV1
-from separable.models.options import check_minimum
 from separable.models.spec import ModelSpec
 from separable.models.xception import Xception
 
@@ -39,8 +38,6 @@ def build_model(name: str, num_classes: int = 1000, **options: Any) -> ImageMode
         raise ModelOptionError(
             f"{name} has no option {', '.join(unknown)}", expected=f"one of {', '.join(spec.options)}"
         )
-    check_minimum("num_classes", num_classes, 0)
-    check_minimum("in_channels", options.get("in_channels", 3), 1)
     return _CLASSES[name](num_classes, **options)
 
 

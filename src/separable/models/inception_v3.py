@@ -33,7 +33,7 @@ from separable.blocks.inception import scaled
 from separable.blocks.init import init_truncated_normal, init_variance_scaling
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
-from separable.models.options import check_fraction, check_positive
+from separable.models.options import check_common, check_flag
 
 __all__ = ["INCEPTION_V3_INPUT", "InceptionV3"]
 
@@ -67,8 +67,9 @@ class InceptionV3(ImageModel):
         features_only: bool = False,
     ) -> None:
         super().__init__()
-        check_fraction("dropout", dropout)
-        check_positive("width", width)
+        check_common(num_classes, in_channels, width, dropout, features_only)
+        check_flag("aux_head", aux_head)
+        check_flag("gamma", gamma)
         c = partial(scaled, width=width)
         conv = partial(ConvBN, gamma=gamma)
         # Stem

@@ -16,7 +16,7 @@ from separable.blocks import ClassifierHead, ConvBN, MobileNetUnit
 from separable.blocks.init import init_glorot_uniform
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
-from separable.models.options import check_choice, check_fraction, check_positive
+from separable.models.options import check_choice, check_common
 
 __all__ = ["MOBILENET_V1_INPUT", "MobileNetV1"]
 
@@ -56,9 +56,8 @@ class MobileNetV1(ImageModel):
         features_only: bool = False,
     ) -> None:
         super().__init__()
-        check_positive("width", width)
+        check_common(num_classes, in_channels, width, dropout, features_only)
         check_choice("activation", activation, ("relu6", "relu"))
-        check_fraction("dropout", dropout)
 
         def channels(published: int) -> int:
             return max(1, int(published * width))

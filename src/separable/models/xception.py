@@ -20,7 +20,7 @@ from separable.blocks import ClassifierHead, XceptionDown, XceptionMiddle, Xcept
 from separable.blocks.init import init_glorot_uniform
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
-from separable.models.options import check_choice, check_fraction, check_minimum, check_positive
+from separable.models.options import check_choice, check_common, check_flag, check_minimum, check_widths
 
 __all__ = ["XCEPTION_INPUT", "Xception"]
 
@@ -62,11 +62,12 @@ class Xception(ImageModel):
         features_only: bool = False,
     ) -> None:
         super().__init__()
+        check_common(num_classes, in_channels, width, dropout, features_only)
+        check_flag("residual", residual)
+        check_widths("fc_layers", fc_layers)
         check_choice("intermediate_activation", intermediate_activation, (None, "relu", "elu"))
         check_choice("stem_stride", stem_stride, (1, 2))
-        check_positive("width", width)
         check_minimum("middle_blocks", middle_blocks, 0)
-        check_fraction("dropout", dropout)
 
         def channels(published: int) -> int:
             return max(8, round(published * width / 8) * 8)
