@@ -211,6 +211,18 @@ def test_compiles_without_a_graph_break(case: str) -> None:
         torch.testing.assert_close(compiled(x), model(x))
 
 
+@each
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_traced_graph_serves_odd_and_even_sides(case: str) -> None:
+    """torch.jit.trace hands out sides that are tensors."""
+    model = make(case).eval()
+    with torch.no_grad():
+        traced = torch.jit.trace(model, torch.randn(1, 3, 97, 108))
+        for side in ((97, 108), (108, 111)):
+            x = torch.randn(2, 3, *side)
+            torch.testing.assert_close(traced(x), model(x))
+
+
 @pytest.mark.compiles
 @each
 def test_one_exported_graph_serves_odd_and_even_sides(case: str) -> None:
@@ -245,6 +257,19 @@ def test_unknown_names_and_options_are_helped_on() -> None:
         ("inception_v3", {"dropout": 1.0}, "dropout. Got: 1.0. Expected: a number from 0 to below 1"),
         ("mobilenet_v1", {"in_channels": 0}, "in_channels. Got: 0. Expected: an integer of at least 1"),
         ("mobilenet_v1", {"num_classes": -1}, "num_classes. Got: -1"),
+        ("xception", {"width": "0.5"}, "width. Got: '0.5'. Expected: a number above 0"),
+        ("xception", {"width": float("inf")}, "width. Got: inf. Expected: a number above 0"),
+        ("inception_v3", {"dropout": "x"}, "dropout. Got: 'x'. Expected: a number from 0 to below 1"),
+        ("xception", {"dropout": float("nan")}, "dropout. Got: nan. Expected: a number from 0 to below 1"),
+        ("xception", {"fc_layers": 2}, "fc_layers. Got: 2. Expected: a list of integers of at least 1"),
+        ("xception", {"fc_layers": [8, 0]}, r"fc_layers. Got: \[8, 0\]. Expected: a list of integers of at least 1"),
+        ("xception", {"residual": "foo"}, "residual. Got: 'foo'. Expected: True or False"),
+        ("inception_v3", {"gamma": 1}, "gamma. Got: 1. Expected: True or False"),
+        ("inception_v3", {"aux_head": "no"}, "aux_head. Got: 'no'. Expected: True or False"),
+        ("mobilenet_v1", {"features_only": "yes"}, "features_only. Got: 'yes'. Expected: True or False"),
+        ("mobilenet_v1", {"activation": ["relu"]}, r"activation. Got: \['relu'\]. Expected: 'relu6' or 'relu'"),
+        ("xception", {"in_channels": "3"}, "in_channels. Got: '3'. Expected: an integer of at least 1"),
+        ("xception", {"middle_blocks": "a"}, "middle_blocks. Got: 'a'. Expected: an integer of at least 0"),
     ],
 )
 def test_bad_option_values_are_named(name: str, options: dict[str, Any], message: str) -> None:

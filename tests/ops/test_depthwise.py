@@ -1,5 +1,7 @@
 """Depthwise and separable convolution against numpy, and the properties that define them."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -166,3 +168,39 @@ def test_mistakes_are_named() -> None:
         ops.depthwise_conv2d(x[0], w)
     with pytest.raises(UsageError, match=r"pointwise weight.*Expected: \(out_channels, 2, 1, 1\)"):
         ops.separable_conv2d(x, w, torch.ones(1, 3, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stride": 0}, r"`stride` is too small\. Got: 0\. Expected: 1 or more"),
+        ({"stride": (1, -1)}, r"`stride` is too small\. Got: \(1, -1\)\. Expected: 1 or more"),
+        ({"dilation": 0}, r"`dilation` is too small\. Got: 0\. Expected: 1 or more"),
+        ({"bias": torch.zeros(3)}, r"`bias` has another length\. Got: \(3,\)\. Expected: \(4,\)"),
+        (
+            {"bias": torch.zeros(4, dtype=torch.float64)},
+            r"`bias` has another type than `x`\. Got: torch.float64\. Expected: torch.float32",
+        ),
+        (
+            {"x": torch.zeros(1, 4, 5, 5, dtype=torch.uint8)},
+            r"`weight` has another type than `x`\. Got: torch.float32\. Expected: torch.uint8",
+        ),
+        (
+            {"x": torch.zeros(1, 0, 5, 5)},
+            r"The depthwise weight does not fit the input's channels\. Got: \(4, 1, 3, 3\)",
+        ),
+    ],
+)
+def test_bad_arguments_are_named(change: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"x": torch.zeros(1, 4, 5, 5), "padding": "same", **change}
+    x = arguments.pop("x")
+    with pytest.raises(UsageError, match=f"^{message}"):
+        ops.depthwise_conv2d(x, torch.zeros(4, 1, 3, 3), **arguments)
+    with pytest.raises(UsageError, match=f"^{message}"):
+        ops.separable_conv2d(x, torch.zeros(4, 1, 3, 3), torch.zeros(4, 4, 1, 1), **arguments)
+
+
+def test_autocast_may_mix_types() -> None:
+    x, weight = torch.randn(1, 4, 5, 5, dtype=torch.bfloat16), torch.randn(4, 1, 3, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert ops.depthwise_conv2d(x, weight, torch.zeros(4)).dtype == torch.bfloat16

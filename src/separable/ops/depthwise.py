@@ -1,13 +1,14 @@
 """Depthwise convolution: the public function, its checks, and the choice of implementation."""
 
+import torch
 from torch import Tensor
 
 from separable.errors import UsageError
 from separable.ops.dispatch import Implementation, require_available
-from separable.ops.padding import Padding, Pair
+from separable.ops.padding import Padding, Pair, to_pair
 from separable.ops.reference import depthwise_conv2d_reference
 
-__all__ = ["check_depthwise_shapes", "depthwise_conv2d"]
+__all__ = ["check_added", "check_depthwise_shapes", "check_steps", "check_type", "depthwise_conv2d"]
 
 
 def depthwise_conv2d(
@@ -33,10 +34,13 @@ def depthwise_conv2d(
         (N, C * m, OH, OW) in the dtype of `x`.
 
     Raises:
-        UsageError: shapes that do not belong together, an unknown padding or implementation.
+        UsageError: shapes or types that do not belong together, a stride or dilation below 1, an unknown padding or
+            implementation.
     """
     require_available(implementation)
     check_depthwise_shapes(x, weight)
+    check_added(x, bias, "bias", weight.shape[0])
+    check_steps(stride, dilation)
     return depthwise_conv2d_reference(x, weight, bias, stride, padding, dilation)
 
 
@@ -44,14 +48,38 @@ def check_depthwise_shapes(x: Tensor, weight: Tensor) -> None:
     """Raise for a `weight` that is no depthwise filter bank of `x`.
 
     Raises:
-        UsageError: wrong rank, or channels that do not fit.
+        UsageError: wrong rank, channels that do not fit, or another type of numbers.
     """
     if x.dim() != 4:
         raise UsageError("`x` has the wrong number of axes", got=tuple(x.shape), expected="(N, C, H, W)")
-    fits = weight.dim() == 4 and weight.shape[1] == 1 and weight.shape[0] > 0 and weight.shape[0] % x.shape[1] == 0
+    filled = x.shape[1] > 0 and weight.dim() == 4 and weight.shape[0] > 0
+    fits = filled and weight.shape[1] == 1 and weight.shape[0] % x.shape[1] == 0
     if not fits:
         raise UsageError(
             "The depthwise weight does not fit the input's channels",
             got=tuple(weight.shape),
             expected=f"({x.shape[1]} * multiplier, 1, height, width)",
         )
+    check_type(x, weight, "weight")
+
+
+def check_added(x: Tensor, bias: Tensor | None, name: str, outputs: int) -> None:
+    """Raise UsageError unless `bias` is None or has one number, of the type of `x`, for each of `outputs`."""
+    if bias is None:
+        return
+    if bias.dim() != 1 or bias.shape[0] != outputs:
+        raise UsageError(f"`{name}` has another length", got=tuple(bias.shape), expected=f"({int(outputs)},)")
+    check_type(x, bias, name)
+
+
+def check_steps(stride: Pair, dilation: Pair) -> None:
+    """Raise UsageError for a stride or dilation below 1."""
+    for name, value in (("stride", stride), ("dilation", dilation)):
+        if min(to_pair(value, name)) < 1:
+            raise UsageError(f"`{name}` is too small", got=value, expected="1 or more")
+
+
+def check_type(x: Tensor, other: Tensor, name: str) -> None:
+    """Raise UsageError unless `other` has the type of `x`."""
+    if other.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):  # autocast makes them alike
+        raise UsageError(f"`{name}` has another type than `x`", got=other.dtype, expected=x.dtype)

@@ -2,9 +2,10 @@
 
 torch pads both sides alike, so where the total is odd its windows start one pixel earlier than TensorFlow's.
 Nothing here branches on a picture's side while torch traces, so one exported graph serves odd and even sides.
+`torch.jit.trace` hands out sides that are tensors; they pass through as they are.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +13,15 @@ from torch import Tensor
 
 from separable.errors import UsageError
 
-__all__ = ["Padding", "Pair", "pad_same", "resolve_padding", "same_padding", "to_pair"]
+__all__ = ["Padding", "Pair", "is_tracing", "pad_same", "resolve_padding", "same_padding", "to_pair"]
 
 Pair = int | tuple[int, int]
 Padding = int | tuple[int, int] | Literal["same"]
+
+
+def is_tracing() -> bool:
+    """Whether a graph is being recorded, so that nothing may branch on a picture's side."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
 
 
 def to_pair(value: Pair, name: str = "value") -> tuple[int, int]:
@@ -26,22 +32,22 @@ def to_pair(value: Pair, name: str = "value") -> tuple[int, int]:
     """
     if isinstance(value, int):
         return (value, value)
-    if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(side, int) for side in value):
+    if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(side, int | Tensor) for side in value):
         return (value[0], value[1])
     raise UsageError(f"`{name}` has no such form", got=repr(value), expected="an integer or a pair (height, width)")
 
 
-def same_padding(side: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+def same_padding(side: Any, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
     """Pixels that TensorFlow's 'same' adds (before, after) along one axis of `side` pixels."""
     window = dilation * (kernel - 1) + 1
     if stride == 1:
-        total = window - 1
+        total: Any = window - 1
     elif window == 1:
         total = 0  # a 1x1 window samples 0, stride, 2 stride, ...: all of them inside
     else:
         total = (-(-side // stride) - 1) * stride + window - side
         if window < stride:  # only then can the last window end before the picture does
-            total = torch.sym_max(total, 0)
+            total = total.clamp(min=0) if isinstance(total, Tensor) else torch.sym_max(total, 0)
     return (total // 2, total - total // 2)
 
 
@@ -75,7 +81,7 @@ def resolve_padding(
     windows = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     if all((s == 1 and w % 2 == 1) or w == 1 for s, w in zip(stride, windows, strict=True)):
         return x, ((windows[0] - 1) // 2, (windows[1] - 1) // 2)
-    if not torch.compiler.is_compiling():  # eagerly the side is known, and torch's own padding saves a copy
+    if not is_tracing():  # eagerly the side is known, and torch's own padding saves a copy
         (top, bottom), (left, right) = (
             same_padding(x.shape[axis - 2], kernel[axis], stride[axis], dilation[axis]) for axis in (0, 1)
         )

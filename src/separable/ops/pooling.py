@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from separable.ops.padding import Padding, Pair, pad_same, resolve_padding, same_padding, to_pair
+from separable.ops.padding import Padding, Pair, is_tracing, pad_same, resolve_padding, same_padding, to_pair
 
 __all__ = ["average_pool2d", "max_pool2d"]
 
@@ -20,7 +20,7 @@ def max_pool2d(x: Tensor, kernel: Pair, stride: Pair, padding: Padding = 0) -> T
     if padding != "same":
         return F.max_pool2d(x, kernel, stride, to_pair(padding, "padding"))
     expressible = all(s > 1 or k % 2 == 1 for k, s in zip(kernel, stride, strict=True))
-    if expressible and not torch.compiler.is_compiling():
+    if expressible and not is_tracing():
         before = tuple(same_padding(x.shape[axis - 2], kernel[axis], stride[axis])[0] for axis in (0, 1))
         return F.max_pool2d(x, kernel, stride, before, ceil_mode=True)
     return F.max_pool2d(pad_same(x, kernel, stride, value=float("-inf")), kernel, stride)

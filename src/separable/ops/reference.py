@@ -16,7 +16,7 @@ def depthwise_conv2d_reference(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Padding, dilation: Pair
 ) -> Tensor:
     """Each channel convolved with its own filters, no sum over channels."""
-    kernel = (weight.shape[-2], weight.shape[-1])
+    kernel = (int(weight.shape[-2]), int(weight.shape[-1]))
     stride, dilation = to_pair(stride, "stride"), to_pair(dilation, "dilation")
     x, symmetric = resolve_padding(x, kernel, stride, dilation, padding)
     return F.conv2d(x, weight, bias, stride, symmetric, dilation, groups=x.shape[1])

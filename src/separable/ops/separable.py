@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from separable.errors import UsageError
-from separable.ops.depthwise import check_depthwise_shapes
+from separable.ops.depthwise import check_added, check_depthwise_shapes, check_steps, check_type
 from separable.ops.dispatch import Implementation, require_available
 from separable.ops.padding import Padding, Pair
 from separable.ops.reference import separable_conv2d_reference
@@ -36,7 +36,8 @@ def separable_conv2d(
         (N, O, OH, OW) in the dtype of `x`.
 
     Raises:
-        UsageError: shapes that do not belong together, an unknown padding or implementation.
+        UsageError: shapes or types that do not belong together, a stride or dilation below 1, an unknown padding or
+            implementation.
     """
     require_available(implementation)
     check_depthwise_shapes(x, depthwise_weight)
@@ -46,4 +47,7 @@ def separable_conv2d(
             got=tuple(pointwise_weight.shape),
             expected=f"(out_channels, {depthwise_weight.shape[0]}, 1, 1)",
         )
+    check_type(x, pointwise_weight, "pointwise_weight")
+    check_added(x, bias, "bias", pointwise_weight.shape[0])
+    check_steps(stride, dilation)
     return separable_conv2d_reference(x, depthwise_weight, pointwise_weight, bias, stride, padding, dilation)
