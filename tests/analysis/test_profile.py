@@ -1,6 +1,8 @@
 """Profiles against the known totals, against arithmetic by hand, and on other people's modules."""
 
 import json
+import re
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor, nn
 
 from separable.analysis import profile
 from separable.blocks import SeparableConv2d
-from separable.errors import InputSizeError
+from separable.errors import InputSizeError, UsageError
 from separable.models import build_model, model_spec
 
 
@@ -111,6 +113,15 @@ def test_the_models_own_complaints_come_through() -> None:
         profile(build_model("xception", width=0.1), (1, 3, 64, 64))
     with pytest.raises(RuntimeError):
         profile(nn.Linear(3, 4), (2, 5))
+
+
+@pytest.mark.parametrize("shape", [96, "96", (1, 3, -96, 96), (1, 3, 96.5, 96), None])
+def test_what_is_no_shape_is_said(shape: Any) -> None:
+    message = re.escape(
+        f"`input_shape` is no shape. Got: {shape!r}. Expected: (N, C, H, W), for example (1, 3, 224, 224)."
+    )
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        profile(nn.Linear(3, 4), shape)
 
 
 def test_table_and_json() -> None:

@@ -1,5 +1,6 @@
 """What a network costs, layer by layer, without running it: shapes, parameters, multiply-adds, memory traffic."""
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,6 +12,8 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+from separable.errors import UsageError
 
 __all__ = ["LayerProfile", "Profile", "profile"]
 
@@ -92,10 +95,13 @@ def profile(model: nn.Module, input_shape: Sequence[int] | Tensor) -> Profile:
     Args:
         model: in any mode; it is counted in evaluation mode.
         input_shape: (N, C, H, W), or a tensor whose shape and dtype count.
+
+    Raises:
+        UsageError: `input_shape` is neither.
     """
+    shape = _shape(input_shape)
     first = next(iter(model.parameters()), torch.zeros(()))
     like = input_shape if isinstance(input_shape, Tensor) else torch.zeros((), dtype=first.dtype)
-    shape = tuple(like.shape) if isinstance(input_shape, Tensor) else tuple(input_shape)
     try:
         layers = _count(model, torch.zeros(shape, dtype=like.dtype, device="meta"))
     except (NotImplementedError, RuntimeError):  # the module looks at values; a mistaken shape fails again below
@@ -224,6 +230,18 @@ def _hooked(model: nn.Module, recorder: _Recorder) -> Iterator[None]:
             handle.remove()
         for module, training in modes.items():
             module.training = training
+
+
+def _shape(given: Sequence[int] | Tensor) -> tuple[int, ...]:
+    try:
+        shape = tuple(operator.index(side) for side in (given.shape if isinstance(given, Tensor) else given))
+    except TypeError:
+        shape = (-1,)
+    if min(shape, default=0) < 0:
+        raise UsageError(
+            "`input_shape` is no shape", got=repr(given), expected="(N, C, H, W), for example (1, 3, 224, 224)"
+        )
+    return shape
 
 
 def _tensors(tree: Any) -> Iterator[Tensor]:
