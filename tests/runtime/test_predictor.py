@@ -205,3 +205,13 @@ def test_what_cannot_predict_says_so(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text("")
     with pytest.raises(UsageError, match="without trained weights"):
         load_predictor(f"{tmp_path}/net.py:build")
+
+
+def test_a_device_that_is_not_there(model: ImageModel, tmp_path: Path) -> None:
+    expected_words = "Expected: cpu, or cuda or cuda:N where torch sees a GPU"
+    save_model(model, tmp_path)
+    for device in ("foo", "cuda:99", "meta"):
+        with pytest.raises(UsageError, match=rf"^The device '{device}' cannot be used\. Got: .+\. {expected_words}\.$"):
+            load_predictor(tmp_path, device=device)
+    with pytest.raises(UsageError, match=r"^The device 'foo' cannot be used"):
+        Predictor(model, model.input_contract, device="foo")

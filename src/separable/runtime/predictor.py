@@ -48,6 +48,7 @@ class Predictor:
     ) -> None:
         if batch_size < 1:
             raise UsageError("A batch needs a picture", got=f"batch size {batch_size}", expected="1 or more")
+        _demand_device(device)
         self.model = model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.contract, self.device, self.batch_size = contract, device, batch_size
         self.temperature, self.reject_threshold = temperature, reject_threshold
@@ -122,11 +123,13 @@ def load_predictor(
         device: None takes the GPU where torch sees one.
 
     Raises:
-        UsageError: a backend that does not exist. UnknownModelError, RunFolderError: no model there.
+        UsageError: a backend or a device that does not exist. UnknownModelError, RunFolderError: no model there.
         DownloadError: published weights that cannot be had. WeightsFormatError: a damaged model.
     """
     if backend not in _BACKENDS:
         raise UsageError(f"Unknown backend {backend!r}", expected=" or ".join(_BACKENDS))
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _demand_device(device)  # before the model is read, which takes longer
     located = locate(path)
     if located.kind == "factory":
         raise UsageError(
@@ -141,9 +144,20 @@ def load_predictor(
         model.input_contract,  # type: ignore[arg-type]
         temperature=temperature,
         reject_threshold=threshold,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        device=device,
         batch_size=batch_size,
     )
+
+
+def _demand_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:  # torch's words for unknown and for absent
+        raise UsageError(
+            f"The device {device!r} cannot be used",
+            got=(str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."),
+            expected="cpu, or cuda or cuda:N where torch sees a GPU",
+        ) from error
 
 
 def _calibration(located: Located) -> tuple[float, float | None]:
