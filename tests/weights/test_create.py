@@ -13,11 +13,19 @@ import pytest
 import torch
 
 import separable.weights.create
-from separable.errors import DownloadError, HashMismatchError, UnknownModelError
+from separable.errors import (
+    DownloadError,
+    HashMismatchError,
+    RunFolderError,
+    UnknownModelError,
+    UsageError,
+    WeightsFormatError,
+    WeightsMismatchError,
+)
 from separable.models.base import ImageModel
 from separable.models.build import model_spec
 from separable.models.spec import ModelSpec
-from separable.weights import create_model, save_model
+from separable.weights import create_model, load_weights, save_model
 from tests.weights.conftest import make_net
 from tests.weights.keras_h5 import keras_layers, write_h5
 
@@ -114,3 +122,79 @@ def test_a_new_classifier_beside_trained_layers_starts_at_zero(tmp_path: Path) -
     assert any(parameter.any() for parameter in kept.parameters())
     fresh = create_model("mobilenet_v1", 4, width=0.25).get_classifier()
     assert any(parameter.any() for parameter in fresh.parameters())
+
+
+def test_without_a_number_of_classes_the_weights_give_theirs(tmp_path: Path) -> None:
+    net = make_net(11)
+    save_model(net, tmp_path / "net")
+    keras = write_h5(tmp_path / "net.h5", keras_layers(net))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    for path in (tmp_path / "net", keras, tmp_path / "net.pt"):
+        model = create_model("mobilenet_v1", weights=path, width=0.25)
+        assert model.num_classes == 11
+        assert state_equal(model, net)
+        assert not create_model("mobilenet_v1", 1000, path, width=0.25).get_classifier().weight.any()  # type: ignore[operator, union-attr]
+    assert create_model("mobilenet_v1", width=0.25).num_classes == 1000
+    features = create_model("mobilenet_v1", weights=keras, width=0.25, features_only=True)
+    assert state_equal(features, net, head=False)
+
+
+def test_weights_without_a_classifier_need_a_number_of_classes(tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "notop.h5", keras_layers(make_net(), top=False))
+    with pytest.raises(
+        WeightsMismatchError,
+        match=r"notop.h5 has no classifier, so it does not tell the number of classes\. Give num_classes for a new",
+    ):
+        create_model("mobilenet_v1", weights=path, width=0.25)
+    assert create_model("mobilenet_v1", 0, path, width=0.25).num_classes == 0
+
+
+def test_another_network_is_refused_without_a_number_of_classes_too(tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "net.h5", keras_layers(make_net(1000)))
+    with pytest.raises(WeightsMismatchError, match=r"does not fit this mobilenet_v1.*of another shape"):
+        create_model("mobilenet_v1", weights=path, width=0.5)
+
+
+def test_the_folder_of_a_run_has_weights(tmp_path: Path) -> None:
+    net, run = make_net(11), tmp_path / "run"
+    save_model(net, run / "checkpoints" / "step-1")
+    with pytest.warns(UserWarning, match="has not ended: using its checkpoint step-1"):
+        assert state_equal(create_model("mobilenet_v1", weights=run, width=0.25), net)
+    save_model(make_net(11, seed=3), run / "model")
+    assert state_equal(create_model("mobilenet_v1", weights=run, width=0.25), make_net(11, seed=3))
+    assert state_equal(create_model("mobilenet_v1", 4, run, width=0.25), make_net(11, seed=3), head=False)
+    loaded = make_net(11)
+    load_weights(loaded, run)
+    assert state_equal(loaded, make_net(11, seed=3))
+
+
+def test_a_folder_without_weights(tmp_path: Path) -> None:
+    with pytest.raises(
+        WeightsFormatError,
+        match=r"is neither a model folder nor a run\. Got: a folder with nothing in it\. Expected: a folder",
+    ):
+        load_weights(make_net(), tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(RunFolderError, match="has no model yet"):
+        load_weights(make_net(), tmp_path)
+
+
+def test_only_networks_of_the_catalogue_take_weights(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"^Weights are loaded into a network of the catalogue\. Got: Linear\. Expected: what create_model",
+    ):
+        load_weights(torch.nn.Linear(2, 3), tmp_path)  # type: ignore[arg-type] - the mistake under test
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "module._orig_mod."])
+def test_the_prefix_of_a_wrapper_comes_off(prefix: str, tmp_path: Path) -> None:
+    net, model = make_net(), make_net(seed=2)
+    state = {prefix + name: value for name, value in net.state_dict().items()}
+    torch.save(state, tmp_path / "net.pt")
+    assert load_weights(model, tmp_path / "net.pt").notes == (f"{prefix!r} was taken off every name",)
+    assert state_equal(model, net)
+    first = next(iter(state))
+    torch.save({**state, first.removeprefix(prefix): state.pop(first)}, tmp_path / "mixed.pt")
+    with pytest.raises(WeightsMismatchError, match=f"unexpected: {prefix}"):
+        load_weights(make_net(), tmp_path / "mixed.pt")

@@ -47,7 +47,7 @@ def test_what_is_no_weight_file(content: bytes, message: str, refuses: Refuses, 
 
 def test_a_file_that_is_not_there(refuses: Refuses, tmp_path: Path) -> None:
     refuses(tmp_path / "absent.h5", WeightsFormatError, r"Cannot read .*absent\.h5\. Got: No such file")
-    refuses(tmp_path, WeightsFormatError, r"Cannot read .*model\.safetensors")
+    refuses(tmp_path, WeightsFormatError, r"is neither a model folder nor a run\. Got: a folder with nothing in it")
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9, 0.999])

@@ -1,18 +1,16 @@
 """A network from what `locate` found."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from separable.errors import RunFolderError, UsageError
+from separable.errors import UsageError
 from separable.runtime.imagenet import imagenet_names
 from separable.runtime.locate import Located
 
-__all__ = ["load_located", "model_folder"]
+__all__ = ["load_located"]
 
 
 def load_located(located: Located, options: Mapping[str, Any] | None = None, *, published: bool = True) -> nn.Module:
@@ -27,6 +25,7 @@ def load_located(located: Located, options: Mapping[str, Any] | None = None, *, 
     """
     from separable.models import build_model
     from separable.weights import create_model, load_model
+    from separable.weights.folder import model_folder
 
     if located.kind == "catalogue":
         if not published:
@@ -46,22 +45,3 @@ def load_located(located: Located, options: Mapping[str, Any] | None = None, *, 
 
         return load_factory(located.path, located.name)
     return load_model(model_folder(located.path) if located.kind == "run" else located.path)
-
-
-def model_folder(run: Path) -> Path:
-    """The model a run ended with, or (with a warning) its newest checkpoint where it has not ended.
-
-    Raises:
-        RunFolderError: there is neither.
-    """
-    if (run / "model").is_dir():
-        return run / "model"
-    checkpoints = sorted((run / "checkpoints").glob("step-*/model.safetensors"))
-    if not checkpoints:
-        raise RunFolderError(
-            f"The run {run} has no model yet",
-            fix="Let its training reach the first checkpoint, or go on with its command and --resume",
-        )
-    newest = checkpoints[-1].parent
-    warnings.warn(f"{run} has not ended: using its checkpoint {newest.name}", stacklevel=3)
-    return newest

@@ -7,19 +7,20 @@ from typing import Any
 import torch
 
 from separable.download import fetch
-from separable.errors import DownloadError
+from separable.errors import DownloadError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model, model_spec
 from separable.models.spec import PublishedWeights
 from separable.weights.compare import LoadReport
-from separable.weights.load import load_weights
+from separable.weights.folder import weight_file
+from separable.weights.load import fill, load_weights, read_content
 
 __all__ = ["create_model"]
 
 
 def create_model(
     name: str,
-    num_classes: int = 1000,
+    num_classes: int | None = None,
     weights: Path | str | None = None,
     *,
     cache_dir: Path | str | None = None,
@@ -29,13 +30,14 @@ def create_model(
 ) -> ImageModel:
     """Build a network, and load weights into it.
 
-    With another number of classes than the weights have, the classifier is a new one and starts at zero: a random one
-    would send its noise into the trained layers before it has learnt anything.
+    With an explicit `num_classes` other than the weights have, the classifier is a new one and starts at zero: a random
+    one would send its noise into the trained layers before it has learnt anything.
 
     Args:
         name: one of `list_models()`.
+        num_classes: None for as many as the weights have, 1000 without weights; 0 leaves out the classifier.
         weights: None for fresh ones; "keras" for the file that Keras publishes, downloaded once; or the path of a
-            weight file or model folder, as `load_weights` takes them.
+            weight file, model folder or run, as `load_weights` takes them.
         cache_dir: where downloads are kept; `$SEPARABLE_CACHE` or `~/.cache/separable` if None.
         url_base: fetch the published file from this address plus its name, for mirrors.
         progress: called with (bytes so far, bytes in all or None) during a download.
@@ -46,7 +48,9 @@ def create_model(
         DownloadError, HashMismatchError: "keras" weights that cannot be had.
         WeightsFormatError, WeightsMismatchError: a file that cannot be read, or is another network's.
     """
-    model = build_model(name, num_classes, **options)
+    if num_classes is None and weights is not None and weights != "keras":
+        return _with_its_classes(name, Path(weights), options)
+    model = build_model(name, 1000 if num_classes is None else num_classes, **options)
     if weights is None:
         return model
     if weights != "keras":
@@ -61,6 +65,28 @@ def create_model(
         )
     path = fetch(url, published.sha256, cache_dir, progress)
     _zero_new_classifier(model, load_weights(model, path, classes="replace", trust_order=True))
+    return model
+
+
+def _with_its_classes(name: str, path: Path, options: dict[str, Any]) -> ImageModel:
+    """The network with as many classes as the file `path` has."""
+    with torch.device("meta"):
+        shapes = build_model(name, **options)
+    path = weight_file(path)
+    content = read_content(shapes, path, new_classifier=False)
+    if shapes.head is None:
+        model = build_model(name, **options)
+        fill(model, path, content, new_classifier=False)
+        return model
+    weight = content.tensors.get("head.classifier.weight")
+    if weight is None:
+        raise WeightsMismatchError(
+            f"{path} has no classifier, so it does not tell the number of classes",
+            fix="Give num_classes for a new classifier, or num_classes=0 for none",
+        )
+    fits = weight.dim() == 2 and weight.shape[1] == shapes.head.num_inputs  # if not, filling says what is wrong
+    model = build_model(name, weight.shape[0] if fits else 1000, **options)
+    fill(model, path, content, new_classifier=False)
     return model
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from separable.errors import UsageError, WeightsFormatError, WeightsMismatchError
 from separable.models.base import ImageModel
@@ -12,14 +13,16 @@ from separable.weights.archive import archive_members, read_keras_archive, read_
 from separable.weights.compare import Content, LoadReport, compare
 from separable.weights.contracts import contract_for, stored_contract
 from separable.weights.convert import convert_layers
+from separable.weights.folder import weight_file
 from separable.weights.keras_names import plan_for
 from separable.weights.match import pair_layers
 from separable.weights.stored import StoredLayers
 from separable.weights.tensors import read_metadata, read_safetensors, read_torch
 
-__all__ = ["detect_format", "load_weights"]
+__all__ = ["detect_format", "fill", "load_weights", "read_content"]
 
 Format = Literal["hdf5", "keras", "npz", "safetensors", "torch"]
+_WRAPPERS = ("module.", "model.", "_orig_mod.")
 _FORMATS = "Keras .h5, .keras and .weights.h5, .safetensors, .npz of layers, a torch state dict"
 
 
@@ -61,26 +64,39 @@ def load_weights(
     All of it is read, matched and checked before anything is copied: after an error the model is as it was.
 
     Args:
-        path: a weight file of any known format, or a folder that `save_model` wrote.
+        path: a weight file of any known format, a folder that `save_model` wrote, or the folder of a run.
         classes: "exact" wants the file's classifier in this model. "replace" takes it only where it has as many
             classes, and otherwise leaves the model's own, for training on other classes.
         trust_order: for files whose hash says that they are the published ones; see `pair_layers`.
 
     Raises:
-        WeightsFormatError: not a weight file, damaged, or one that would run code.
+        UsageError: `model` is not one of the catalogue.
+        WeightsFormatError: not a weight file, damaged, or one that would run code. RunFolderError: a run without model.
         WeightsMismatchError: the weights of another network, of other options or of other classes.
     """
     if classes not in ("exact", "replace"):
         raise UsageError("Unknown value for classes", got=classes, expected="exact or replace")
-    path = Path(path)
-    if path.is_dir():
-        path = path / "model.safetensors"
+    if not isinstance(model, ImageModel):
+        raise UsageError(
+            "Weights are loaded into a network of the catalogue",
+            got=type(model).__name__,
+            expected="what create_model returns, without a wrapper around it",
+        )
+    path = weight_file(Path(path))
+    return fill(model, path, read_content(model, path, classes == "replace", trust_order), classes == "replace")
+
+
+def read_content(model: ImageModel, path: Path, new_classifier: bool, trust_order: bool = False) -> Content:
+    """The tensors in the file `path` under the names of `model`, whose numbers and number of classes do not matter."""
     kind = detect_format(path)
     if kind in ("safetensors", "torch"):
-        content = _own_names(path, kind)
-    else:
-        content = _keras_names(model, _read_layers(path, kind, _limit(model)), classes == "replace", trust_order)
-    report, tensors = compare(model, path, content, new_classifier=classes == "replace")
+        return _own_names(path, kind)
+    return _keras_names(model, _read_layers(path, kind, _limit(model)), new_classifier, trust_order)
+
+
+def fill(model: ImageModel, path: Path, content: Content, new_classifier: bool) -> LoadReport:
+    """Copy `content` into `model`, all or nothing."""
+    report, tensors = compare(model, path, content, new_classifier=new_classifier)
     with torch.no_grad():
         state = model.state_dict()
         for name, value in tensors.items():
@@ -111,10 +127,21 @@ def _read_layers(path: Path, kind: Format, limit: int) -> StoredLayers:
 
 def _own_names(path: Path, kind: Format) -> Content:
     if kind == "torch":
-        return Content("torch", read_torch(path))
+        tensors, notes = _without_prefix(read_torch(path))
+        return Content("torch", tensors, notes=notes)
     stored = read_metadata(path).get("input")
     contract = stored_contract(path, stored) if isinstance(stored, dict) else None
-    return Content("safetensors", read_safetensors(path), contract=contract)
+    tensors, notes = _without_prefix(read_safetensors(path))
+    return Content("safetensors", tensors, notes=notes, contract=contract)
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """What a wrapper (DistributedDataParallel, torch.compile, Lightning) put before every name, taken off."""
+    taken = ""
+    while prefix := next((p for p in _WRAPPERS if tensors and all(name.startswith(p) for name in tensors)), ""):
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+        taken += prefix
+    return tensors, (f"{taken!r} was taken off every name",) if taken else ()
 
 
 def _keras_names(model: ImageModel, stored: StoredLayers, new_classifier: bool, trust_order: bool) -> Content:

@@ -1,0 +1,47 @@
+"""The weight file that a folder stands for: a model folder's, or a run's."""
+
+import warnings
+from pathlib import Path
+
+from separable.errors import RunFolderError, WeightsFormatError
+
+__all__ = ["model_folder", "weight_file"]
+
+
+def weight_file(path: Path) -> Path:
+    """`path` itself, or the weights in it where it is a model folder or a run.
+
+    Raises:
+        WeightsFormatError: a folder that is neither.
+        RunFolderError: a run without a model so far.
+    """
+    if not path.is_dir() or (path / "model.safetensors").exists():
+        return path / "model.safetensors" if path.is_dir() else path
+    if (path / "model").is_dir() or (path / "checkpoints").is_dir():
+        return model_folder(path) / "model.safetensors"
+    inside = sorted(entry.name for entry in path.iterdir())[:5]
+    raise WeightsFormatError(
+        f"{path} is neither a model folder nor a run",
+        got=f"a folder with {', '.join(inside) or 'nothing in it'}",
+        expected="a folder with model.safetensors, or one that `separable train` wrote",
+        fix="Give the weight file itself",
+    )
+
+
+def model_folder(run: Path) -> Path:
+    """The model a run ended with, or (with a warning) its newest checkpoint where it has not ended.
+
+    Raises:
+        RunFolderError: there is neither.
+    """
+    if (run / "model").is_dir():
+        return run / "model"
+    checkpoints = sorted((run / "checkpoints").glob("step-*/model.safetensors"))
+    if not checkpoints:
+        raise RunFolderError(
+            f"The run {run} has no model yet",
+            fix="Let its training reach the first checkpoint, or go on with its command and --resume",
+        )
+    newest = checkpoints[-1].parent
+    warnings.warn(f"{run} has not ended: using its checkpoint {newest.name}", stacklevel=3)
+    return newest
