@@ -5,7 +5,14 @@ import pytest
 import yaml
 
 from separable.errors import RunFolderError, UsageError
-from separable.training.config import DataConfig, MachineConfig, ModelConfig, ScheduleConfig, TrainConfig
+from separable.training.config import (
+    DataConfig,
+    MachineConfig,
+    ModelConfig,
+    OptimiserConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
 from separable.training.recipes import RECIPES, find_recipe, scaled_learning_rate
 
 
@@ -74,6 +81,33 @@ def test_a_wrong_value_is_named(key: str, value: object, message: str, tmp_path:
         TrainConfig.from_yaml(edited(tmp_path, **{key: value}))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("recipe__optimiser__learning_rate", 0, r"optimiser\.learning_rate is out of range\. Got: 0\.0\. .*above 0"),
+        ("recipe__optimiser__learning_rate", float("inf"), r"optimiser\.learning_rate is out of range"),
+        ("recipe__optimiser__head_learning_rate", -1, r"optimiser\.head_learning_rate is out of range"),
+        ("recipe__optimiser__momentum", 1.5, r"optimiser\.momentum is out of range.*0 or more and below 1"),
+        ("recipe__optimiser__betas", [0.9, 1], r"optimiser\.betas is out of range\. Got: \(0\.9, 1\.0\)"),
+        ("recipe__optimiser__weight_decay", -1e-4, r"optimiser\.weight_decay is out of range.*0 or more"),
+        ("recipe__schedule__final_fraction", 2, r"schedule\.final_fraction is out of range.*0 to 1"),
+        ("recipe__regularisation__ema_decay", 1, r"regularisation\.ema_decay is out of range"),
+        ("recipe__regularisation__label_smoothing", 1, r"regularisation\.label_smoothing is out of range"),
+        ("recipe__regularisation__clip_norm", 0, r"regularisation\.clip_norm is out of range"),
+        ("recipe__global_batch", 0, r"recipe\.global_batch is out of range.*1 or more"),
+        ("model__crop_fraction", 7, r"model\.crop_fraction is out of range. Got: 7\.0\. .*above 0, at most 1"),
+        ("model__image_size", [96, 10000], r"model\.image_size is out of range.*1 to 8192 pixels a side"),
+        ("data__max_bad", 1.5, r"data\.max_bad is out of range. Got: 1\.5"),
+        ("machine__workers", -1, r"machine\.workers is out of range"),
+        ("machine__keep_checkpoints", 0, r"machine\.keep_checkpoints is out of range"),
+        ("threads", 0, r"threads is out of range. Got: 0\. Expected: 1 or more"),
+    ],
+)
+def test_a_number_out_of_range_is_named(key: str, value: object, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        TrainConfig.from_yaml(edited(tmp_path, **{key: value}))
+
+
 def test_yaml_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
     # YAML 1.1 reads 1e-5 as a text.
     path = edited(tmp_path)
@@ -96,6 +130,8 @@ def test_illegal_combinations_are_refused() -> None:
         TrainConfig(run="r", recipe=RECIPES["small"], epochs=0)
     with pytest.raises(UsageError, match="The seed is out of range"):
         TrainConfig(run="r", recipe=RECIPES["small"], seed=2**64)
+    with pytest.raises(UsageError, match="Nesterov's rule needs a momentum"):
+        OptimiserConfig(nesterov=True, momentum=0.0)
     with pytest.raises(UsageError, match="exactly one of the two"):
         ScheduleConfig(kind="staircase")
 

@@ -3,7 +3,9 @@
 Everything but the section `machine` decides the result: two runs that differ in `machine` alone end with the same bits.
 """
 
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +29,24 @@ __all__ = [
 ]
 
 
+_Range = tuple[Callable[[Any], bool], str]
+_POSITIVE: _Range = (lambda value: 0 < value < math.inf, "above 0")
+_NOT_NEGATIVE: _Range = (lambda value: 0 <= value < math.inf, "0 or more")
+_BELOW_ONE: _Range = (lambda value: 0 <= value < 1, "0 or more and below 1")
+_SHARE: _Range = (lambda value: 0 <= value <= 1, "0 to 1")
+_COUNT: _Range = (lambda value: value >= 1, "1 or more")
+_SIDES: _Range = (lambda value: 1 <= value <= 8192, "1 to 8192 pixels a side")
+
+
+def _demand(section: str, config: object, ranges: dict[str, _Range]) -> None:
+    """Every number of `config` that is named in `ranges` lies in its range; None always does."""
+    for name, (is_legal, expected) in ranges.items():
+        value = getattr(config, name)
+        numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+        if not all(is_legal(number) for number in numbers):
+            raise UsageError(f"{section}{name} is out of range", got=value, expected=expected)
+
+
 @dataclass(frozen=True)
 class OptimiserConfig:
     """`learning_rate` belongs to the recipe's `global_batch`; `head_learning_rate` is the classifier's, None: the same.
@@ -45,6 +65,13 @@ class OptimiserConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     decayed: tuple[Literal["convolution", "depthwise", "dense"], ...] = ("convolution", "depthwise")
+
+    def __post_init__(self) -> None:
+        ranges = dict.fromkeys(("learning_rate", "head_learning_rate"), _POSITIVE)
+        ranges |= dict.fromkeys(("momentum", "rho", "betas"), _BELOW_ONE)
+        _demand("optimiser.", self, ranges | dict.fromkeys(("epsilon", "weight_decay"), _NOT_NEGATIVE))
+        if self.nesterov and self.momentum == 0:
+            raise UsageError("Nesterov's rule needs a momentum", got="optimiser.momentum=0", expected="above 0")
 
 
 @dataclass(frozen=True)
@@ -69,6 +96,8 @@ class ScheduleConfig:
                 got=f"every_epochs={self.every_epochs}, every_samples={self.every_samples}",
                 expected="exactly one of the two",
             )
+        ranges = {"factor": _POSITIVE, "every_epochs": _POSITIVE, "every_samples": _COUNT}
+        _demand("schedule.", self, ranges | {"warm_up_epochs": _NOT_NEGATIVE, "final_fraction": _SHARE})
 
 
 @dataclass(frozen=True)
@@ -86,6 +115,11 @@ class RegularisationConfig:
     freeze_batch_norm: bool = False
     unfold_batch_norm: bool = True
     batch_norm_momentum: float | None = None
+
+    def __post_init__(self) -> None:
+        ranges = dict.fromkeys(("dropout", "label_smoothing", "ema_decay"), _BELOW_ONE)
+        ranges |= {"auxiliary_weight": _NOT_NEGATIVE, "clip_norm": _POSITIVE, "batch_norm_momentum": _SHARE}
+        _demand("regularisation.", self, ranges)
 
 
 @dataclass(frozen=True)
@@ -108,6 +142,9 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     select: Literal["last", "best"] = "last"
 
+    def __post_init__(self) -> None:
+        _demand("recipe.", self, {"global_batch": _COUNT, "image_size": _SIDES})
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -123,6 +160,10 @@ class ModelConfig:
     resize: Literal["shorter", "squash"] | None = None
     crop_fraction: float | None = None
 
+    def __post_init__(self) -> None:
+        crop: _Range = (lambda value: 0 < value <= 1, "above 0, at most 1")
+        _demand("model.", self, {"image_size": _SIDES, "crop_fraction": crop})
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -137,6 +178,9 @@ class DataConfig:
     decoder: Literal["auto", "pillow", "turbo"] = "auto"
     max_bad: float = 0.05
 
+    def __post_init__(self) -> None:
+        _demand("data.", self, {"val_fraction": _SHARE, "max_bad": _SHARE})
+
 
 @dataclass(frozen=True)
 class MachineConfig:
@@ -150,6 +194,11 @@ class MachineConfig:
     checkpoint_steps: int | None = None
     keep_checkpoints: int = 2
     label_check: bool = True
+
+    def __post_init__(self) -> None:
+        never_too: _Range = (lambda value: value >= 0, "0 or more")  # infinitely many seconds: at the end alone
+        ranges = {"workers": _NOT_NEGATIVE, "checkpoint_seconds": never_too}
+        _demand("machine.", self, ranges | dict.fromkeys(("checkpoint_steps", "keep_checkpoints"), _COUNT))
 
 
 @dataclass(frozen=True)
@@ -183,6 +232,7 @@ class TrainConfig:
                 got=f"batch_size={self.batch_size}, accumulate={self.accumulate}",
                 expected="a batch_size that accumulate divides",
             )
+        _demand("", self, {"threads": _COUNT})
         if not 0 <= self.seed < 2**63:
             raise UsageError("The seed is out of range", got=self.seed, expected="0 to 2**63 - 1")
         if self.total_epochs < 1:
