@@ -42,8 +42,8 @@ def evaluate(
     """Measure a trained model on labelled pictures.
 
     Accuracy, precision and recall of each class, the confusion matrix, and whether the confidences can be believed.
-    The run's own validation pictures renew evaluation.json, predictions.csv and the report; anything else is written
-    to RUN/evaluations, or where --out says.
+    The run's own validation pictures renew evaluation.json, predictions.csv and the report; anything else, also those
+    pictures after some or their labels have changed, is written to RUN/evaluations, or where --out says.
     """
     from separable.data.loader import LoaderConfig
     from separable.files import make_directory
@@ -51,6 +51,7 @@ def evaluate(
     from separable.runtime.load import load_located
     from separable.runtime.locate import locate
     from separable.training.evaluate import evaluate as measure
+    from separable.training.own_set import changed_since
     from separable.training.report import write_report
 
     with Output(json) as output:
@@ -60,6 +61,14 @@ def evaluate(
         model = load_located(located)
         assert isinstance(model, ImageModel), "a run or a model folder holds one of ours"
         pictures, label = _pictures(located, model.input_contract.class_names, data, part)
+        if data is None and label == "val" and located.path is not None:
+            changed = changed_since(located.path, pictures)
+            if changed is not None:
+                label = "val-changed"
+                output.say(
+                    f"These are not the pictures that the run was measured on ({changed}), so its own figures stay as"
+                    " they are.\n"
+                )
         result = measure(model, pictures, LoaderConfig(batch_size=batch, workers=workers, max_bad=1.0), set_name=label)
         folder = _folder(located, data, label, out)
         make_directory(folder)

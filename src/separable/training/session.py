@@ -1,6 +1,5 @@
 """Opening a training: fresh from its starting weights, or restored from the newest whole checkpoint."""
 
-import hashlib
 import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -232,13 +231,6 @@ def _identity(config: TrainConfig, data: FolderData) -> dict[str, Any]:
     return {
         "config": to_plain(neutral),
         "classes": list(data.class_names),
-        "training pictures": _fingerprint(data.train),
-        "validation pictures": _fingerprint(data.val),
+        "training pictures": data.train.fingerprint(),
+        "validation pictures": data.val.fingerprint(),
     }
-
-
-def _fingerprint(pictures: PictureSet) -> str:
-    digest = hashlib.sha256()
-    for path, label in zip(pictures.paths, pictures.labels, strict=True):
-        digest.update(f"{label} {path}\n".encode(errors="surrogateescape"))
-    return f"{len(pictures.paths)} ({digest.hexdigest()[:16]})"
