@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from separable.data.corrections import merge_corrections
 from separable.data.folder import FolderData, PictureSet, read_folder
 from separable.errors import DataFolderError, UsageError
 from tests.data.made import write_empty
@@ -89,6 +90,7 @@ def test_what_is_left_out(tmp_path: Path) -> None:
     write_empty(
         tmp_path,
         ".hidden/a.jpg",
+        ".git/objects/a.txt",
         "__MACOSX/cat/a.jpg",
         "cat/.b.jpg",
         "cat/Thumbs.db",
@@ -104,6 +106,7 @@ def test_what_is_left_out(tmp_path: Path) -> None:
     assert data.notes == (
         "2 files left out, not pictures by their ending: cat/notes.txt, readme.md.",
         "Folders without a picture left out: bird.",
+        "Folders of pictures left out, hidden by the dot that their name begins with: .hidden.",
         f"1 pictures directly in {tmp_path} left out: they are in no class folder.",
     )
 
@@ -184,6 +187,11 @@ def test_bad_folders(tmp_path: Path) -> None:
         f"Class 'dog' has one picture. Got: {tmp_path}/few/dog/000.jpg. Expected: at least two pictures in each class: "
         "one to train on and one to validate on. Add pictures to it, or move the folder away."
     )
+    assert message(classes(tmp_path / "fewer", cat=9, **{f"z{i:02d}": 1 for i in range(12)})) == (
+        "12 classes have one picture each. Got: z00, z01, z02, z03, z04, z05, z06, z07, z08, z09 and 2 more. "
+        "Expected: at least two pictures in each class: one to train on and one to validate on. Add pictures to them, "
+        "or move the folders away."
+    )
 
 
 def test_validation_classes_that_training_lacks(tmp_path: Path) -> None:
@@ -246,5 +254,62 @@ def test_corrections_that_cannot_be_used(tmp_path: Path) -> None:
         corrected(tmp_path, "file,class\na,b\n")
     with pytest.raises(DataFolderError, match=r"labels.csv, line 3, names a class that there is not. Got: 'emu'"):
         corrected(tmp_path, "path,label\ncat/000.jpg,dog\ncat/001.jpg,emu\n")
+    with pytest.raises(DataFolderError) as caught:
+        corrected(tmp_path, "path,label\ncat/000.jpg,dog\ndog/001.jpg,dog\ncat/000.jpg,dog\ncat/000.jpg,\n")
+    assert str(caught.value) == (
+        f"{tmp_path}/labels.csv, lines 2 and 5, contradict each other on cat/000.jpg. Got: dog and nothing. Expected: "
+        "one label for a picture. Remove one of the two lines."
+    )
+    with pytest.raises(DataFolderError) as caught:
+        corrected(tmp_path, "path,label\nimages/cat/0.jpg,dog\n")
+    first = read_folder(tmp_path).train.paths[0]
+    assert str(caught.value) == (
+        f"No row of {tmp_path}/labels.csv names a picture of {tmp_path}. Got: images/cat/0.jpg. "
+        f"Expected: paths such as {first}. Write the paths as they are from that folder on."
+    )
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        with pytest.raises(DataFolderError) as caught:
+            corrected(tmp_path, f"path{mark}label\ncat/000.jpg{mark}dog\n")
+        assert str(caught.value) == (
+            f"{tmp_path}/labels.csv is separated by {name}. Expected: commas. Save it comma-separated: path,label."
+        )
     with pytest.raises(DataFolderError, match="leaves no picture to train on"):
         corrected(tmp_path, "path,label\n" + "".join(f"{n}/{i:03d}.jpg,\n" for n in ("cat", "dog") for i in range(3)))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "a binary file"),
+        (b"PK\x03\x04 spreadsheet", "a binary file"),
+        ("path,label\n".encode("utf-16"), "UTF-16 text"),
+    ],
+)
+def test_corrections_that_are_no_text(content: bytes, what: str, tmp_path: Path) -> None:
+    classes(tmp_path, cat=3, dog=3)
+    (tmp_path / "labels.csv").write_bytes(content)
+    said = message(tmp_path, labels_csv=tmp_path / "labels.csv")
+    assert said.startswith(
+        f"{tmp_path}/labels.csv is not a CSV text file. Got: {what}. Expected: lines of text with the columns path and"
+    )
+    assert said.isprintable()
+
+
+def test_earlier_corrections_and_new_suspects_become_one_file(tmp_path: Path) -> None:
+    classes(tmp_path / "data", cat=4, dog=4)
+    (tmp_path / "earlier.csv").write_text("path,label\ncat/000.jpg,dog\ncat/001.jpg,\ndog\\002.jpg,cat\n,\n")
+    (tmp_path / "suspects.csv").write_text(
+        "path,label,suggested,score\ndog/003.jpg,dog,cat,0.9\ndog/002.jpg,cat,dog,0.8\n"
+    )
+    merge_corrections(tmp_path / "earlier.csv", tmp_path / "suspects.csv", tmp_path / "labels.csv")
+    assert (tmp_path / "labels.csv").read_text().splitlines() == [
+        "path,label,suggested,score",
+        "dog/003.jpg,dog,cat,0.9",
+        "dog/002.jpg,cat,dog,0.8",
+        "cat/000.jpg,dog,,",
+        "cat/001.jpg,,,",
+        ",,,",
+    ]
+    once = read_folder(tmp_path / "data", labels_csv=tmp_path / "earlier.csv")
+    again = read_folder(tmp_path / "data", labels_csv=tmp_path / "labels.csv")
+    assert (named(again.train), named(again.val)) == (named(once.train), named(once.val))

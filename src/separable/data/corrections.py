@@ -1,12 +1,17 @@
 """Labels corrected by hand: a CSV that goes over what the folders say."""
 
 import csv
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from separable.errors import DataFolderError
+from separable.files import write_atomically
 
-__all__ = ["Corrections", "read_corrections"]
+__all__ = ["Corrections", "merge_corrections", "read_corrections"]
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+"""Bytes that no text holds, of those that every picture, archive and spreadsheet soon does."""
 
 
 @dataclass
@@ -37,6 +42,16 @@ class Corrections:
     def _from_base(self, root: Path, path: str) -> str:
         return path if root == self.base else (root.relative_to(self.base) / path).as_posix()
 
+    def demand_use(self, source: Path, example: str) -> None:
+        """Raise DataFolderError where there are corrections and not one of them names a picture."""
+        if self.labels and not self.used:
+            raise DataFolderError(
+                f"No row of {source} names a picture of {self.base}",
+                got=min(self.labels),
+                expected=f"paths such as {example}",
+                fix="Write the paths as they are from that folder on",
+            )
+
     def notes(self) -> list[str]:
         """One sentence on what the corrections did, one on those that name no picture here."""
         notes = [f"Corrected labels: {self.changed} changed, {self.dropped} pictures left out."]
@@ -50,32 +65,98 @@ def read_corrections(path: Path, class_names: tuple[str, ...], base: Path) -> Co
     """Read a CSV with the columns `path` and `label`; further columns are ignored.
 
     Raises:
-        DataFolderError: it cannot be read, lacks a column, or names a class that there is not.
+        DataFolderError: it cannot be read, is no CSV, lacks a column, names a class that there is not, or gives one
+            picture two labels.
     """
     index = {name: i for i, name in enumerate(class_names)}
     labels: dict[str, int] = {}
+    lines: dict[str, int] = {}
+    for line, row in _rows(path):
+        label = (row["label"] or "").strip()
+        if label and label not in index:
+            raise DataFolderError(
+                f"{path}, line {line}, names a class that there is not",
+                got=repr(label),
+                expected=f"one of {', '.join(class_names)}, or nothing to leave the picture out",
+            )
+        name = _name(row)
+        if not name and not label:  # an empty line, as spreadsheet programs write it
+            continue
+        new = index.get(label, -1)
+        if labels.setdefault(name, new) != new:
+            said = " and ".join(class_names[c] if c >= 0 else "nothing" for c in (labels[name], new))
+            raise DataFolderError(
+                f"{path}, lines {lines[name]} and {line}, contradict each other on {name}",
+                got=said,
+                expected="one label for a picture",
+                fix="Remove one of the two lines",
+            )
+        lines.setdefault(name, line)
+    return Corrections(base, labels)
+
+
+def merge_corrections(earlier: Path, suspects: Path, into: Path) -> None:
+    """Write the rows of `suspects`, then those of `earlier` about other pictures: one file with all corrections.
+
+    Raises:
+        DataFolderError: one of the two cannot be read.
+        OutputError: `into` cannot be written.
+    """
+    columns = ("path", "label", "suggested", "score")
+    rows = [row for _, row in _rows(suspects)]
+    known = {_name(row) for row in rows}
+    rows += [{"path": _name(row), "label": row["label"]} for _, row in _rows(earlier) if _name(row) not in known]
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
+            lines = csv.DictWriter(handle, columns, restval="", extrasaction="ignore")
+            lines.writeheader()
+            lines.writerows(rows)
+
+    write_atomically(into, write)
+
+
+def _name(row: dict[str, str]) -> str:
+    return (row["path"] or "").strip().replace("\\", "/")
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """(number of its last line, fields) of every row."""
     try:
+        with path.open("rb") as raw:
+            start = raw.read(1 << 16)
+        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise _no_text(path, "UTF-16 text", "Save it as comma-separated values in UTF-8")
+        if _CONTROL.search(start):
+            raise _no_text(path, "a binary file", "Save it as comma-separated values, if it is a spreadsheet")
         # A byte order mark is what spreadsheet programs write; surrogates are how odd file names survive.
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as handle:
             rows = csv.DictReader(handle)
-            columns = rows.fieldnames or []
-            if not {"path", "label"} <= set(columns):
-                raise DataFolderError(
-                    f"{path} is not a list of labels",
-                    got=f"the columns {', '.join(columns)}",
-                    expected="path and label",
-                )
-            for row in rows:
-                label = (row["label"] or "").strip()
-                if label and label not in index:
-                    raise DataFolderError(
-                        f"{path}, line {rows.line_num}, names a class that there is not",
-                        got=repr(label),
-                        expected=f"one of {', '.join(class_names)}, or nothing to leave the picture out",
-                    )
-                labels[(row["path"] or "").strip().replace("\\", "/")] = index.get(label, -1)
+            _demand_columns(path, list(rows.fieldnames or []))
+            return [(rows.line_num, row) for row in rows]
     except OSError as error:
         raise DataFolderError(f"Cannot read {path}", got=error.strerror or str(error)) from error
     except csv.Error as error:
         raise DataFolderError(f"{path} is not a CSV file", got=str(error)) from error
-    return Corrections(base, labels)
+
+
+def _no_text(path: Path, what: str, fix: str) -> DataFolderError:
+    return DataFolderError(
+        f"{path} is not a CSV text file", got=what, expected="lines of text with the columns path and label", fix=fix
+    )
+
+
+def _demand_columns(path: Path, columns: list[str]) -> None:
+    if {"path", "label"} <= set(columns):
+        return
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and {"path", "label"} <= {part.strip(' "') for part in columns[0].split(mark)}:
+            raise DataFolderError(
+                f"{path} is separated by {name}", expected="commas", fix="Save it comma-separated: path,label"
+            )
+    shown = ", ".join(column[:30] for column in columns[:6]) if columns else "an empty file"
+    raise DataFolderError(
+        f"{path} is not a list of labels",
+        got=f"the columns {shown}" if columns else shown,
+        expected="path and label",
+    )

@@ -15,6 +15,8 @@ from separable.errors import DataFolderError, UsageError
 __all__ = ["FolderData", "PictureSet", "read_folder"]
 
 _HELD_OUT_NAMES = ("val", "valid", "validation", "test")
+_NAMED = 10
+"""Classes that an error names before it counts the rest."""
 _LAYOUT = "one sub-folder of pictures per class, or train/ and val/ with one sub-folder per class each"
 
 
@@ -93,7 +95,9 @@ def read_folder(
         _note_missing(found, held_out, notes)
         train, val = _as_set(train_root, found, names), _as_set(held_out.root, held_out, names)
     if corrections is not None:
+        example = train.paths[0]
         train, val = _correct(train, corrections), _correct(val, corrections)
+        corrections.demand_use(Path(labels_csv or ""), example)
         notes += corrections.notes()
     for part, pictures in (("train", train), ("validate", val)):
         if not len(pictures):
@@ -192,19 +196,27 @@ def _as_set(root: Path, found: Found, names: tuple[str, ...]) -> PictureSet:
 def _split(
     root: Path, found: Found, names: tuple[str, ...], fraction: float, seed: int
 ) -> tuple[PictureSet, PictureSet]:
+    _demand_two(root, found)
     train, val = Found(root), Found(root)
     for name, paths in found.classes.items():
-        if len(paths) < 2:
-            raise DataFolderError(
-                f"Class {name!r} has one picture",
-                got=str(root / paths[0]),
-                expected="at least two pictures in each class: one to train on and one to validate on",
-                fix="Add pictures to it, or move the folder away",
-            )
         ordered = sorted(paths, key=lambda path: _keyed(path, seed))
         count = min(len(paths) - 1, max(1, round(len(paths) * fraction)))
         val.classes[name], train.classes[name] = ordered[:count], ordered[count:]
     return _as_set(root, train, names), _as_set(root, val, names)
+
+
+def _demand_two(root: Path, found: Found) -> None:
+    single = sorted(name for name, paths in found.classes.items() if len(paths) < 2)
+    if not single:
+        return
+    expected = "at least two pictures in each class: one to train on and one to validate on"
+    if len(single) == 1:
+        path = root / found.classes[single[0]][0]
+        fix = "Add pictures to it, or move the folder away"
+        raise DataFolderError(f"Class {single[0]!r} has one picture", got=str(path), expected=expected, fix=fix)
+    shown = ", ".join(single[:_NAMED]) + (f" and {len(single) - _NAMED} more" if len(single) > _NAMED else "")
+    fix = "Add pictures to them, or move the folders away"
+    raise DataFolderError(f"{len(single)} classes have one picture each", got=shown, expected=expected, fix=fix)
 
 
 def _keyed(path: str, seed: int) -> bytes:

@@ -1,5 +1,6 @@
 """Finding the pictures below a folder: hidden files ignored, symbolic links followed once, everything else noted."""
 
+import contextlib
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class Found:
     loose: int = 0
     empty: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         """What is there instead of pictures, for an error message."""
@@ -40,6 +42,11 @@ class Found:
             notes.append(f"{_files(self.others)} left out{where}, not pictures by their ending: {_some(self.others)}.")
         if self.empty:
             notes.append(f"Folders without a picture left out{where}: {_some(self.empty)}.")
+        if self.hidden:
+            notes.append(
+                f"Folders of pictures left out{where}, hidden by the dot that their name begins with: "
+                f"{_some(self.hidden)}."
+            )
         if self.loose and self.classes:
             notes.append(f"{self.loose} pictures directly in {self.root} left out: they are in no class folder.")
         return notes
@@ -71,7 +78,7 @@ def find_pictures(root: Path) -> Found:
     Raises:
         DataFolderError: a folder cannot be listed.
     """
-    found = Found(root)
+    found = Found(root, hidden=_hidden(root))
     above = {_identity(root)}
     for entry in _entries(root):
         if _is_folder(entry):
@@ -85,6 +92,21 @@ def find_pictures(root: Path) -> Found:
         else:
             found.others.append(entry.name)
     return found
+
+
+def _hidden(root: Path) -> list[str]:
+    """Folders with a leading dot that hold a picture directly: somebody may mean one as a class."""
+    names = []
+    try:
+        with os.scandir(root) as entries:
+            folders = [entry for entry in entries if entry.name.startswith(".") and _is_folder(entry)]
+    except OSError:  # to be said where the folder is listed
+        return []
+    for entry in folders:
+        with contextlib.suppress(DataFolderError):  # what may not be read is nobody's class
+            if holds_pictures(Path(entry.path)):
+                names.append(entry.name)
+    return sorted(names)
 
 
 def _below(folder: Path, relative: str, entered: set[tuple[int, int]], found: Found) -> list[str]:
