@@ -90,6 +90,23 @@ def test_a_model_that_is_not_there(cli: Cli, colours: Path) -> None:
     refused(cli("train", colours, *QUICK, "--image-size", "8"), "too small for xception", "32 or more")
 
 
+def test_numbers_that_cannot_be(cli: Cli, colours: Path) -> None:
+    refused(cli("train", colours, *QUICK, "--batch", "0"), "'--batch': 0 is not in the range x>=1", code=2)
+    refused(cli("train", colours, *QUICK, "--workers", "-1"), "'--workers': -1 is not in the range x>=0", code=2)
+    refused(cli("train", colours, *QUICK, "--max-bad", "1.2"), "'--max-bad': 1.2 is not in the range 0<=x<=1", code=2)
+    refused(cli("profile", "xception", "--batch", "0"), "'--batch': 0 is not in the range x>=1", code=2)
+    refused(cli("train", colours, *QUICK, "--image-size", "10000"), "model.image_size is out of range", code=2)
+    outcome = cli("train", colours, *QUICK, "--set", "model.crop_fraction=7")
+    refused(outcome, "model.crop_fraction is out of range", "got       7.0", "above 0, at most 1", code=2)
+
+
+def test_settings_that_have_an_option_of_their_own(cli: Cli, colours: Path, tmp_path: Path) -> None:
+    for setting, instead in (("run=", "--run"), ("data.root=", "DATA"), ("model.name=xception", "--model")):
+        outcome = cli("train", colours, *QUICK, "--set", setting)
+        refused(outcome, f"--set {setting.partition('=')[0]} comes too late", f"Give {instead} instead", code=2)
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.fixture
 def stopped(trained: Path, tmp_path: Path) -> Path:
     """A copy of the run as it is a moment before its end: its model and results are not there yet."""

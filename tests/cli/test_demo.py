@@ -1,6 +1,8 @@
 """`separable demo`, cut down to seconds: a few digits, one epoch."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,3 +69,19 @@ def test_photos_that_are_there_are_used(cli: Cli, tmp_path: Path) -> None:
     assert outcome.code == 0
     assert "20 flower photos of 2 classes" in outcome.out
     assert "separable predict runs/demo/photos PICTURES..." in outcome.out
+
+
+def test_a_stopped_demo_starts_anew(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from separable.training import signals
+
+    @contextmanager
+    def stopped_at_once(_: object) -> Iterator[signals.StopRequest]:
+        stop = signals.StopRequest()
+        stop.request()
+        yield stop
+
+    monkeypatch.setattr(signals, "stop_on_signals", stopped_at_once)
+    outcome = cli("demo")
+    assert outcome.code == 130
+    assert "A demo that was stopped is not gone on with: the next one starts anew" in outcome.out
+    assert "--resume" not in outcome.out + outcome.err

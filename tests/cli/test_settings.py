@@ -1,5 +1,6 @@
 """Choices that `train` makes for a user: starting weights, run names, recipe, precision, workers."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from separable import download
 from separable.cli import settings
-from separable.cli.settings import Wishes, new_run, newest_run, starting_weights
+from separable.cli.settings import Wishes, new_run, newest_run, run_argument, starting_weights
 from separable.data import check
 from separable.data.folder import read_folder
 from separable.errors import DownloadError, UsageError
@@ -69,6 +70,17 @@ def test_runs_are_named_after_the_data_and_never_taken_twice(tmp_path: Path, mon
     assert new_run(Path("/"), None) == Path("runs/run")
     with pytest.raises(UsageError, match=r"--run is empty\. Expected: a name below runs/, or a path"):
         new_run(data, " ")
+
+
+def test_a_run_is_printed_as_the_command_line_reads_it(tmp_path: Path) -> None:
+    for run, printed in (
+        (Path("runs/mine"), "runs/mine"),
+        (Path("mine"), "./mine"),
+        (Path("runs/my flowers"), "'runs/my flowers'"),
+        (Path("-x/mine"), "./-x/mine"),
+    ):
+        assert run_argument(run) == printed
+        assert new_run(tmp_path, *shlex.split(printed)) == run
 
 
 @pytest.mark.parametrize(("features", "precision"), [(("avx512", "avx512_bf16"), "bf16"), (("avx2",), "fp32")])

@@ -114,7 +114,7 @@ def test_a_stop_saves_says_how_to_go_on_and_goes_on(after: int, whole: Path, dat
     result = train(config, data, display=first, stop=first.stop)
     assert (result.interrupted, result.steps) == (True, after)
     assert first.notes[-2:] == [
-        f"Stopped after step {after} of 12 and saved. Go on with the same command and --resume.",
+        f"Stopped after step {after} of 12 and saved in {tmp_path}.",
         "closed",
     ]
     assert not (tmp_path / "model").exists()
@@ -421,7 +421,7 @@ def test_ctrl_c_in_a_real_process_group(server: Server, pictures: Path, whole: P
     assert server.wait() == 0
     assert (tmp_path / "run.notes").read_text().splitlines()[-2:] == [
         "Stopping after this step; once more to stop at once.",
-        "Stopped after step 3 of 12 and saved. Go on with the same command and --resume.",
+        f"Stopped after step 3 of 12 and saved in {run}.",
     ]
     assert (run / "checkpoints" / "step-00000003").is_dir()
     server.start(**order(pictures, run, epochs=2, threads=1, workers=1))

@@ -78,6 +78,8 @@ def demo(
             _answers(run, data, out)
             out.say(_account(setup, data, run))
             out.say(_CLOSING)
+        else:
+            out.say("A demo that was stopped is not gone on with: the next one starts anew, in a folder of its own.")
     if result.interrupted:
         raise SystemExit(INTERRUPTED)
 

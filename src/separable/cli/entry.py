@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn, TextIO
 
 from separable.cli.options import INTERRUPTED
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if arguments is None else arguments)
     _write_any_name(sys.stdout)
     _write_any_name(sys.stderr)
+    code = 0
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
@@ -27,9 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.stdout.flush()
         except BrokenPipeError:
             # The reader (head, less) went away; without this Python would complain once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             code = 1
+        except OSError as error:  # what was still to be written, after the verb has done its work or said why not
+            _drop_output()
+            code = code or _report(_refusal(error), [])
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(given: list[str]) -> int:
@@ -46,13 +55,17 @@ def _run(given: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:  # not foreseen where it happened, yet trouble of the machine and not of this program
-        where = f" {os.fsdecode(error.filename)}" if error.filename else ""
-        return _report(OutputError(f"The system refused to read or write{where}", got=error.strerror or error), given)
+        return _report(_refusal(error), given)
     except Exception as error:
         return _report_bug(error, given)
     if code == INTERRUPTED:
         _tell("\nInterrupted.")
     return code if isinstance(code, int) else 0
+
+
+def _refusal(error: OSError) -> SeparableError:
+    where = f" {os.fsdecode(error.filename)}" if error.filename else ""
+    return OutputError(f"The system refused to read or write{where}", got=error.strerror or error)
 
 
 def _as_usage_error(error: Exception) -> SeparableError:
@@ -90,7 +103,8 @@ def _explain(error: Exception, given: list[str], kind: str) -> None:
     if "--json" in given:
         parts = {name: getattr(error, name, None) for name in ("what", "got", "expected", "fix")}
         said = {name: str(value) for name, value in parts.items() if value is not None}
-        sys.stdout.write(json.dumps({"error": {"kind": kind, "message": str(error), **said}}, indent=2) + "\n")
+        with suppress(OSError):  # standard output may be what is broken, and that has been said
+            sys.stdout.write(json.dumps({"error": {"kind": kind, "message": str(error), **said}}, indent=2) + "\n")
 
 
 def _tell(text: str) -> None:

@@ -29,7 +29,7 @@ def profile(
     size: Annotated[
         str | None, typer.Option(metavar="SIDE|HxW", help="Picture size.", show_default="the network's own")
     ] = None,
-    batch: Annotated[int, typer.Option(metavar="N", help="Pictures in the batch.")] = 1,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures in the batch.")] = 1,
     option: ModelOptions = None,
     json: Json = False,
     debug: Debug = False,

@@ -1,6 +1,7 @@
 """From `train`'s options to a configuration: what the user said, what the run recorded, choices for the rest."""
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,23 @@ if TYPE_CHECKING:
     from separable.data.folder import FolderData
     from separable.training.config import TrainConfig
 
-__all__ = ["Wishes", "choose_device", "configure", "new_run", "newest_run", "starting_weights"]
+__all__ = ["Wishes", "choose_device", "configure", "new_run", "newest_run", "run_argument", "starting_weights"]
 
 _RUNS = Path("runs")
 _BATCH = 32
 _MOST_WORKERS = 8
+_BY_OPTION = {
+    "run": "--run",
+    "data": "the options of the pictures",
+    "data.root": "DATA",
+    "data.train_root": "DATA",
+    "data.val_root": "DATA",
+    "data.val_fraction": "--val-fraction",
+    "data.labels_csv": "--labels",
+    "model.name": "--model",
+    "model.options": "--option",
+}
+"""What is looked at before --set is: the option to give instead."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +181,12 @@ def newest_run(data: Path, name: str | None) -> Path:
     return _RUNS / (base if number <= 2 else f"{base}-{number - 1}")
 
 
+def run_argument(run: Path) -> str:
+    """The run as a command line takes it: quoted, and with a separator, without which it would be a name in runs/."""
+    text = str(run)
+    return shlex.quote(text if os.sep in text and not text.startswith("-") else os.path.join(os.curdir, text))
+
+
 def _named_run(name: str) -> Path:
     if not name.strip():
         raise UsageError("--run is empty", expected="a name below runs/, or a path")
@@ -225,6 +244,8 @@ def _workers(device: str) -> int:
 def _overridden(plain: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """`{"recipe.optimiser.momentum": 0.8}` put in its place; `from_plain` then says what is unknown or illegal."""
     for path, value in settings.items():
+        if path in _BY_OPTION:
+            raise UsageError(f"--set {path} comes too late to have its effect", fix=f"Give {_BY_OPTION[path]} instead")
         *sections, name = path.split(".")
         place = plain
         for section in sections:

@@ -7,6 +7,7 @@ import typer
 
 from separable.cli.options import INTERRUPTED, Debug, Json, ModelOptions, key_values, picture_size
 from separable.cli.output import Output
+from separable.errors import UsageError
 
 EXAMPLES = """
 separable train flowers/
@@ -23,8 +24,11 @@ def train(
         Path, typer.Argument(metavar="DATA", help="A folder: class/..., or train/class/... and val/class/...")
     ],
     model: Annotated[
-        str, typer.Option(metavar="NAME", help="As in `separable models`.", rich_help_panel=_NETWORK)
-    ] = "xception",
+        str | None,
+        typer.Option(
+            metavar="NAME", help="As in `separable models`.", rich_help_panel=_NETWORK, show_default="xception"
+        ),
+    ] = None,
     width: Annotated[
         float | None,
         typer.Option(
@@ -73,6 +77,7 @@ def train(
         int | None,
         typer.Option(
             metavar="N",
+            min=1,
             help="Pictures in a step; the learning rate follows.",
             rich_help_panel=_TRAINING,
             show_default="at most 32",
@@ -109,13 +114,15 @@ def train(
         typer.Option(metavar="CSV", help="Corrected labels: path,label.", rich_help_panel=_DATA, show_default=False),
     ] = None,
     max_bad: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of unreadable pictures, that stops.", rich_help_panel=_DATA)
+        float,
+        typer.Option(metavar="SHARE", min=0, max=1, help="Of unreadable pictures, that stops.", rich_help_panel=_DATA),
     ] = 0.05,
     check: Annotated[bool, typer.Option(help="Look at every picture first.", rich_help_panel=_DATA)] = True,
     workers: Annotated[
         int | None,
         typer.Option(
             metavar="N",
+            min=0,
             help="Processes that read pictures; changes no result.",
             rich_help_panel=_RUN,
             show_default="by the cores",
@@ -147,9 +154,17 @@ def train(
     from separable.cli.settings import Wishes
     from separable.cli.training import Plan, carry_out
 
+    chosen = {"--model": model, "--width": width, "--option": option, "--image-size": image_size}
+    contradicting = [flag for flag, value in chosen.items() if value is not None and value != []]
+    if budget_ms is not None and contradicting:
+        raise UsageError(
+            "--budget-ms picks the network and its picture size itself",
+            got=f"also {', '.join(contradicting)}",
+            fix="Leave one or the other out",
+        )
     options = key_values(option, "--option") | ({} if width is None else {"width": width})
     wishes = Wishes(
-        model=model,
+        model=model or "xception",
         options=options,
         weights=weights,
         image_size=picture_size(image_size),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from separable.cli.output import Output, counter, human_bytes, human_seconds
-from separable.cli.settings import Wishes, choose_device, configure, new_run, newest_run, starting_weights
+from separable.cli.settings import Wishes, choose_device, configure, new_run, newest_run, run_argument, starting_weights
 
 if TYPE_CHECKING:
     from separable.data.folder import FolderData
@@ -58,7 +58,10 @@ def carry_out(plan: Plan, out: Output) -> bool:
             out.say(f"Nothing was trained; it would start {f'from {weights}' if weights else 'from scratch'}.")
             out.document({"dry_run": True, "run": str(run), "estimate": expected.to_json(), "config": to_plain(config)})
             return False
-    return run_training(config, data, out, resume=plan.resume, check=plan.check).interrupted
+    result = run_training(config, data, out, resume=plan.resume, check=plan.check)
+    if result.interrupted:
+        out.say(f"Go on with the same command and these options:  --run {run_argument(run)} --resume")
+    return result.interrupted
 
 
 def _within(
@@ -137,7 +140,7 @@ def _summarise(result: "TrainResult", data: "FolderData", report: Path, seconds:
         f"\nDone in {human_seconds(seconds)}: {accuracy:.1f} % of the {len(data.val):,} held-out pictures named right."
     )
     out.say(f"  look at it    {report}")
-    out.say(f"  use it        separable predict {result.run} PICTURES...")
+    out.say(f"  use it        separable predict {run_argument(result.run)} PICTURES...")
 
 
 def _document(result: "TrainResult", report: Path) -> dict[str, Any]:

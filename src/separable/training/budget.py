@@ -78,8 +78,8 @@ class BudgetChoice:
     def to_text(self) -> str:
         """What was tried and what was taken, a line each."""
         lines = [
-            f"  {trial.candidate.title}: {trial.milliseconds:.1f} ms, {trial.candidate.top1:.1f} % on ImageNet"
-            for trial in self.tried
+            f"  {one.candidate.title}: {one.milliseconds:.1f} ms, {one.candidate.top1:.1f} % on ImageNet as published"
+            for one in self.tried
         ]
         head = f"Looking for the most accurate network that answers within {self.budget_ms:g} ms here (one picture):"
         return "\n".join([head, *lines, f"Taking {self.chosen.title}."])

@@ -237,7 +237,7 @@ class _Loop:
 
     def pause(self) -> TrainResult:
         step, total = self.progress.step, self.session.total_steps
-        self.display.note(f"Stopped after step {step} of {total} and saved. Go on with the same command and --resume.")
+        self.display.note(f"Stopped after step {step} of {total} and saved in {self.session.run}.")
         return TrainResult(self.session.run, dict(self.progress.best or {}), step, True)
 
     def finish(self) -> TrainResult:
