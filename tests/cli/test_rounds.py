@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -70,3 +71,55 @@ def test_evaluate_keeps_the_runs_figures_when_its_pictures_changed(
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in own] == before
     said = "6 pictures then, 5 now" if change == "a deletion" else "6 pictures as then, but other files or other labels"
     assert f"These are not the pictures that the run was measured on ({said})" in outcome.err
+
+
+def suggested(out: str) -> list[str]:
+    """The command that `check --labels` ends with, word by word."""
+    line = out.rstrip("\n").splitlines()[-1]
+    assert line.startswith("  separable train ")
+    return shlex.split(line)[1:]
+
+
+def test_the_first_round_of_labels_trains_as_the_run_did(cli: Cli, run: Path, colours: Path) -> None:
+    (run / "suspects.csv").write_text("path,label,suggested,score\nred/3.png,red,blue,0.98\n")
+    command = suggested(cli("check", "--labels", run).out)
+    assert command[command.index("--labels") + 1] == str(run / "suspects.csv")
+    assert not (run / "labels.csv").exists()
+    told = json.loads(cli(*command, "--dry-run", "--json").out)["config"]
+    then = yaml.safe_load((run / "config.yaml").read_text())
+    assert (told["epochs"], told["model"], told["recipe"]) == (then["epochs"], then["model"], then["recipe"])
+    document = json.loads(cli("check", "--labels", run, "--json").out)
+    assert document["to_correct"] == str(run / "suspects.csv")
+    assert shlex.split(document["then"])[1:] == command
+    elsewhere = suggested(cli("check", colours, "--labels", run).out)
+    assert elsewhere[1] == str(colours)
+
+
+def test_a_second_round_of_labels_keeps_the_first(cli: Cli, run: Path, colours: Path, tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier.csv"
+    earlier.write_text("path,label\nblue/1.png,green\nblue/2.png,\n")
+    pin_data(run, colours, labels_csv=str(earlier))
+    (run / "suspects.csv").write_text("path,label,suggested,score\nred/3.png,red,blue,0.98\n")
+    command = suggested(cli("check", "--labels", run).out)
+    assert command[command.index("--labels") + 1] == str(run / "labels.csv")
+    lines = ["path,label,suggested,score", "red/3.png,red,blue,0.98", "blue/1.png,green,,", "blue/2.png,,,"]
+    assert (run / "labels.csv").read_text().splitlines() == lines
+    told = json.loads(cli(*command, "--dry-run", "--json").out)["config"]
+    assert told["data"]["labels_csv"] == str(run / "labels.csv")
+    (run / "labels.csv").write_text("\n".join(lines).replace("red/3.png,red", "red/3.png,blue"))
+    assert suggested(cli("check", "--labels", run).out) == command
+    assert "red/3.png,blue" in (run / "labels.csv").read_text(), "what was corrected by hand stays"
+    (run / "labels.csv").unlink()
+    earlier.unlink()
+    outcome = cli("check", "--labels", run)
+    assert f"trained with the corrections in {earlier}, which is not here: copy its rows" in outcome.out
+    assert suggested(outcome.out)[command.index("--labels") + 1] == str(run / "suspects.csv")
+
+
+def test_an_edited_list_of_suspects_is_shown_as_it_is(cli: Cli, run: Path) -> None:
+    (run / "suspects.csv").write_text("path,label\nred/3.png,blue\n")
+    assert "red/3.png\tblue\t\t\n" in cli("check", "--labels", run).out
+    (run / "suspects.csv").write_text("path;label;suggested;score\nred/3.png;blue;red;0,98\n")
+    outcome = cli("check", "--labels", run)
+    assert outcome.code == 1
+    assert "is not a list of suspicious labels" in outcome.err

@@ -1,6 +1,8 @@
 """`separable check`."""
 
 import csv
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,14 +54,14 @@ def check(
             output.show(f"Written to {folder}: check.json, check.csv.")
             misleading, document = report.misleading, {**report.to_json(), "out": str(folder)}
         if labels is not None:
-            document["suspects"] = _suspects(output, labels, data)
+            document |= _suspects(output, labels, data)
         output.document(document)
     if misleading:
         raise typer.Exit(1)
 
 
-def _suspects(output: Output, run: Path, data: Path | None) -> list[dict[str, Any]]:
-    """What the run's training found, most improbable label first."""
+def _suspects(output: Output, run: Path, data: Path | None) -> dict[str, Any]:
+    """What the run's training found, most improbable label first, and how to mend it."""
     from separable.runtime.locate import locate
 
     located = locate(run)
@@ -75,24 +77,62 @@ def _suspects(output: Output, run: Path, data: Path | None) -> list[dict[str, An
         ) from error
     if not rows:
         output.show("No label looks wrong.")
-        return rows
+        return {"suspects": []}
+    if not {"path", "label"} <= set(rows[0]):
+        raise RunFolderError(
+            f"{listed} is not a list of suspicious labels",
+            got=", ".join(str(name) for name in rows[0])[:80],
+            expected="the columns path and label, separated by commas",
+        )
     output.show(f"{len(rows):,} labels are probably wrong, most likely first:\n")
-    cells = [(row["path"], row["label"], row["suggested"], f"{float(row['score']):.3f}") for row in rows[:_SHOWN]]
+    cells = [(*(row.get(key) or "" for key in ("path", "label", "suggested")), _score(row)) for row in rows[:_SHOWN]]
     output.table(("picture", "labelled", "looks like", "score"), cells, right=(3,))
     if len(rows) > _SHOWN:
         output.show(f"and {len(rows) - _SHOWN:,} more")
-    output.show(
-        f"\nAll of them: {listed}. Correct its column label (empty leaves a picture out), remove the lines that are"
-        f" right, and\n  separable train {data or _data_of(listed.parent)} --labels {listed}"
-    )
-    return rows
+    return {"suspects": rows, **_how_to_mend(output, listed, data)}
 
 
-def _data_of(run: Path) -> str:
-    """The folder that the run was trained on."""
-    import yaml
-
+def _score(row: Mapping[str, Any]) -> str:
+    """With three places; as it is where somebody has written something else there."""
     try:
-        return str(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["root"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return "DATA"
+        return f"{float(row.get('score') or ''):.3f}"
+    except (TypeError, ValueError):
+        return str(row.get("score") or "")
+
+
+def _how_to_mend(output: Output, listed: Path, data: Path | None) -> dict[str, str]:
+    """Which file to correct and what to train with it; a run that had corrections keeps them."""
+    from separable.training.report.commands import corrected_command
+    from separable.training.report.reading import read_run
+    from separable.training.report.record import value_at
+
+    record = read_run(listed.parent)
+    name, said = _file_to_correct(listed, record.config)
+    if data is not None and value_at(record.config, "data", "root"):
+        record = replace(record, config={**record.config, "data": {**record.config["data"], "root": str(data)}})
+    command = corrected_command(record, name) or f"separable train {data or 'DATA'} --labels {listed.parent / name}"
+    output.show(
+        f"\n{said} Correct its column label (empty leaves a picture out); lines left as they are change nothing. Then"
+        f"\n  {command}"
+    )
+    return {"to_correct": str(listed.parent / name), "then": command}
+
+
+def _file_to_correct(listed: Path, config: Mapping[str, Any]) -> tuple[str, str]:
+    """(its name in the run, a sentence about it): the suspects, together with the corrections that the run had."""
+    from separable.data.corrections import merge_corrections
+    from separable.training.report.record import value_at
+
+    earlier = value_at(config, "data", "labels_csv")
+    if not earlier:
+        return listed.name, f"All of them: {listed}."
+    merged = listed.parent / "labels.csv"
+    if merged.exists():  # it may have been corrected already
+        return merged.name, f"All of them, with the corrections that the run had, since an earlier check: {merged}."
+    if not Path(earlier).is_file():
+        return listed.name, (
+            f"All of them: {listed}. The run was trained with the corrections in {earlier}, which is not here: copy its"
+            " rows into that file, or they are lost."
+        )
+    merge_corrections(Path(earlier), listed, merged)
+    return merged.name, f"All of them, and after them the corrections of {earlier}: {merged}."

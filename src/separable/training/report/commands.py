@@ -39,9 +39,9 @@ def resume_command(record: RunRecord) -> str | None:
     return command and f"{command} --resume"
 
 
-def corrected_command(record: RunRecord) -> str | None:
-    """The same training with the labels as they stand in the run's suspects.csv."""
-    return _train_command(record, f"{record.run}-corrected", labels=str(record.run / "suspects.csv"))
+def corrected_command(record: RunRecord, labels: str = "suspects.csv") -> str | None:
+    """The same training with the labels as they stand in a file of the run, by default its suspects.csv."""
+    return _train_command(record, f"{record.run}-corrected", labels=str(record.run / labels))
 
 
 def _train_command(record: RunRecord, target: str, labels: str | None = None) -> str | None:
