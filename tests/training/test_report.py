@@ -473,7 +473,9 @@ def test_the_temperature_is_judged_on_the_same_pictures(found: dict[str, Any], s
     content = json.loads((run / "evaluation.json").read_text())
     content["calibration"] |= found
     (run / "evaluation.json").write_text(json.dumps(content))
-    assert said in words(part(parse(write_report(run)), "confidence"))
+    section = words(part(parse(write_report(run)), "confidence"))
+    assert said in section
+    assert ("predict gives the same" in section) == ("temperature" in found)
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: None])

@@ -43,7 +43,7 @@ def confidence_section(record: RunRecord) -> Markup | None:
         element("h3", "Saying \N{LEFT DOUBLE QUOTATION MARK}I do not know\N{RIGHT DOUBLE QUOTATION MARK}"),
         element("p", _reject(calibration)),
         key_values(_numbers(calibration)),
-        note("Confidences on this page are the network's own; ", element("code", "predict"), " gives them corrected."),
+        note("Confidences on this page are the network's own; ", element("code", "predict"), _given(calibration)),
     )
 
 
@@ -100,6 +100,10 @@ def _numbers(calibration: Calibration) -> list[tuple[str, str | Markup]]:
     if math.isfinite(calibration.temperature):
         pairs.append(("temperature", _temperature(calibration)))
     return pairs
+
+
+def _given(calibration: Calibration) -> str:
+    return " gives the same." if calibration.temperature == 1 else " gives them corrected."
 
 
 def _temperature(calibration: Calibration) -> str:
