@@ -101,7 +101,7 @@ def test_numbers_that_cannot_be(cli: Cli, colours: Path) -> None:
 
 
 def test_settings_that_have_an_option_of_their_own(cli: Cli, colours: Path, tmp_path: Path) -> None:
-    for setting, instead in (("run=", "--run"), ("data.root=", "DATA"), ("model.name=xception", "--model")):
+    for setting, instead in (("run=", "--run"), ("data.root=", "DATA"), ("device=tpu", "--device")):
         outcome = cli("train", colours, *QUICK, "--set", setting)
         refused(outcome, f"--set {setting.partition('=')[0]} comes too late", f"Give {instead} instead", code=2)
     assert not (tmp_path / "runs").exists()

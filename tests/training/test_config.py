@@ -100,7 +100,8 @@ def test_a_wrong_value_is_named(key: str, value: object, message: str, tmp_path:
         ("data__max_bad", 1.5, r"data\.max_bad is out of range. Got: 1\.5"),
         ("machine__workers", -1, r"machine\.workers is out of range"),
         ("machine__keep_checkpoints", 0, r"machine\.keep_checkpoints is out of range"),
-        ("threads", 0, r"threads is out of range. Got: 0\. Expected: 1 or more"),
+        ("threads", 0, r"threads is out of range. Got: 0\. Expected: 1 to 1024"),
+        ("threads", 99_999_999, r"threads is out of range"),
     ],
 )
 def test_a_number_out_of_range_is_named(key: str, value: object, message: str, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ _BY_OPTION = {
     "data.val_root": "DATA",
     "data.val_fraction": "--val-fraction",
     "data.labels_csv": "--labels",
+    "device": "--device",
     "model.name": "--model",
     "model.options": "--option",
 }

@@ -232,7 +232,7 @@ class TrainConfig:
                 got=f"batch_size={self.batch_size}, accumulate={self.accumulate}",
                 expected="a batch_size that accumulate divides",
             )
-        _demand("", self, {"threads": _COUNT})
+        _demand("", self, {"threads": (lambda value: 1 <= value <= 1024, "1 to 1024")})
         if not 0 <= self.seed < 2**63:
             raise UsageError("The seed is out of range", got=self.seed, expected="0 to 2**63 - 1")
         if self.total_epochs < 1:
