@@ -73,7 +73,7 @@ def configure(
         "precision",
         wishes.precision,
         recorded.precision if recorded else None,
-        lambda: _precision(device),
+        lambda: "fp32",  # faithful first; bf16 is the user's choice
         ("fp32", "bf16"),
     )
     config = TrainConfig(
@@ -214,14 +214,6 @@ def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _precision(device: str) -> str:
-    """bf16 where the hardware multiplies it natively; elsewhere it is slower than fp32."""
-    from separable.machine.processor import read_processor
-
-    native = {"avx512_bf16", "amx_bf16", "arm_bf16"}
-    return "bf16" if device == "cuda" or native & set(read_processor().features) else "fp32"
 
 
 def _threads() -> int | None:

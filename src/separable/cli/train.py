@@ -84,7 +84,12 @@ def train(
         ),
     ] = None,
     precision: Annotated[
-        str, typer.Option(metavar="WHICH", help="auto, fp32 or bf16.", rich_help_panel=_TRAINING)
+        str,
+        typer.Option(
+            metavar="WHICH",
+            help="auto (fp32), fp32 or bf16: nearly twice as fast where the processor has it.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = "auto",
     seed: Annotated[
         int, typer.Option(metavar="N", help="Of weights, order and augmentation.", rich_help_panel=_TRAINING)
