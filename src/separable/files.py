@@ -7,7 +7,14 @@ from pathlib import Path
 
 from separable.errors import OutputError
 
-__all__ = ["fsync_directory", "make_directory", "path_from", "write_atomically"]
+__all__ = [
+    "fsync_directory",
+    "make_directory",
+    "path_from",
+    "write_atomically",
+    "write_bytes_atomically",
+    "write_text_atomically",
+]
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -27,6 +34,24 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         raise _explain(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """`write_atomically` for content that lies in memory."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(path, write)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """`write_atomically` for text, as UTF-8."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
 
 
 def fsync_directory(folder: Path) -> None:

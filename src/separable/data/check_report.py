@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from separable.data.check_problems import Finding, Problem, Severity, Survey, counted
-from separable.files import make_directory, write_atomically
+from separable.files import make_directory, write_atomically, write_text_atomically
 
 __all__ = ["CheckReport"]
 
@@ -98,7 +98,7 @@ class CheckReport:
         """
         make_directory(folder)
         text = json.dumps(self.to_json(), indent=1)
-        write_atomically(folder / "check.json", lambda path: _write(path, text + "\n"))
+        write_text_atomically(folder / "check.json", text + "\n")
         write_atomically(folder / "check.csv", self._write_csv)
 
     def _write_csv(self, path: Path) -> None:
@@ -205,7 +205,3 @@ def _printable(text: str) -> str:
     """File names may hold bytes that no terminal shows, and control characters that one obeys."""
     shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ import yaml
 
 from separable.data.augment_config import AugmentConfig
 from separable.errors import RunFolderError, UsageError
-from separable.files import write_atomically
+from separable.files import write_text_atomically
 from separable.training.codec import differences, from_plain, to_plain
 
 __all__ = [
@@ -246,7 +246,7 @@ class TrainConfig:
     def to_yaml(self, path: Path) -> None:
         """Write every value, defaults included, so that a later change of a default does not change an old run."""
         text = yaml.dump(to_plain(self), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-        write_atomically(path, lambda temporary: _write_text(temporary, text))
+        write_text_atomically(path, text)
 
     @classmethod
     def from_yaml(cls, path: Path) -> "TrainConfig":
@@ -280,7 +280,3 @@ def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 _Dumper.add_representer(str, _represent)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

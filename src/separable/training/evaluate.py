@@ -18,7 +18,7 @@ from separable.data.folder import PictureSet
 from separable.data.loader import Batch, LoaderConfig, eval_batches
 from separable.data.preprocess import normalise
 from separable.data.quarantine import BadPicture
-from separable.files import write_atomically
+from separable.files import write_atomically, write_text_atomically
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 
@@ -106,7 +106,7 @@ class Evaluation:
     def write(self, run: Path) -> None:
         """Write `evaluation.json` and `predictions.csv` into the run folder."""
         text = json.dumps(self.to_json(), indent=1)
-        write_atomically(run / "evaluation.json", lambda path: _write_text(path, text))
+        write_text_atomically(run / "evaluation.json", text)
         write_atomically(run / "predictions.csv", self._write_predictions)
 
     def _write_predictions(self, path: Path) -> None:
@@ -210,7 +210,3 @@ def _forward(
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from separable.analysis import profile
 from separable.analysis.labels import find_label_problems, write_suspects
 from separable.data.folder import FolderData
 from separable.data.loader import LoaderConfig
-from separable.files import path_from, write_atomically
+from separable.files import path_from, write_text_atomically
 from separable.machine.environment import describe_environment
 from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
@@ -100,8 +100,4 @@ def measure_latency(model: ImageModel, shape: tuple[int, ...], *, repeats: int =
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=1)
-    write_atomically(path, lambda temporary: _write_text(temporary, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_text_atomically(path, text)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from separable.errors import OutputError
-from separable.files import write_atomically
+from separable.files import write_text_atomically
 
 __all__ = ["Journal", "read_journal"]
 
@@ -39,7 +39,7 @@ class Journal:
         self.close()
         kept = [row for row in read_journal(self._path) if _is_before(row, step, epochs_done)]
         text = "".join(_line(row) for row in kept)
-        write_atomically(self._path, lambda temporary: _write_text(temporary, text))
+        write_text_atomically(self._path, text)
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one line.
@@ -80,7 +80,3 @@ def _is_before(row: dict[str, Any], step: int, epochs_done: int) -> bool:
 
 def _line(row: dict[str, Any]) -> str:
     return json.dumps(row, separators=(",", ":")) + "\n"
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

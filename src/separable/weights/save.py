@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from separable.errors import UsageError, WeightsFormatError
-from separable.files import make_directory, write_atomically
+from separable.files import make_directory, write_bytes_atomically
 from separable.models.base import ImageModel
 from separable.models.build import build_model
 from separable.weights.compare import Content, compare
@@ -45,11 +45,11 @@ def save_model(model: ImageModel, folder: Path | str) -> None:
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     # One key only: safetensors writes several in random order, and the same model would give different files.
     content = safetensors.torch.save(tensors, {"separable": json.dumps(config)})
-    write_atomically(folder / "model.safetensors", lambda temporary: _write(temporary, content))
+    write_bytes_atomically(folder / "model.safetensors", content)
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     # A class called after a folder whose name is not UTF-8 has lone surrogates: as \\udc80 they are JSON's own escapes.
     written = text.encode(errors="backslashreplace")
-    write_atomically(folder / "config.json", lambda temporary: _write(temporary, written))
+    write_bytes_atomically(folder / "config.json", written)
 
 
 def load_model(path: Path | str) -> ImageModel:
@@ -123,7 +123,3 @@ def _agreed(path: Path, header: dict[str, Any]) -> dict[str, Any]:
             )
     found: dict[str, Any] = config
     return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from separable import __version__
 from separable.analysis.plots.markup import Markup, element, join
-from separable.files import write_atomically
+from separable.files import write_text_atomically
 from separable.training.report.classes import class_section, confusion_section
 from separable.training.report.confidence import confidence_section
 from separable.training.report.data_check import data_section, unreadable_section
@@ -34,7 +34,7 @@ def write_report(run: Path) -> Path:
     run = Path(run)
     page = _page(read_run(run))
     target = run / "report.html"
-    write_atomically(target, lambda temporary: _write_text(temporary, page))
+    write_text_atomically(target, page)
     return target
 
 
@@ -97,7 +97,3 @@ def _footer() -> Markup:
         f"Written by separable {__version__} on {when} from the files of the run folder. "
         "Thumbnails are at most 160 pixels wide or high. Nothing on this page was fetched from a network."
     )
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
