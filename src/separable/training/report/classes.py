@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from separable.analysis.page.html import Column, figure, note, section, table
 from separable.analysis.plots import Bar, bar_chart, heat_map
 from separable.analysis.plots.markup import Markup, element, shorten
-from separable.training.report.html import Column, figure, note, section, table
 from separable.training.report.record import ClassScore, Evaluation
 from separable.training.report.wording import count_of, percent, wilson_interval
 

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from separable.analysis.page.html import figure, key_values, note, section
 from separable.analysis.plots import ReliabilityBin, Series, line_chart, reliability_diagram
 from separable.analysis.plots.markup import Markup, element, join
-from separable.training.report.html import figure, key_values, note, section
 from separable.training.report.record import Calibration, Predicted, RunRecord
 from separable.training.report.wording import percent, wilson_interval
 

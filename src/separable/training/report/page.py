@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from separable import __version__
-from separable.analysis.plots.markup import Markup, element, join
+from separable.analysis.page import document
+from separable.analysis.plots.markup import Markup, join
 from separable.files import write_text_atomically
 from separable.training.report.classes import class_section, confusion_section
 from separable.training.report.confidence import confidence_section
@@ -15,7 +16,6 @@ from separable.training.report.pictures import mistakes_section, sample_section,
 from separable.training.report.reading import read_run
 from separable.training.report.record import RunRecord, value_at
 from separable.training.report.setup import cost_section, setup_section
-from separable.training.report.style import POLICY, SCRIPT, STYLE
 from separable.training.report.thumbnails import Gallery
 
 __all__ = ["write_report"]
@@ -39,27 +39,10 @@ def write_report(run: Path) -> Path:
 
 
 def _page(record: RunRecord) -> str:
-    sections = _sections(record)
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("title", f"{record.run.name}: training report"),
-        element("style", Markup(STYLE)),
-    )
-    links = [element("a", title, href=f"#{anchor}") for anchor, title, _ in sections]
-    body = element(
-        "body",
-        element("header", headline(record), element("nav", *links, aria_label="Parts of this page")),
-        element("main", *(content for _, _, content in sections)),
-        element("footer", _footer()),
-        element("script", Markup(SCRIPT)),
-    )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en', xmlns='http://www.w3.org/1999/xhtml')}\n"
+    return document(f"{record.run.name}: training report", headline(record), _sections(record), _footer())
 
 
-def _sections(record: RunRecord) -> list[tuple[str, str, Markup]]:
+def _sections(record: RunRecord) -> list[Section]:
     evaluation = record.measured
     held_out = Gallery(_roots(record, "val_root"))
     training = Gallery(_roots(record, "train_root"))

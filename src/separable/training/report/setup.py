@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from separable.analysis.page.html import folded, key_values, note, section
 from separable.analysis.plots.markup import Markup, element, shorten
-from separable.training.report.html import folded, key_values, note, section
 from separable.training.report.record import RunRecord
 from separable.training.report.wording import amount, count_of
 

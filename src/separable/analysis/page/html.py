@@ -1,4 +1,4 @@
-"""The pieces a report page is made of. Every string that goes in is escaped by `element`."""
+"""The pieces a page is made of. Every string that goes in is escaped by `element`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

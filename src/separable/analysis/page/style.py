@@ -1,4 +1,4 @@
-"""The style sheet and the only script of a report: one column of words, one of figures, one accent colour."""
+"""The style sheet and the only script of a page: one column of words, one of figures, one accent colour."""
 
 import base64
 import hashlib
