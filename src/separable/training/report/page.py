@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from separable import __version__
-from separable.analysis.page import document
+from separable.analysis.page import Section, document
 from separable.analysis.plots.markup import Markup, join
 from separable.files import write_text_atomically
 from separable.training.report.classes import class_section, confusion_section
