@@ -1,5 +1,6 @@
 """The classifier on top of a feature map."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -7,10 +8,27 @@ from torch import Tensor, nn
 
 from separable.blocks.dropout import KeyedDropout
 
-__all__ = ["ClassifierHead"]
+__all__ = ["ClassifierHead", "Head", "linear_classifier"]
 
 
-class ClassifierHead(nn.Module):
+class Head(nn.Module, ABC):
+    """What turns the last feature map into logits, ending in `classifier`."""
+
+    classifier: nn.Module
+    num_inputs: int
+    """Of the classifier."""
+    num_classes: int
+
+    @abstractmethod
+    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """(N, C, H, W) -> (N, num_classes), or what the classifier would get."""
+
+    @abstractmethod
+    def make_classifier(self, num_classes: int) -> nn.Module:
+        """A fresh classifier for this head; `nn.Identity` for 0 classes."""
+
+
+class ClassifierHead(Head):
     """Global average pooling -> optional dense layers -> dropout -> logistic regression (bottom of figure 5,
     arXiv:1610.02357; the dense layers are the "optional fully-connected layers" of its JFT network, section 4.3).
 
@@ -28,7 +46,10 @@ class ClassifierHead(nn.Module):
             in_channels = width
         self.dropout = KeyedDropout(dropout)
         self.num_inputs, self.num_classes = in_channels, num_classes
-        self.classifier: nn.Module = nn.Linear(in_channels, num_classes) if num_classes else nn.Identity()
+        self.classifier = self.make_classifier(num_classes)
+
+    def make_classifier(self, num_classes: int) -> nn.Module:
+        return linear_classifier(self.num_inputs, num_classes)
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         y = x.mean((2, 3))
@@ -38,3 +59,8 @@ class ClassifierHead(nn.Module):
             return y
         logits: Tensor = self.classifier(self.dropout(y))
         return logits
+
+
+def linear_classifier(num_inputs: int, num_classes: int) -> nn.Module:
+    """Logistic regression, or the identity for 0 classes."""
+    return nn.Linear(num_inputs, num_classes) if num_classes else nn.Identity()

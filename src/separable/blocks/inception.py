@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from separable.blocks.conv import ConvBN
+from separable.blocks.head import Head, linear_classifier
 from separable.blocks.pool import AveragePool, MaxPool
 
 __all__ = ["InceptionA", "InceptionAux", "InceptionB", "InceptionC", "InceptionD", "InceptionE", "scaled"]
@@ -149,7 +150,7 @@ class InceptionE(nn.Module):
         return torch.cat(branches, 1)
 
 
-class InceptionAux(nn.Module):
+class InceptionAux(Head):
     """Figure 8: the auxiliary classifier on the last 17x17 grid, batch-normalised (section 4), used in training only.
 
     The figure pools 17x17 to 5x5 and covers that with one 5x5 convolution, which needs a 299-pixel picture. On a
@@ -161,13 +162,17 @@ class InceptionAux(nn.Module):
         c = partial(scaled, width=width)
         self.conv0 = ConvBN(in_channels, c(128), 1, gamma=gamma)
         self.conv1 = ConvBN(c(128), c(768), 5, padding="valid", gamma=gamma)
-        self.num_inputs = c(768)
-        self.classifier: nn.Module = nn.Linear(c(768), num_classes) if num_classes else nn.Identity()
+        self.num_inputs, self.num_classes = c(768), num_classes
+        self.classifier = self.make_classifier(num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def make_classifier(self, num_classes: int) -> nn.Module:
+        return linear_classifier(self.num_inputs, num_classes)
+
+    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         y = F.avg_pool2d(x, (min(5, x.shape[2]), min(5, x.shape[3])), stride=3)
         y = self.conv0(y)
         height, width = max(0, 5 - y.shape[2]), max(0, 5 - y.shape[3])
         y = F.pad(y, (width // 2, width - width // 2, height // 2, height - height // 2))
-        logits: Tensor = self.classifier(self.conv1(y).mean((2, 3)))
+        y = self.conv1(y).mean((2, 3))
+        logits: Tensor = y if pre_logits else self.classifier(y)
         return logits

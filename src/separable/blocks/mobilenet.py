@@ -5,17 +5,18 @@ from torch import Tensor, nn
 
 from separable import ops
 from separable.blocks.activation import make_activation
+from separable.blocks.border import Bordered
 from separable.blocks.conv import ConvBN
 from separable.blocks.norm import batch_norm
 
 __all__ = ["DepthwiseBN", "MobileNetUnit"]
 
 
-class DepthwiseBN(nn.Module):
+class DepthwiseBN(nn.Module, Bordered):
     """3x3 depthwise convolution -> batch normalisation -> ReLU6, the upper half of figure 3 (right), arXiv:1704.04861.
 
     Stride 2 pads one row below and one column to the right, whatever the side, as Keras' `conv_pad_*` layers do. That
-    is TensorFlow's 'same' on even sides; on odd ones the output is one pixel smaller.
+    is TensorFlow's 'same' on even sides; on odd ones the output is one pixel smaller. Other borders can be set.
     """
 
     def __init__(self, channels: int, *, stride: int = 1, activation: str = "relu6") -> None:
@@ -24,12 +25,18 @@ class DepthwiseBN(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride, groups=channels, bias=False)
         self.bn = batch_norm(channels)
         self.act = make_activation(activation)
+        self.border = "keras_mobilenet"
+
+    def set_border(self, border: str) -> None:
+        self.border = border
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride == 1:
-            y = ops.depthwise_conv2d(x, self.conv.weight, padding=1)
-        else:
+        if self.stride > 1 and self.border == "keras_mobilenet":
             y = ops.depthwise_conv2d(F.pad(x, (0, 1, 0, 1)), self.conv.weight, stride=self.stride)
+        elif self.stride > 1 and self.border == "tf_same":
+            y = ops.depthwise_conv2d(x, self.conv.weight, stride=self.stride, padding="same")
+        else:
+            y = ops.depthwise_conv2d(x, self.conv.weight, stride=self.stride, padding=1)
         activated: Tensor = self.act(self.bn(y))
         return activated
 

@@ -2,36 +2,62 @@
 
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from separable import ops
+from separable.blocks.border import Bordered, symmetric_padding
+from separable.ops.padding import Padding
 
 __all__ = ["AveragePool", "MaxPool"]
 
 
-class MaxPool(nn.Module):
-    """Max pooling, 3x3/2 in every figure here; "same" puts the odd border pixel last, as TensorFlow does."""
+class MaxPool(nn.Module, Bordered):
+    """Max pooling, 3x3/2 in every figure here; "same" puts the odd border pixel last, as TensorFlow does.
+
+    With Caffe's border a strided pool is unpadded and its last window may hang over the edge.
+    """
 
     def __init__(self, padding: Literal["same", "valid"], *, kernel: int = 3, stride: int = 2) -> None:
         super().__init__()
-        self.kernel, self.stride, self.padding = kernel, stride, padding
+        self.kernel, self.stride, self.padding, self.border = kernel, stride, padding, "tf_same"
+
+    def set_border(self, border: str) -> None:
+        self.border = border
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.max_pool2d(x, self.kernel, self.stride, "same" if self.padding == "same" else 0)
+        if self.padding == "same" and self.border == "caffe" and self.stride > 1:
+            return F.max_pool2d(x, self.kernel, self.stride, ceil_mode=True)
+        return ops.max_pool2d(x, self.kernel, self.stride, _padding(self.padding, self.kernel, self.border))
 
     def extra_repr(self) -> str:
         return f"kernel={self.kernel}, stride={self.stride}, padding={self.padding!r}"
 
 
-class AveragePool(nn.Module):
-    """3x3 average at stride 1 of the Inception pooling branches; the padding does not count (TensorFlow's rule)."""
+class AveragePool(nn.Module, Bordered):
+    """Average pooling, 3x3 at stride 1 in the Inception pooling branches; padding does not count (TensorFlow's rule).
 
-    def __init__(self, *, kernel: int = 3) -> None:
+    `counts_padding` divides by the whole window instead, as torch's ports do.
+    """
+
+    def __init__(self, padding: Literal["same", "valid"] = "same", *, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
-        self.kernel = kernel
+        self.kernel, self.stride, self.padding, self.border = kernel, stride, padding, "tf_same"
+        self.counts_padding = False
+
+    def set_border(self, border: str) -> None:
+        self.border = border
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.average_pool2d(x, self.kernel, 1, "same")
+        if self.counts_padding and self.padding == "same":
+            return F.avg_pool2d(x, self.kernel, self.stride, symmetric_padding(self.kernel))
+        return ops.average_pool2d(x, self.kernel, self.stride, _padding(self.padding, self.kernel, self.border))
 
     def extra_repr(self) -> str:
-        return f"kernel={self.kernel}, stride=1, padding='same'"
+        return f"kernel={self.kernel}, stride={self.stride}, padding={self.padding!r}"
+
+
+def _padding(padding: str, kernel: int, border: str) -> Padding:
+    if padding == "valid":
+        return 0
+    return symmetric_padding(kernel) if border in ("symmetric", "caffe") else "same"

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from separable.blocks import ClassifierHead, InceptionAux
+from separable.blocks.head import Head
 from separable.blocks.init import init_glorot_uniform
 from separable.blocks.norm import frozen_running_statistics
+from separable.blocks.numerics import set_numerics
 from separable.errors import InputSizeError, ModelOptionError
 from separable.models.contract import InputContract
 
@@ -34,7 +35,7 @@ class ImageModel(nn.Module, ABC):
     A subclass makes its blocks in `__init__` and calls `finish` at the end; nothing here is overridden.
 
     Shapes: (N, in_channels, H, W) -> (N, num_classes) logits. With `features_only` the list of the maps at `taps`. In
-    training mode with an auxiliary head, (logits, auxiliary logits).
+    training mode with auxiliary heads, (logits, auxiliary logits, ...).
     """
 
     name: str
@@ -43,8 +44,7 @@ class ImageModel(nn.Module, ABC):
     num_classes: int
     num_features: int
     taps: tuple[Tap, ...]
-    head: ClassifierHead | None
-    aux_head: InceptionAux | None
+    head: Head | None
 
     def finish(
         self,
@@ -54,25 +54,49 @@ class ImageModel(nn.Module, ABC):
         contract: InputContract,
         chain: Sequence[str],
         taps: Sequence[Tap],
-        head: ClassifierHead,
+        head: Head,
         features_only: bool,
-        aux: tuple[str, InceptionAux] | None = None,
+        aux: Mapping[str, Head] | None = None,
     ) -> None:
-        """Set what the shared methods read. `chain` names the blocks in order; `aux` is (block it follows, module)."""
-        self.name, self.options, self.input_contract = name, dict(options), contract
+        """Set what the shared methods read.
+
+        `chain` names the blocks in order. `aux` has auxiliary heads by the block they follow, in the chain's order:
+        one becomes `aux_head`, several `aux_head1`, `aux_head2`, ...
+        """
+        self.name, self.options = name, dict(options)
         self.chain, self.taps = tuple(chain), tuple(taps)
         self.num_classes, self.num_features = head.num_classes, taps[-1].channels
         self.head = None if features_only else head
-        self.aux_block = aux[0] if aux and not features_only else ""
-        self.aux_head = aux[1] if aux and not features_only else None
+        self.aux_names: dict[str, str] = {}
+        for number, (block, module) in enumerate({} if features_only or not aux else aux.items(), start=1):
+            self.aux_names[block] = "aux_head" if len(aux or ()) == 1 else f"aux_head{number}"
+            self.add_module(self.aux_names[block], module)
         self.grad_checkpointing = False
+        self.adopt(contract)
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor] | list[Tensor]:
+    def adopt(self, contract: InputContract) -> None:
+        """Take over `contract`, and with it the numerics of the weights it belongs to: border, epsilon, averages."""
+        self.input_contract = contract
+        set_numerics(
+            self,
+            padding=contract.padding,
+            batch_norm_eps=contract.batch_norm_eps,
+            counts_padding=contract.counts_padding,
+        )
+
+    @property
+    def aux_heads(self) -> dict[str, Head]:
+        """The auxiliary heads by the block they follow."""
+        heads = {block: self.get_submodule(name) for block, name in self.aux_names.items()}
+        return {block: head for block, head in heads.items() if isinstance(head, Head)}
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...] | list[Tensor]:
         if self.head is None:
             return self.forward_pyramid(x)
-        if self.aux_head is not None and self.training:
-            features, kept = self._run(x, (self.aux_block,))
-            return self.head(features), self.aux_head(kept[0])
+        if self.aux_names and self.training:
+            features, kept = self._run(x, tuple(self.aux_names))
+            heads = (self.get_submodule(name) for name in self.aux_names.values())
+            return (self.head(features), *(head(grid) for head, grid in zip(heads, kept, strict=True)))
         logits: Tensor = self.head(self.forward_features(x))
         return logits
 
@@ -92,21 +116,22 @@ class ImageModel(nn.Module, ABC):
         return self._run(x, tuple(tap.block for tap in self.taps))[1]
 
     def get_classifier(self) -> nn.Module:
-        """The last layer: `nn.Linear`, or `nn.Identity` without classes."""
+        """The last layer, `nn.Linear` in most networks, or `nn.Identity` without classes."""
         if self.head is None:
             return nn.Identity()
         return self.head.classifier
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Put fresh classifiers (the auxiliary one too) for `num_classes` in place; 0 leaves the pooled features."""
+        """Put fresh classifiers (auxiliary ones too) for `num_classes` in place; 0 leaves the pooled features."""
         if self.head is None:
             raise ModelOptionError(f"This {self.name} has no classifier", fix="Build it without features_only=True")
         old = next(self.parameters())
         self.num_classes = num_classes
         self.input_contract = _without_class_names(self.input_contract, num_classes)
-        self.head.classifier = _fresh_linear(self.head.num_inputs, num_classes, old)
-        if self.aux_head is not None:
-            self.aux_head.classifier = _fresh_linear(self.aux_head.num_inputs, num_classes, old)
+        for head in (self.head, *self.aux_heads.values()):
+            head.num_classes = num_classes
+            head.classifier = head.make_classifier(num_classes).to(old.device, old.dtype)
+            init_glorot_uniform(head.classifier)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """In training, keep only the blocks' inputs and compute the rest again in the backward pass."""
@@ -143,14 +168,6 @@ class _Recompute:
 
     def __call__(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), frozen_running_statistics(self.block)
-
-
-def _fresh_linear(inputs: int, num_classes: int, like: Tensor) -> nn.Module:
-    if num_classes == 0:
-        return nn.Identity()
-    layer = nn.Linear(inputs, num_classes, device=like.device, dtype=like.dtype)
-    init_glorot_uniform(layer)
-    return layer
 
 
 def _without_class_names(contract: InputContract, num_classes: int) -> InputContract:

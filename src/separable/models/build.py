@@ -6,18 +6,9 @@ from typing import Any
 from separable.errors import ModelOptionError, UnknownModelError
 from separable.models.base import ImageModel
 from separable.models.catalog import CATALOG
-from separable.models.inception_v3 import InceptionV3
-from separable.models.mobilenet_v1 import MobileNetV1
 from separable.models.spec import ModelSpec
-from separable.models.xception import Xception
 
 __all__ = ["build_model", "list_models", "model_spec"]
-
-_CLASSES: dict[str, type[ImageModel]] = {
-    "inception_v3": InceptionV3,
-    "mobilenet_v1": MobileNetV1,
-    "xception": Xception,
-}
 
 
 def build_model(name: str, num_classes: int = 1000, **options: Any) -> ImageModel:
@@ -38,7 +29,7 @@ def build_model(name: str, num_classes: int = 1000, **options: Any) -> ImageMode
         raise ModelOptionError(
             f"{name} has no option {', '.join(unknown)}", expected=f"one of {', '.join(spec.options)}"
         )
-    return _CLASSES[name](num_classes, **options)
+    return spec.network(num_classes, **spec.preset, **options)
 
 
 def list_models() -> list[str]:

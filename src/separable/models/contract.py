@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from separable.blocks.border import BORDERS
 from separable.errors import WeightsFormatError
 
 __all__ = ["InputContract"]
@@ -28,8 +29,10 @@ class InputContract:
     filter: str = "bilinear"
     """Always antialiased."""
     padding: str = "tf_same"
-    """"tf_same", or "keras_mobilenet": the strided depthwise layers pad below and to the right on odd sides too."""
+    """Where layers put the border they add, one of `blocks.border.BORDERS`."""
     batch_norm_eps: float = 1e-3
+    counts_padding: bool = False
+    """Whether average pools divide by the padded window, as torch does by default, and so darken the border."""
     min_size: int = 1
     """Smallest side that the network can take."""
     class_names: tuple[str, ...] = ()
@@ -107,8 +110,9 @@ _LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
     "resize": _one_of("shorter", "squash"),
     "crop_fraction": (lambda value: _is_number(value, 0.01, 1), "a number from 0.01 to 1"),
     "filter": _one_of("bilinear", "bicubic"),
-    "padding": _one_of("tf_same", "keras_mobilenet"),
+    "padding": _one_of(*BORDERS),
     "batch_norm_eps": (lambda value: _is_number(value, 0, 1), "a number from 0 to 1"),
+    "counts_padding": (lambda value: isinstance(value, bool), "true or false"),
     "min_size": (_is_whole, f"a whole number from 1 to {_LARGEST_SIDE}"),
     "class_names": (
         lambda value: isinstance(value, tuple) and all(isinstance(one, str) for one in value),

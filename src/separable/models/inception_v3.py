@@ -33,7 +33,7 @@ from separable.blocks.inception import scaled
 from separable.blocks.init import init_truncated_normal, init_variance_scaling
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
-from separable.models.options import check_common, check_flag
+from separable.models.options import check_common, check_flag, given
 
 __all__ = ["INCEPTION_V3_INPUT", "InceptionV3"]
 
@@ -66,6 +66,7 @@ class InceptionV3(ImageModel):
         dropout: float = 0.2,
         features_only: bool = False,
     ) -> None:
+        options = given(locals())
         super().__init__()
         check_common(num_classes, in_channels, width, dropout, features_only)
         check_flag("aux_head", aux_head)
@@ -98,14 +99,7 @@ class InceptionV3(ImageModel):
         aux = InceptionAux(self.mixed7.out_channels, num_classes, gamma=gamma, width=width) if aux_head else None
         self.finish(
             name="inception_v3",
-            options={
-                "in_channels": in_channels,
-                "aux_head": aux_head,
-                "gamma": gamma,
-                "width": width,
-                "dropout": dropout,
-                "features_only": features_only,
-            },
+            options=options,
             contract=INCEPTION_V3_INPUT,
             chain=(
                 *("conv1a", "conv2a", "conv2b", "pool3a", "conv3b", "conv4a", "pool5a"),
@@ -120,7 +114,7 @@ class InceptionV3(ImageModel):
             ),
             head=ClassifierHead(self.mixed10.out_channels, num_classes, dropout=dropout),
             features_only=features_only,
-            aux=("mixed7", aux) if aux else None,
+            aux={"mixed7": aux} if aux else None,
         )
         init_variance_scaling(self)
         if aux is not None:

@@ -16,7 +16,7 @@ from separable.blocks import ClassifierHead, ConvBN, MobileNetUnit
 from separable.blocks.init import init_glorot_uniform
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
-from separable.models.options import check_choice, check_common
+from separable.models.options import check_choice, check_common, given
 
 __all__ = ["MOBILENET_V1_INPUT", "MobileNetV1"]
 
@@ -55,6 +55,7 @@ class MobileNetV1(ImageModel):
         dropout: float = 1e-3,
         features_only: bool = False,
     ) -> None:
+        options = given(locals())
         super().__init__()
         check_common(num_classes, in_channels, width, dropout, features_only)
         check_choice("activation", activation, ("relu6", "relu"))
@@ -71,13 +72,7 @@ class MobileNetV1(ImageModel):
 
         self.finish(
             name="mobilenet_v1",
-            options={
-                "in_channels": in_channels,
-                "width": width,
-                "activation": activation,
-                "dropout": dropout,
-                "features_only": features_only,
-            },
+            options=options,
             contract=MOBILENET_V1_INPUT,
             chain=("conv1", *(f"block{number}" for number in range(1, 14))),
             taps=(

@@ -1,7 +1,8 @@
 """Checks of model options, each with a message that names the option; types first, so that none is compared blindly."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from separable.errors import ModelOptionError
 
@@ -13,7 +14,20 @@ __all__ = [
     "check_minimum",
     "check_positive",
     "check_widths",
+    "given",
 ]
+
+
+def given(scope: Mapping[str, Any], *without: str) -> dict[str, Any]:
+    """The options among the arguments of a network's constructor, for `build_model` to build it again.
+
+    Args:
+        scope: `locals()`, taken before anything else is assigned.
+        without: arguments that the network's name stands for.
+    """
+    left_out = {"self", "__class__", "num_classes", *without}
+    kept = {name: value for name, value in scope.items() if name not in left_out}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
 
 
 def check_common(

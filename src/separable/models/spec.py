@@ -1,8 +1,11 @@
-"""What is known about a published network: paper, input, size, and where its weights are."""
+"""What is known about a published network: class, paper, input, size, and where its weights are."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 
 __all__ = ["ModelSpec", "PublishedWeights"]
@@ -29,12 +32,20 @@ class ModelSpec:
 
     name: str
     paper: str
+    network: type[ImageModel]
     input: InputContract
     parameters: int
     """Trainable ones."""
     macs: int
     """Multiply-adds of one picture of `input.size`."""
     min_size: int
-    options: tuple[str, ...]
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of `network` that the name stands for."""
     num_classes: int = 1000
     keras_weights: tuple[PublishedWeights, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What `build_model` takes besides the number of classes, sorted."""
+        names = set(inspect.signature(self.network).parameters) - {"num_classes", *self.preset}
+        return tuple(sorted(names))

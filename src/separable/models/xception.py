@@ -20,7 +20,7 @@ from separable.blocks import ClassifierHead, XceptionDown, XceptionMiddle, Xcept
 from separable.blocks.init import init_glorot_uniform
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
-from separable.models.options import check_choice, check_common, check_flag, check_minimum, check_widths
+from separable.models.options import check_choice, check_common, check_flag, check_minimum, check_widths, given
 
 __all__ = ["XCEPTION_INPUT", "Xception"]
 
@@ -61,6 +61,7 @@ class Xception(ImageModel):
         dropout: float = 0.5,
         features_only: bool = False,
     ) -> None:
+        options = given(locals())
         super().__init__()
         check_common(num_classes, in_channels, width, dropout, features_only)
         check_flag("residual", residual)
@@ -94,17 +95,7 @@ class Xception(ImageModel):
         finest = stem_stride
         self.finish(
             name="xception",
-            options={
-                "in_channels": in_channels,
-                "residual": residual,
-                "intermediate_activation": intermediate_activation,
-                "fc_layers": tuple(fc_layers),
-                "width": width,
-                "middle_blocks": middle_blocks,
-                "stem_stride": stem_stride,
-                "dropout": dropout,
-                "features_only": features_only,
-            },
+            options=options,
             contract=XCEPTION_INPUT if stem_stride == 2 else _SMALL_INPUT,
             chain=("block1", "block2", "block3", "block4", *middle, exit1, exit2),
             taps=(

@@ -19,10 +19,13 @@ def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Ten
 
 
 def training_loss(
-    output: torch.Tensor | tuple[torch.Tensor, torch.Tensor], targets: torch.Tensor, auxiliary_weight: float
+    output: torch.Tensor | tuple[torch.Tensor, ...], targets: torch.Tensor, auxiliary_weight: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Summed loss and main logits; an auxiliary head's loss enters with its weight (TF-slim's Inception V3: 0.4)."""
+    """Summed loss and main logits; each auxiliary head's loss enters with its weight (TF-slim's Inception V3: 0.4)."""
     if isinstance(output, tuple):
-        logits, auxiliary = output
-        return soft_cross_entropy(logits, targets) + auxiliary_weight * soft_cross_entropy(auxiliary, targets), logits
+        logits, *auxiliary = output
+        loss = soft_cross_entropy(logits, targets)
+        for side in auxiliary:
+            loss = loss + auxiliary_weight * soft_cross_entropy(side, targets)
+        return loss, logits
     return soft_cross_entropy(output, targets), output

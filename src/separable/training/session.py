@@ -186,7 +186,7 @@ def _model(
         display.note(sentence)
     else:  # how pictures are prepared belongs to the weights, wherever those came from
         model = build_for(config, pictures.class_names)
-        model.input_contract = contract
+        model.adopt(contract)
     prepare_for_training(model, config)
     return model
 

@@ -13,7 +13,7 @@ from separable.models.contract import InputContract
 
 __all__ = ["Content", "LoadReport", "compare"]
 
-_CLASSIFIERS = ("head.classifier.", "aux_head.classifier.")
+_CLASSIFIERS = ("head.classifier.", *(f"aux_head{number}.classifier." for number in ("", 1, 2)))
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def compare(
     if out & {"head.classifier.weight"} or content.dropped:
         notes.append("the file's classifier was left out")
     missing = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
-    may_miss = ("aux_head.", *_CLASSIFIERS) if new_classifier else ("aux_head.",)
+    may_miss = ("aux_head", *_CLASSIFIERS) if new_classifier else ("aux_head",)
     _refuse(
         model,
         path,
@@ -70,7 +70,7 @@ def compare(
     _check_numbers(path, tensors)
     if "head.classifier.weight" in missing:
         notes.append("the classifier is new")
-    if any(name.startswith("aux_head.") for name in missing):
+    if any(name.startswith("aux_head") for name in missing):
         notes.append("the auxiliary head keeps its initial weights")
     report = LoadReport(content.format, tuple(tensors), tuple(missing), (*content.dropped, *sorted(out)), tuple(notes))
     return report, tensors
@@ -83,8 +83,8 @@ def _left_out(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], new_cl
     out = classifiers if new_classifier and not fits else set()
     if "head.classifier.weight" not in state:  # built without classes, or for its features only
         out = out | classifiers | {name for name in tensors if name.startswith("head.") and name not in state}
-    if not any(name.startswith("aux_head.") for name in state):
-        out = out | {name for name in tensors if name.startswith("aux_head.")}
+    if not any(name.startswith("aux_head") for name in state):
+        out = out | {name for name in tensors if name.startswith("aux_head")}
     return out
 
 

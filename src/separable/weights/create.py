@@ -84,7 +84,7 @@ def _with_its_classes(name: str, path: Path, options: dict[str, Any]) -> ImageMo
             f"{path} has no classifier, so it does not tell the number of classes",
             fix="Give num_classes for a new classifier, or num_classes=0 for none",
         )
-    fits = weight.dim() == 2 and weight.shape[1] == shapes.head.num_inputs  # if not, filling says what is wrong
+    fits = weight.dim() > 1 and weight.shape[1] == shapes.head.num_inputs  # if not, filling says what is wrong
     model = build_model(name, weight.shape[0] if fits else 1000, **options)
     fill(model, path, content, new_classifier=False)
     return model
@@ -122,5 +122,5 @@ def _shapes(model: ImageModel) -> dict[str, tuple[int, ...]]:
     return {
         name: tuple(value.shape)
         for name, value in model.state_dict().items()
-        if not name.startswith(("head.classifier.", "aux_head.")) and not name.endswith(".bn.weight")
+        if not name.startswith(("head.classifier.", "aux_head")) and not name.endswith(".bn.weight")
     }

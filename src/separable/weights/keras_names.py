@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from separable.blocks.conv import ConvBN
+from separable.blocks.head import ClassifierHead
 from separable.blocks.inception import InceptionA, InceptionB, InceptionC, InceptionD, InceptionE
 from separable.blocks.mobilenet import DepthwiseBN
 from separable.blocks.separable import SeparableConv2d
@@ -78,7 +79,9 @@ def plan_for(model: ImageModel) -> Plan:
     created = [unit for name, block in blocks for unit in _created(_units(name, block))]
     listed = [unit for name, block in blocks for unit in _listed(block, _units(name, block))]
     head = model.head
-    dense = [Target(f"head.{name}", "dense", (name,)) for name in head.fc_names] if head is not None else []
+    dense = (
+        [Target(f"head.{name}", "dense", (name,)) for name in head.fc_names] if isinstance(head, ClassifierHead) else []
+    )
     has_classifier = head is not None and isinstance(head.classifier, nn.Linear)
     classifier = Target("head.classifier", "dense", _CLASSIFIER_NAMES) if has_classifier else None
     return Plan(tuple(created), tuple(listed), tuple(dense), classifier)

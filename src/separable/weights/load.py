@@ -103,10 +103,12 @@ def fill(model: ImageModel, path: Path, content: Content, new_classifier: bool) 
             state[name].copy_(value)
     if content.contract is not None:
         names = content.contract.class_names
-        model.input_contract = replace(
-            content.contract,
-            min_size=model.input_contract.min_size,
-            class_names=names if len(names) == model.num_classes else model.input_contract.class_names,
+        model.adopt(
+            replace(
+                content.contract,
+                min_size=model.input_contract.min_size,
+                class_names=names if len(names) == model.num_classes else model.input_contract.class_names,
+            )
         )
     return report
 

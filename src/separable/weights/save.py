@@ -72,7 +72,7 @@ def load_model(path: Path | str) -> ImageModel:
     model = _described(config, file)
     contract = stored_contract(path, config["input"])
     load_weights(model, file)
-    model.input_contract = contract
+    model.adopt(contract)
     return model.eval()
 
 
