@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
+from separable.blocks.checks import check_choice
+
 __all__ = ["ACTIVATIONS", "make_activation"]
 
 ACTIVATIONS: dict[str | None, Callable[[], nn.Module]] = {
@@ -15,5 +17,10 @@ ACTIVATIONS: dict[str | None, Callable[[], nn.Module]] = {
 
 
 def make_activation(name: str | None) -> nn.Module:
-    """A fresh activation module; None is the identity."""
+    """A fresh activation module; None is the identity.
+
+    Raises:
+        ModelOptionError: no activation of that name.
+    """
+    check_choice("activation", name, tuple(ACTIVATIONS))
     return ACTIVATIONS[name]()

@@ -1,0 +1,57 @@
+"""Checks of options, each with a message that names the option; types first, so that none is compared blindly."""
+
+import math
+from collections.abc import Sequence
+
+from separable.errors import ModelOptionError
+
+__all__ = ["check_choice", "check_flag", "check_fraction", "check_minimum", "check_positive", "check_widths"]
+
+
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Raise ModelOptionError unless `value` is one of `choices`, which are strings, integers or None."""
+    comparable = value is None or isinstance(value, str) or _is_integer(value)
+    if not comparable or value not in choices:
+        _refuse(name, value, " or ".join(repr(choice) for choice in choices))
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise ModelOptionError unless `value` is True or False: "no" and "False" would count as true."""
+    if not isinstance(value, bool):
+        _refuse(name, value, "True or False")
+
+
+def check_fraction(name: str, value: object) -> None:
+    """Raise ModelOptionError unless 0 <= value < 1."""
+    if not _is_number(value) or not 0.0 <= value < 1.0:  # type: ignore[operator] # NaN fails too
+        _refuse(name, value, "a number from 0 to below 1")
+
+
+def check_minimum(name: str, value: object, smallest: int) -> None:
+    """Raise ModelOptionError unless `value` is an integer of at least `smallest`."""
+    if not _is_integer(value) or value < smallest:  # type: ignore[operator]
+        _refuse(name, value, f"an integer of at least {smallest}")
+
+
+def check_positive(name: str, value: object) -> None:
+    """Raise ModelOptionError unless value > 0, and finite."""
+    if not _is_number(value) or not 0.0 < value < math.inf:  # type: ignore[operator]
+        _refuse(name, value, "a number above 0")
+
+
+def check_widths(name: str, value: object) -> None:
+    """Raise ModelOptionError unless `value` is a sequence of integers of at least 1, or empty."""
+    if not isinstance(value, Sequence) or not all(_is_integer(entry) and entry >= 1 for entry in value):
+        _refuse(name, value, "a list of integers of at least 1")
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _refuse(name: str, value: object, expected: str) -> None:
+    raise ModelOptionError(f"Bad model option {name}", got=repr(value), expected=expected)
