@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
 
+from separable.analysis.page.wording import amount, count_of, duration, listed, percent, wilson_interval
 from separable.cli.app import app
 from separable.cli.settings import configure
 from separable.cli.training import Plan
@@ -38,7 +39,6 @@ from separable.training.report.learning import thinned
 from separable.training.report.reading import read_run
 from separable.training.report.record import Predicted
 from separable.training.report.thumbnails import Gallery, leads_outside
-from separable.training.report.wording import amount, count_of, duration, listed, percent, wilson_interval
 from tests.training.synthetic_run import FLOWERS, draw_pictures, write_run
 
 Element = ElementTree.Element

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 from separable.analysis.page.html import Column, figure, note, section, table
+from separable.analysis.page.wording import count_of, percent, wilson_interval
 from separable.analysis.plots import Bar, bar_chart, heat_map
 from separable.analysis.plots.markup import Markup, element, shorten
 from separable.training.report.record import ClassScore, Evaluation
-from separable.training.report.wording import count_of, percent, wilson_interval
 
 __all__ = ["class_section", "confusion_section", "most_confused"]
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 from separable.analysis.page.html import figure, key_values, note, section
+from separable.analysis.page.wording import percent, wilson_interval
 from separable.analysis.plots import ReliabilityBin, Series, line_chart, reliability_diagram
 from separable.analysis.plots.markup import Markup, element, join
 from separable.training.report.record import Calibration, Predicted, RunRecord
-from separable.training.report.wording import percent, wilson_interval
 
 __all__ = ["confidence_section", "coverage_curve"]
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from separable.analysis.page.html import Column, figure, key_values, note, section, table
+from separable.analysis.page.wording import count_of, listed
 from separable.analysis.plots import Bar, bar_chart
 from separable.analysis.plots.markup import Markup, element, shorten
 from separable.files import path_from
 from separable.training.report.record import Check, CheckGroup, Quarantined, RunRecord, value_at
 from separable.training.report.thumbnails import Gallery
-from separable.training.report.wording import count_of, listed
 
 __all__ = ["data_section", "unreadable_section"]
 

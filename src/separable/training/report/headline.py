@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 
 from separable.analysis.page.html import command, section, tile
+from separable.analysis.page.wording import amount, count_of, duration, percent, wilson_interval
 from separable.analysis.plots.markup import Markup, element, join, shorten
 from separable.training.report.commands import evaluate_command, predict_command, repeat_command, resume_command
 from separable.training.report.record import Evaluation, RunRecord, value_at
-from separable.training.report.wording import amount, count_of, duration, percent, wilson_interval
 
 __all__ = ["headline", "use_section"]
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from separable.analysis.page.html import Column, figure, folded, note, section, table
+from separable.analysis.page.wording import count_of, duration, percent
 from separable.analysis.plots import Marker, Series, line_chart
 from separable.analysis.plots.markup import Markup, element
 from separable.training.report.record import Epoch, RunRecord, Step, value_at
-from separable.training.report.wording import count_of, duration, percent
 
 __all__ = ["learning_section", "thinned"]
 

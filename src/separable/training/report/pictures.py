@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Sequence
 
 from separable.analysis.page.html import command, note, section
+from separable.analysis.page.wording import count_of, percent
 from separable.analysis.plots.markup import Markup, element, shorten
 from separable.training.report.commands import corrected_command
 from separable.training.report.record import Predicted, RunRecord, Suspected, value_at
 from separable.training.report.thumbnails import Gallery
-from separable.training.report.wording import count_of, percent
 
 __all__ = ["mistakes_section", "sample_section", "suspects_section"]
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from separable.analysis.page.wording import count_of
 from separable.errors import RunFolderError
 from separable.training.report.parsing import (
     parse_check,
@@ -21,7 +22,6 @@ from separable.training.report.parsing import (
     parse_suspected,
 )
 from separable.training.report.record import RunRecord
-from separable.training.report.wording import count_of
 
 __all__ = ["read_run"]
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from separable.analysis.page.html import folded, key_values, note, section
+from separable.analysis.page.wording import amount, count_of
 from separable.analysis.plots.markup import Markup, element, shorten
 from separable.training.report.record import RunRecord
-from separable.training.report.wording import amount, count_of
 
 __all__ = ["cost_section", "setup_section"]
 
