@@ -5,7 +5,15 @@ from collections.abc import Sequence
 
 from separable.errors import ModelOptionError
 
-__all__ = ["check_choice", "check_flag", "check_fraction", "check_minimum", "check_positive", "check_widths"]
+__all__ = [
+    "check_choice",
+    "check_flag",
+    "check_fraction",
+    "check_length",
+    "check_minimum",
+    "check_positive",
+    "check_widths",
+]
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
@@ -25,6 +33,12 @@ def check_fraction(name: str, value: object) -> None:
     """Raise ModelOptionError unless 0 <= value < 1."""
     if not _is_number(value) or not 0.0 <= value < 1.0:  # type: ignore[operator] # NaN fails too
         _refuse(name, value, "a number from 0 to below 1")
+
+
+def check_length(name: str, value: object, length: int) -> None:
+    """Raise ModelOptionError unless `value` is a list or tuple of `length` entries, whatever they are."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != length:
+        _refuse(name, value, f"a list of {length}")
 
 
 def check_minimum(name: str, value: object, smallest: int) -> None:
