@@ -20,7 +20,8 @@ class ConvBN(nn.Module, Bordered):
 
     Args:
         kernel: odd, or (height, width).
-        padding: "valid" for none, "same" for what keeps the side at stride 1; at other strides the border decides.
+        padding: "valid" for none, "same" for what keeps the side at stride 1; at other strides the border decides. A
+            number is padded on every side, whatever the border.
         activation: None for a linear unit.
         gamma: whether batch normalisation has a learned scale.
         bias: of the convolution; superfluous before batch normalisation, and there in some published files.
@@ -37,7 +38,7 @@ class ConvBN(nn.Module, Bordered):
         kernel: int | tuple[int, int],
         *,
         stride: int = 1,
-        padding: Literal["same", "valid"] = "same",
+        padding: Literal["same", "valid"] | int = "same",
         dilation: int = 1,
         groups: int = 1,
         activation: str | None = "relu",
@@ -68,9 +69,11 @@ class ConvBN(nn.Module, Bordered):
 
     def set_border(self, border: str) -> None:
         symmetric = border in ("symmetric", "caffe") or self.conv.stride == (1, 1)  # at stride 1 all borders agree
-        self.pads_itself = self.padding == "valid" or symmetric
+        self.pads_itself = self.padding != "same" or symmetric
         height, width = self.conv.kernel_size
-        if self.padding == "same" and symmetric:
+        if isinstance(self.padding, int):
+            self.conv.padding = (self.padding, self.padding)
+        elif self.padding == "same" and symmetric:
             dilation = self.conv.dilation[0]
             self.conv.padding = (symmetric_padding(height, dilation), symmetric_padding(width, dilation))
         else:

@@ -27,6 +27,11 @@ class Head(nn.Module, ABC):
     def make_classifier(self, num_classes: int) -> nn.Module:
         """A fresh classifier for this head; `nn.Identity` for 0 classes."""
 
+    def silence(self) -> None:
+        """Make the classifier answer alike for every picture: a new one then sends no noise into trained layers."""
+        for parameter in self.classifier.parameters():
+            nn.init.zeros_(parameter)
+
 
 class ClassifierHead(Head):
     """Global average pooling -> optional dense layers -> dropout -> logistic regression (bottom of figure 5,

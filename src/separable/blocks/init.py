@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["init_glorot_uniform", "init_truncated_normal", "init_variance_scaling"]
+__all__ = ["init_glorot_uniform", "init_he_normal", "init_truncated_normal", "init_variance_scaling"]
 
 
 def init_glorot_uniform(module: nn.Module) -> None:
@@ -18,6 +18,17 @@ def init_glorot_uniform(module: nn.Module) -> None:
             nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def init_he_normal(module: nn.Module) -> None:
+    """Convolutions normal of variance 2 / fan_out (arXiv:1502.01852), dense ones normal of deviation 0.01, biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, 0.01)
+        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
 def init_variance_scaling(module: nn.Module) -> None:

@@ -1,20 +1,28 @@
 """The networks: blocks arranged as the papers' figures arrange them."""
 
+from separable.models.alexnet import AlexNet
 from separable.models.base import ImageModel, Tap
 from separable.models.build import build_model, list_models, model_spec
 from separable.models.contract import InputContract
 from separable.models.inception_v3 import InceptionV3
 from separable.models.mobilenet_v1 import MobileNetV1
+from separable.models.resnet import ResNet
 from separable.models.spec import ModelSpec, PublishedWeights
+from separable.models.squeezenet import SqueezeNet
+from separable.models.vgg import VGG16
 from separable.models.xception import Xception
 
 __all__ = [
+    "VGG16",
+    "AlexNet",
     "ImageModel",
     "InceptionV3",
     "InputContract",
     "MobileNetV1",
     "ModelSpec",
     "PublishedWeights",
+    "ResNet",
+    "SqueezeNet",
     "Tap",
     "Xception",
     "build_model",

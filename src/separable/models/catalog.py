@@ -1,14 +1,27 @@
 """The catalogue: one literal dict from a model's name to what is known about it."""
 
+from separable.models.alexnet import ALEXNET_INPUT, AlexNet
 from separable.models.inception_v3 import INCEPTION_V3_INPUT, InceptionV3
 from separable.models.mobilenet_v1 import MOBILENET_V1_INPUT, MobileNetV1
 from separable.models.published import PUBLISHED
+from separable.models.resnet import RESNET_INPUT, ResNet
 from separable.models.spec import ModelSpec
+from separable.models.squeezenet import SQUEEZENET_INPUT, SqueezeNet
+from separable.models.vgg import VGG16, VGG16_INPUT
 from separable.models.xception import XCEPTION_INPUT, Xception
 
 __all__ = ["CATALOG"]
 
 CATALOG: dict[str, ModelSpec] = {
+    "alexnet": ModelSpec(
+        name="alexnet",
+        paper="arXiv:1404.5997",
+        network=AlexNet,
+        input=ALEXNET_INPUT,
+        parameters=61_100_840,
+        macs=714_188_480,
+        min_size=63,
+    ),
     "inception_v3": ModelSpec(
         name="inception_v3",
         paper="arXiv:1512.00567",
@@ -28,6 +41,58 @@ CATALOG: dict[str, ModelSpec] = {
         macs=568_740_352,
         min_size=32,
         keras_weights=PUBLISHED["mobilenet_v1"],
+    ),
+    "resnet50": ModelSpec(
+        name="resnet50",
+        paper="arXiv:1512.03385",
+        network=ResNet,
+        preset={"depth": 50},
+        input=RESNET_INPUT,
+        parameters=25_557_032,
+        macs=3_857_973_248,
+        min_size=32,
+        keras_weights=PUBLISHED["resnet50"],
+    ),
+    "resnet101": ModelSpec(
+        name="resnet101",
+        paper="arXiv:1512.03385",
+        network=ResNet,
+        preset={"depth": 101},
+        input=RESNET_INPUT,
+        parameters=44_549_160,
+        macs=7_570_194_432,
+        min_size=32,
+        keras_weights=PUBLISHED["resnet101"],
+    ),
+    "resnet152": ModelSpec(
+        name="resnet152",
+        paper="arXiv:1512.03385",
+        network=ResNet,
+        preset={"depth": 152},
+        input=RESNET_INPUT,
+        parameters=60_192_808,
+        macs=11_282_415_616,
+        min_size=32,
+        keras_weights=PUBLISHED["resnet152"],
+    ),
+    "squeezenet": ModelSpec(
+        name="squeezenet",
+        paper="arXiv:1602.07360",
+        network=SqueezeNet,
+        input=SQUEEZENET_INPUT,
+        parameters=1_248_424,
+        macs=818_924_576,
+        min_size=21,
+    ),
+    "vgg16": ModelSpec(
+        name="vgg16",
+        paper="arXiv:1409.1556",
+        network=VGG16,
+        input=VGG16_INPUT,
+        parameters=138_357_544,
+        macs=15_470_264_320,
+        min_size=32,
+        keras_weights=PUBLISHED["vgg16"],
     ),
     "xception": ModelSpec(
         name="xception",

@@ -10,13 +10,19 @@ At 224x224; every unit is a 3x3 depthwise convolution and a 1x1, each with batch
     block6..11   /2, 5 x /1 512       14
     block12, 13  /2, /1     1024      7      (table 1 prints "s2" for the last one, whose sizes say s1)
     head         global average pooling - dropout - logistic regression
+
+Its tables 3 to 7 are this network with `separable`, `shallow`, `width` and `resolution`.
 """
+
+from dataclasses import replace
+
+from torch import nn
 
 from separable.blocks import ClassifierHead, ConvBN, MobileNetUnit
 from separable.blocks.init import init_glorot_uniform
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
-from separable.models.options import check_choice, check_common, given
+from separable.models.options import check_choice, check_common, check_flag, check_minimum, given
 
 __all__ = ["MOBILENET_V1_INPUT", "MobileNetV1"]
 
@@ -30,6 +36,7 @@ _UNITS = (  # (stride, channels) of block1..13, table 1
     *((1, 512), (1, 512), (1, 512), (1, 512), (1, 512)),
     *((2, 1024), (1, 1024)),
 )
+_SHALLOW = range(7, 12)  # what table 5's shallow network lacks, "the 5 layers of ... feature size 14 x 14 x 512"
 
 
 class MobileNetV1(ImageModel):
@@ -38,6 +45,10 @@ class MobileNetV1(ImageModel):
     Args:
         num_classes: 0 leaves out the classifier.
         width: the paper's alpha (section 3.3) on every number of channels, rounded down as Keras does.
+        resolution: side in pixels of the pictures it is meant for, into which the paper's rho (section 3.4) is
+            translated: 224, 192, 160 or 128 in table 7. The input contract says it; any side from 32 up still fits.
+        separable: False for full 3x3 convolutions in place of depthwise and pointwise ones (table 4).
+        shallow: leave out block7 to block11 (table 5).
         activation: "relu6" as TensorFlow's and Keras' files have it, or the paper's plain "relu".
         dropout: before the classifier, Keras' 0.001.
         features_only: return the feature pyramid in place of logits.
@@ -51,6 +62,9 @@ class MobileNetV1(ImageModel):
         in_channels: int = 3,
         *,
         width: float = 1.0,
+        resolution: int = 224,
+        separable: bool = True,
+        shallow: bool = False,
         activation: str = "relu6",
         dropout: float = 1e-3,
         features_only: bool = False,
@@ -59,27 +73,37 @@ class MobileNetV1(ImageModel):
         super().__init__()
         check_common(num_classes, in_channels, width, dropout, features_only)
         check_choice("activation", activation, ("relu6", "relu"))
+        check_minimum("resolution", resolution, MOBILENET_V1_INPUT.min_size)
+        check_flag("separable", separable)
+        check_flag("shallow", shallow)
 
         def channels(published: int) -> int:
             return max(1, int(published * width))
 
         self.conv1 = ConvBN(in_channels, channels(32), 3, stride=2, activation=activation)
         previous = channels(32)
+        chain = ["conv1"]
         for number, (stride, published) in enumerate(_UNITS, start=1):
-            unit = MobileNetUnit(previous, channels(published), stride=stride, activation=activation)
-            self.add_module(f"block{number}", unit)
+            if shallow and number in _SHALLOW:
+                continue
+            chain.append(f"block{number}")  # as in the whole network, whichever are left out
+            if separable:
+                unit: nn.Module = MobileNetUnit(previous, channels(published), stride=stride, activation=activation)
+            else:
+                unit = ConvBN(previous, channels(published), 3, stride=stride, activation=activation)
+            self.add_module(chain[-1], unit)
             previous = channels(published)
 
         self.finish(
             name="mobilenet_v1",
             options=options,
-            contract=MOBILENET_V1_INPUT,
-            chain=("conv1", *(f"block{number}" for number in range(1, 14))),
+            contract=replace(MOBILENET_V1_INPUT, size=(resolution, resolution)),
+            chain=chain,
             taps=(
                 Tap("block1", channels(64), 2),
                 Tap("block3", channels(128), 4),
                 Tap("block5", channels(256), 8),
-                Tap("block11", channels(512), 16),
+                Tap("block6" if shallow else "block11", channels(512), 16),
                 Tap("block13", channels(1024), 32),
             ),
             head=ClassifierHead(previous, num_classes, dropout=dropout),

@@ -34,6 +34,66 @@ PUBLISHED: dict[str, tuple[PublishedWeights, ...]] = {
         for side in (224, 192, 160, 128)
         for suffix in ("", "_no_top")
     ),
+    "resnet101": (
+        PublishedWeights(
+            url=f"{_KERAS}/resnet/resnet101_weights_tf_dim_ordering_tf_kernels.h5",
+            sha256=None,
+            md5="f1aeb4b969a6efcfb50fad2f0c20cfc5",
+            size=(224, 224),
+        ),
+        PublishedWeights(
+            url=f"{_KERAS}/resnet/resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            sha256=None,
+            md5="88cf7a10940856eca736dc7b7e228a21",
+            size=(224, 224),
+            has_classifier=False,
+        ),
+    ),
+    "resnet152": (
+        PublishedWeights(
+            url=f"{_KERAS}/resnet/resnet152_weights_tf_dim_ordering_tf_kernels.h5",
+            sha256=None,
+            md5="100835be76be38e30d865e96f2aaae62",
+            size=(224, 224),
+        ),
+        PublishedWeights(
+            url=f"{_KERAS}/resnet/resnet152_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            sha256=None,
+            md5="ee4c566cf9a93f14d82f913c2dc6dd0c",
+            size=(224, 224),
+            has_classifier=False,
+        ),
+    ),
+    "resnet50": (
+        PublishedWeights(
+            url=f"{_KERAS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels.h5",
+            sha256=None,
+            md5="2cb95161c43110f7111970584f804107",
+            size=(224, 224),
+        ),
+        PublishedWeights(
+            url=f"{_KERAS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            sha256=None,
+            md5="4d473c1dd8becc155b73f8504c6f6626",
+            size=(224, 224),
+            has_classifier=False,
+        ),
+    ),
+    "vgg16": (
+        PublishedWeights(
+            url=f"{_KERAS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels.h5",
+            sha256=None,
+            md5="64373286793e3c8b2b4e3219cbf3544b",
+            size=(224, 224),
+        ),
+        PublishedWeights(
+            url=f"{_KERAS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            sha256=None,
+            md5="6d6bbae143d832006294945121d1f1fc",
+            size=(224, 224),
+            has_classifier=False,
+        ),
+    ),
     "xception": (
         PublishedWeights(
             url=f"{_KERAS}/xception/xception_weights_tf_dim_ordering_tf_kernels.h5",

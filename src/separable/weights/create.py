@@ -30,8 +30,8 @@ def create_model(
 ) -> ImageModel:
     """Build a network, and load weights into it.
 
-    With an explicit `num_classes` other than the weights have, the classifier is a new one and starts at zero: a random
-    one would send its noise into the trained layers before it has learnt anything.
+    With an explicit `num_classes` other than the weights have, the classifier is a new one that gives every class the
+    same: a random one would send its noise into the trained layers before it has learnt anything.
 
     Args:
         name: one of `list_models()`.
@@ -54,7 +54,7 @@ def create_model(
     if weights is None:
         return model
     if weights != "keras":
-        _zero_new_classifier(model, load_weights(model, weights, classes="replace"))
+        _silence_new_classifier(model, load_weights(model, weights, classes="replace"))
         return model
     published = _published(model)
     url = published.url if url_base is None else f"{url_base.rstrip('/')}/{published.url.rsplit('/', 1)[-1]}"
@@ -64,7 +64,7 @@ def create_model(
             fix=f'Download {url}, and give weights="PATH" of it',
         )
     path = fetch(url, published.sha256, cache_dir, progress)
-    _zero_new_classifier(model, load_weights(model, path, classes="replace", trust_order=True))
+    _silence_new_classifier(model, load_weights(model, path, classes="replace", trust_order=True))
     return model
 
 
@@ -91,13 +91,12 @@ def _with_its_classes(name: str, path: Path, options: dict[str, Any]) -> ImageMo
 
 
 @torch.no_grad()
-def _zero_new_classifier(model: ImageModel, report: LoadReport) -> None:
+def _silence_new_classifier(model: ImageModel, report: LoadReport) -> None:
     classifier = model.get_classifier()
     own = {id(parameter) for parameter in classifier.parameters()}
     names = {name for name, parameter in model.named_parameters() if id(parameter) in own}
-    if names & set(report.missing):
-        for parameter in classifier.parameters():
-            parameter.zero_()
+    if names & set(report.missing) and model.head is not None:
+        model.head.silence()
 
 
 def _published(model: ImageModel) -> PublishedWeights:
