@@ -11,6 +11,7 @@ __all__ = [
     "check_fraction",
     "check_length",
     "check_minimum",
+    "check_odd",
     "check_positive",
     "check_widths",
 ]
@@ -45,6 +46,12 @@ def check_minimum(name: str, value: object, smallest: int) -> None:
     """Raise ModelOptionError unless `value` is an integer of at least `smallest`."""
     if not _is_integer(value) or value < smallest:  # type: ignore[operator]
         _refuse(name, value, f"an integer of at least {smallest}")
+
+
+def check_odd(name: str, value: object, smallest: int = 1) -> None:
+    """Raise ModelOptionError unless `value` is an odd integer of at least `smallest`."""
+    if not _is_integer(value) or value < smallest or value % 2 == 0:  # type: ignore[operator]
+        _refuse(name, value, f"an odd integer of at least {smallest}")
 
 
 def check_positive(name: str, value: object) -> None:
