@@ -55,7 +55,7 @@ def compare(
     out = _left_out(state, content.tensors, new_classifier)
     tensors = {name: value for name, value in content.tensors.items() if name not in out}
     notes = list(content.notes)
-    if out & {"head.classifier.weight"} or content.dropped:
+    if out & {"head.classifier.weight"}:
         notes.append("the file's classifier was left out")
     missing = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
     may_miss = ("aux_head", *_CLASSIFIERS) if new_classifier else ("aux_head",)

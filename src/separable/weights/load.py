@@ -1,5 +1,6 @@
 """Loading weights into a model: the format is told from the content, and all is checked before the first copy."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from separable.errors import UsageError, WeightsFormatError, WeightsMismatchError
 from separable.models.base import ImageModel
+from separable.models.build import build_model
+from separable.models.contract import InputContract
 from separable.weights.archive import archive_members, read_keras_archive, read_npz
 from separable.weights.compare import Content, LoadReport, compare
 from separable.weights.contracts import contract_for, stored_contract
@@ -16,13 +19,18 @@ from separable.weights.convert import convert_layers
 from separable.weights.folder import weight_file
 from separable.weights.keras_names import plan_for
 from separable.weights.match import pair_layers
+from separable.weights.ports.find import find_ports, identify
+from separable.weights.ports.read import read_port
+from separable.weights.ports.release import choose_port
 from separable.weights.stored import StoredLayers
 from separable.weights.tensors import read_metadata, read_safetensors, read_torch
 
-__all__ = ["detect_format", "fill", "load_weights", "read_content"]
+__all__ = ["Numerics", "detect_format", "fill", "load_weights", "read_content"]
 
 Format = Literal["hdf5", "keras", "npz", "safetensors", "torch"]
-_WRAPPERS = ("module.", "model.", "_orig_mod.")
+Numerics = Literal["source", "keras"]
+# DistributedDataParallel, FaceForensics and Lightning, torch.compile, DeepfakeBench.
+_WRAPPERS = ("module.", "model.", "_orig_mod.", "backbone.")
 _FORMATS = "Keras .h5, .keras and .weights.h5, .safetensors, .npz of layers, a torch state dict"
 
 
@@ -57,7 +65,13 @@ def detect_format(path: Path) -> Format:
 
 
 def load_weights(
-    model: ImageModel, path: Path | str, *, classes: Literal["exact", "replace"] = "exact", trust_order: bool = False
+    model: ImageModel,
+    path: Path | str,
+    *,
+    classes: Literal["exact", "replace"] = "exact",
+    numerics: Numerics = "source",
+    release: str | None = None,
+    trust_order: bool = False,
 ) -> LoadReport:
     """Load `path` into `model` and give the model the input contract that belongs to these weights.
 
@@ -67,6 +81,10 @@ def load_weights(
         path: a weight file of any known format, a folder that `save_model` wrote, or the folder of a run.
         classes: "exact" wants the file's classifier in this model. "replace" takes it only where it has as many
             classes, and otherwise leaves the model's own, for training on other classes.
+        numerics: "source" runs the weights with the epsilon, borders and averages of the framework that they come from,
+            so that its own logits are reproduced; "keras" with those that the network is built with.
+        release: of another framework's weights whose names do not tell: the framework ("timm", "torchvision") or the
+            published set (such as "inception_v3.tf_in1k"). None takes what the file's name says, and reports it.
         trust_order: for files whose hash says that they are the published ones; see `pair_layers`.
 
     Raises:
@@ -76,6 +94,8 @@ def load_weights(
     """
     if classes not in ("exact", "replace"):
         raise UsageError("Unknown value for classes", got=classes, expected="exact or replace")
+    if numerics not in ("source", "keras"):
+        raise UsageError("Unknown value for numerics", got=numerics, expected="source or keras")
     if not isinstance(model, ImageModel):
         raise UsageError(
             "Weights are loaded into a network of the catalogue",
@@ -83,29 +103,38 @@ def load_weights(
             expected="what create_model returns, without a wrapper around it",
         )
     path = weight_file(Path(path))
-    return fill(model, path, read_content(model, path, classes == "replace", trust_order), classes == "replace")
+    new = classes == "replace"
+    content = read_content(model, path, new, trust_order=trust_order, release=release)
+    return fill(model, path, content, new, numerics)
 
 
-def read_content(model: ImageModel, path: Path, new_classifier: bool, trust_order: bool = False) -> Content:
+def read_content(
+    model: ImageModel, path: Path, new_classifier: bool, *, trust_order: bool = False, release: str | None = None
+) -> Content:
     """The tensors in the file `path` under the names of `model`, whose numbers and number of classes do not matter."""
     kind = detect_format(path)
     if kind in ("safetensors", "torch"):
-        return _own_names(path, kind)
+        return _torch_names(model, path, kind, release)
+    if release is not None:
+        _no_release(path, release)
     return _keras_names(model, _read_layers(path, kind, _limit(model)), new_classifier, trust_order)
 
 
-def fill(model: ImageModel, path: Path, content: Content, new_classifier: bool) -> LoadReport:
-    """Copy `content` into `model`, all or nothing."""
+def fill(
+    model: ImageModel, path: Path, content: Content, new_classifier: bool, numerics: Numerics = "source"
+) -> LoadReport:
+    """Copy `content` into `model`, all or nothing, and let `model` follow its contract."""
     report, tensors = compare(model, path, content, new_classifier=new_classifier)
     with torch.no_grad():
         state = model.state_dict()
         for name, value in tensors.items():
             state[name].copy_(value)
     if content.contract is not None:
-        names = content.contract.class_names
+        contract = content.contract if numerics == "source" else _with_own_numerics(model, content.contract)
+        names = contract.class_names
         model.adopt(
             replace(
-                content.contract,
+                contract,
                 min_size=model.input_contract.min_size,
                 class_names=names if len(names) == model.num_classes else model.input_contract.class_names,
             )
@@ -127,14 +156,46 @@ def _read_layers(path: Path, kind: Format, limit: int) -> StoredLayers:
     return read_keras_archive(path, limit) if kind == "keras" else read_npz(path, limit)
 
 
-def _own_names(path: Path, kind: Format) -> Content:
-    if kind == "torch":
-        tensors, notes = _without_prefix(read_torch(path))
-        return Content("torch", tensors, notes=notes)
-    stored = read_metadata(path).get("input")
-    contract = stored_contract(path, stored) if isinstance(stored, dict) else None
-    tensors, notes = _without_prefix(read_safetensors(path))
-    return Content("safetensors", tensors, notes=notes, contract=contract)
+def _with_own_numerics(model: ImageModel, contract: InputContract) -> InputContract:
+    """`contract` with the numerics that the catalogue builds this network with."""
+    with torch.device("meta"):
+        own = build_model(model.name, model.num_classes, **model.options).input_contract
+    return replace(contract, padding=own.padding, batch_norm_eps=own.batch_norm_eps, counts_padding=own.counts_padding)
+
+
+def _torch_names(model: ImageModel, path: Path, kind: Format, release: str | None) -> Content:
+    """A file of named tensors: ours, or another framework's."""
+    stored = read_metadata(path).get("input") if kind == "safetensors" else None
+    tensors, notes = _without_prefix(read_torch(path) if kind == "torch" else read_safetensors(path))
+    if isinstance(stored, dict):
+        return Content(kind, tensors, notes=notes, contract=stored_contract(path, stored))
+    ports = find_ports(tensors, model.name)
+    if not ports:
+        _refuse_another(model, path, tensors)
+        if release is not None:
+            _no_release(path, release)
+        return Content(kind, tensors, notes=notes)
+    port, doubts = choose_port(ports, path, release)
+    content = read_port(port, model, path, tensors, release)
+    return replace(content, notes=(*notes, *doubts, *content.notes))
+
+
+def _no_release(path: Path, release: str) -> None:
+    raise UsageError(
+        f"{path} has no release to choose", got=release, expected="none: only ports of other frameworks have some"
+    )
+
+
+def _refuse_another(model: ImageModel, path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Say what a file is whose names belong to another network that we know."""
+    found = identify(tensors)
+    if found is not None:
+        raise WeightsMismatchError(
+            f"{path} is not for this {model.name}, and nothing was loaded",
+            got=f"the names of {found}",
+            expected=f"the weights of {model.name}",
+            fix=f"Build {found.model} for it",
+        )
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:

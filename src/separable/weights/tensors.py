@@ -18,6 +18,7 @@ from separable.errors import WeightsFormatError
 __all__ = ["read_metadata", "read_safetensors", "read_shapes", "read_torch"]
 
 _MAX_HEADER = 100 << 20  # the format's own limit
+_CHECKPOINT_KEYS = ("state_dict", "model", "net")
 # What torch's reader of tensors alone raises where a damaged pickle hands it other arguments than it counts on.
 _BAD_PICKLE = (
     *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
@@ -70,7 +71,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def read_torch(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `torch.save` file: a state dict, or one under the key `state_dict` or `model`.
+    """The tensors of a `torch.save` file: a state dict, or one under `state_dict`, `model` or `net` of a checkpoint.
 
     Raises:
         WeightsFormatError: damaged, not tensors by name, or a pickle that runs code when read.
@@ -89,9 +90,11 @@ def read_torch(path: Path) -> dict[str, Tensor]:
         ) from error
     except _BAD_PICKLE as error:
         raise _damaged(path, error) from error
-    for key in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
+    while isinstance(found, dict):
+        inner = next((found[key] for key in _CHECKPOINT_KEYS if isinstance(found.get(key), dict)), None)
+        if inner is None:
+            break
+        found = inner
     if not isinstance(found, dict) or not found or not all(_is_plain(value) for value in found.values()):
         raise WeightsFormatError(f"{path} is not a state dict", got=type(found).__name__, expected="tensors by name")
     return {str(name): value for name, value in found.items()}

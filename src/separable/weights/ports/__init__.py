@@ -1,0 +1,9 @@
+"""Weight files of other frameworks: one small file per family, and the list of them all."""
+
+from separable.weights.ports.legacy_xception import LEGACY_XCEPTION
+from separable.weights.ports.port import Port
+
+__all__ = ["PORTS"]
+
+PORTS: tuple[Port, ...] = (LEGACY_XCEPTION,)
+"""In the order in which files that fit several are taken."""
