@@ -4,19 +4,25 @@ from separable.models.alexnet import AlexNet
 from separable.models.base import ImageModel, Tap
 from separable.models.build import build_model, list_models, model_spec
 from separable.models.contract import InputContract
+from separable.models.inception_resnet_v2 import InceptionResNetV2
 from separable.models.inception_v3 import InceptionV3
+from separable.models.inception_v4 import InceptionV4
 from separable.models.mobilenet_v1 import MobileNetV1
 from separable.models.resnet import ResNet
 from separable.models.spec import ModelSpec, PublishedWeights
 from separable.models.squeezenet import SqueezeNet
 from separable.models.vgg import VGG16
 from separable.models.xception import Xception
+from separable.models.xception_aligned import AlignedXception
 
 __all__ = [
     "VGG16",
     "AlexNet",
+    "AlignedXception",
     "ImageModel",
+    "InceptionResNetV2",
     "InceptionV3",
+    "InceptionV4",
     "InputContract",
     "MobileNetV1",
     "ModelSpec",

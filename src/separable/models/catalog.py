@@ -1,7 +1,9 @@
 """The catalogue: one literal dict from a model's name to what is known about it."""
 
 from separable.models.alexnet import ALEXNET_INPUT, AlexNet
+from separable.models.inception_resnet_v2 import INCEPTION_RESNET_V2_INPUT, InceptionResNetV2
 from separable.models.inception_v3 import INCEPTION_V3_INPUT, InceptionV3
+from separable.models.inception_v4 import INCEPTION_V4_INPUT, InceptionV4
 from separable.models.mobilenet_v1 import MOBILENET_V1_INPUT, MobileNetV1
 from separable.models.published import PUBLISHED
 from separable.models.resnet import RESNET_INPUT, ResNet
@@ -9,6 +11,7 @@ from separable.models.spec import ModelSpec
 from separable.models.squeezenet import SQUEEZENET_INPUT, SqueezeNet
 from separable.models.vgg import VGG16, VGG16_INPUT
 from separable.models.xception import XCEPTION_INPUT, Xception
+from separable.models.xception_aligned import XCEPTION_ALIGNED_INPUT, AlignedXception
 
 __all__ = ["CATALOG"]
 
@@ -22,6 +25,16 @@ CATALOG: dict[str, ModelSpec] = {
         macs=714_188_480,
         min_size=63,
     ),
+    "inception_resnet_v2": ModelSpec(
+        name="inception_resnet_v2",
+        paper="arXiv:1602.07261",
+        network=InceptionResNetV2,
+        input=INCEPTION_RESNET_V2_INPUT,
+        parameters=55_813_192,
+        macs=13_155_794_016,
+        min_size=75,
+        keras_weights=PUBLISHED["inception_resnet_v2"],
+    ),
     "inception_v3": ModelSpec(
         name="inception_v3",
         paper="arXiv:1512.00567",
@@ -31,6 +44,15 @@ CATALOG: dict[str, ModelSpec] = {
         macs=5_713_216_096,
         min_size=75,
         keras_weights=PUBLISHED["inception_v3"],
+    ),
+    "inception_v4": ModelSpec(
+        name="inception_v4",
+        paper="arXiv:1602.07261",
+        network=InceptionV4,
+        input=INCEPTION_V4_INPUT,
+        parameters=42_648_232,
+        macs=12_253_974_624,
+        min_size=75,
     ),
     "mobilenet_v1": ModelSpec(
         name="mobilenet_v1",
@@ -103,5 +125,35 @@ CATALOG: dict[str, ModelSpec] = {
         macs=8_357_403_496,
         min_size=71,
         keras_weights=PUBLISHED["xception"],
+    ),
+    "xception41": ModelSpec(
+        name="xception41",
+        paper="arXiv:1802.02611",
+        network=AlignedXception,
+        preset={"depth": 41},
+        input=XCEPTION_ALIGNED_INPUT,
+        parameters=26_969_560,
+        macs=9_204_134_312,
+        min_size=32,
+    ),
+    "xception65": ModelSpec(
+        name="xception65",
+        paper="arXiv:1802.02611",
+        network=AlignedXception,
+        preset={"depth": 65},
+        input=XCEPTION_ALIGNED_INPUT,
+        parameters=39_916_312,
+        macs=13_852_682_216,
+        min_size=32,
+    ),
+    "xception71": ModelSpec(
+        name="xception71",
+        paper="arXiv:1802.02611",
+        network=AlignedXception,
+        preset={"depth": 71},
+        input=XCEPTION_ALIGNED_INPUT,
+        parameters=42_338_736,
+        macs=17_946_553_928,
+        min_size=32,
     ),
 }

@@ -7,6 +7,21 @@ __all__ = ["PUBLISHED"]
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 PUBLISHED: dict[str, tuple[PublishedWeights, ...]] = {
+    "inception_resnet_v2": (
+        PublishedWeights(
+            url=f"{_KERAS}/inception_resnet_v2/inception_resnet_v2_weights_tf_dim_ordering_tf_kernels.h5",
+            sha256=None,
+            md5="e693bd0210a403b3192acc6073ad2e96",
+            size=(299, 299),
+        ),
+        PublishedWeights(
+            url=f"{_KERAS}/inception_resnet_v2/inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            sha256=None,
+            md5="d19885ff4a710c122648d3b5c3b684e4",
+            size=(299, 299),
+            has_classifier=False,
+        ),
+    ),
     "inception_v3": (
         PublishedWeights(
             url=f"{_KERAS}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
