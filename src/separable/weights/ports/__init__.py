@@ -1,9 +1,10 @@
 """Weight files of other frameworks: one small file per family, and the list of them all."""
 
+from separable.weights.ports.inception_v3 import TIMM_INCEPTION_V3, TORCHVISION_INCEPTION_V3
 from separable.weights.ports.legacy_xception import LEGACY_XCEPTION
 from separable.weights.ports.port import Port
 
 __all__ = ["PORTS"]
 
-PORTS: tuple[Port, ...] = (LEGACY_XCEPTION,)
+PORTS: tuple[Port, ...] = (LEGACY_XCEPTION, TORCHVISION_INCEPTION_V3, TIMM_INCEPTION_V3)
 """In the order in which files that fit several are taken."""

@@ -41,6 +41,10 @@ def _nothing(_: Any) -> dict[str, Any]:
     return {}
 
 
+def _the_same(_: Any) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Port:
     """A family of files whose networks differ at most in depth, width, classes and auxiliary heads.
@@ -75,7 +79,7 @@ class Port:
     """What the framework's constructor needs besides the number of classes to build this very network."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
     """Options of ours that must have these values for the framework to have such a network at all."""
-    fed: tuple[Triple, Triple] | None = None
+    fed: Callable[[ImageModel], tuple[Triple, Triple] | None] = _the_same
     """Mean and std that the framework's own network is fed with, where it transforms its input once more inside."""
     releases: tuple[Release, ...] = ()
     """Published sets of weights that names and shapes cannot tell apart, the one to assume first."""
