@@ -15,10 +15,10 @@ Every convolution but the last of each residual module is followed by batch norm
     conv7b         1x1                            1536                                         8
     head           global average pooling - dropout - logistic regression
 
-`form="paper"` is the network that the paper prints, of 32,417,496 parameters: the stem of figure 3, which gives 384
-channels, 5, 10 and 5 residual modules that are all alike, no mixed5b and no conv7b. Its figures 17 and 19 print 1154
-and 2048 channels where figures 7 and 18 add up to 384 + 384 + 384 = 1152 and 384 + 288 + 320 + 1152 = 2144; the sums
-are built here.
+`form="paper", repeats=(5, 10, 5)` is the network that the paper prints, of 32,417,496 parameters: the stem of figure 3,
+which gives 384 channels, residual modules that are all alike, no mixed5b and no conv7b. Its figures 17 and 19 print
+1154 and 2048 channels where figures 7 and 18 add up to 384 + 384 + 384 = 1152 and 384 + 288 + 320 + 1152 = 2144; the
+sums are built here.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ class InceptionResNetV2(ImageModel):
         num_classes: 0 leaves out the classifier.
         form: "slim" for the published network, "paper" for the printed one.
         aux_head: add slim's auxiliary classifier; in training mode the output is then (logits, auxiliary).
-        repeats: how often the residual modules A, B and C are repeated; None for (10, 20, 10), in print (5, 10, 5).
+        repeats: how often the residual modules A, B and C are repeated; figure 15 prints 5, 10, 5.
         residual_scale: of A, B and C; section 3.3 recommends 0.1 to 0.3. slim's last C is not scaled.
         gamma: give batch normalisation its scale, as timm does; Keras and slim have none.
         width: multiplies every number of channels, at least 16 remain.
@@ -77,7 +77,7 @@ class InceptionResNetV2(ImageModel):
         *,
         form: str = "slim",
         aux_head: bool = False,
-        repeats: Sequence[int] | None = None,
+        repeats: Sequence[int] = (10, 20, 10),
         residual_scale: Sequence[float] = (0.17, 0.1, 0.2),
         gamma: bool = False,
         width: float = 1.0,
@@ -91,7 +91,6 @@ class InceptionResNetV2(ImageModel):
         check_flag("aux_head", aux_head)
         check_flag("gamma", gamma)
         slim = form == "slim"
-        repeats = ((10, 20, 10) if slim else (5, 10, 5)) if repeats is None else repeats
         check_length("repeats", repeats, 3)
         check_length("residual_scale", residual_scale, 3)
         for count, scale in zip(repeats, residual_scale, strict=True):

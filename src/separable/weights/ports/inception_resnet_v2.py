@@ -1,4 +1,4 @@
-"""Inception-ResNet-v2 as Cadene ported it from TF-slim, which timm copied: the same function, with a gamma of 1 added."""
+"""Inception-ResNet-v2 as Cadene ported it from TF-slim, which timm copied: the same function, and a gamma of 1."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -63,8 +63,7 @@ def _contract(model: ImageModel, tensors: Mapping[str, Tensor]) -> InputContract
 
 
 def _options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    gammas = (value for name, value in tensors.items() if name.endswith(".bn.weight"))
-    return {"gamma": any(not bool((gamma == 1).all()) for gamma in gammas if not gamma.is_meta)}
+    return {"gamma": "conv2d_1a.bn.weight" in tensors}
 
 
 INCEPTION_RESNET_V2 = Port(
@@ -80,7 +79,7 @@ INCEPTION_RESNET_V2 = Port(
     fixed={
         "form": "slim",
         "aux_head": False,
-        "repeats": (None, (10, 20, 10)),
+        "repeats": (10, 20, 10),
         "residual_scale": (0.17, 0.1, 0.2),
         "width": 1.0,
     },
