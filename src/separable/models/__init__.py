@@ -2,9 +2,12 @@
 
 from separable.models.alexnet import AlexNet
 from separable.models.base import ImageModel, Tap
+from separable.models.bn_inception import BatchNormInception
 from separable.models.build import build_model, list_models, model_spec
 from separable.models.contract import InputContract
 from separable.models.inception_resnet_v2 import InceptionResNetV2
+from separable.models.inception_v1 import InceptionV1
+from separable.models.inception_v2 import InceptionV2
 from separable.models.inception_v3 import InceptionV3
 from separable.models.inception_v4 import InceptionV4
 from separable.models.mobilenet_v1 import MobileNetV1
@@ -19,8 +22,11 @@ __all__ = [
     "VGG16",
     "AlexNet",
     "AlignedXception",
+    "BatchNormInception",
     "ImageModel",
     "InceptionResNetV2",
+    "InceptionV1",
+    "InceptionV2",
     "InceptionV3",
     "InceptionV4",
     "InputContract",

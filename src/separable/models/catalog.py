@@ -1,7 +1,10 @@
 """The catalogue: one literal dict from a model's name to what is known about it."""
 
 from separable.models.alexnet import ALEXNET_INPUT, AlexNet
+from separable.models.bn_inception import BN_INCEPTION_INPUT, BatchNormInception
 from separable.models.inception_resnet_v2 import INCEPTION_RESNET_V2_INPUT, InceptionResNetV2
+from separable.models.inception_v1 import INCEPTION_V1_INPUT, InceptionV1
+from separable.models.inception_v2 import InceptionV2
 from separable.models.inception_v3 import INCEPTION_V3_INPUT, InceptionV3
 from separable.models.inception_v4 import INCEPTION_V4_INPUT, InceptionV4
 from separable.models.mobilenet_v1 import MOBILENET_V1_INPUT, MobileNetV1
@@ -25,6 +28,15 @@ CATALOG: dict[str, ModelSpec] = {
         macs=714_188_480,
         min_size=63,
     ),
+    "bn_inception": ModelSpec(
+        name="bn_inception",
+        paper="arXiv:1502.03167",
+        network=BatchNormInception,
+        input=BN_INCEPTION_INPUT,
+        parameters=11_188_288,
+        macs=1_934_857_216,
+        min_size=32,
+    ),
     "inception_resnet_v2": ModelSpec(
         name="inception_resnet_v2",
         paper="arXiv:1602.07261",
@@ -34,6 +46,24 @@ CATALOG: dict[str, ModelSpec] = {
         macs=13_155_794_016,
         min_size=75,
         keras_weights=PUBLISHED["inception_resnet_v2"],
+    ),
+    "inception_v1": ModelSpec(
+        name="inception_v1",
+        paper="arXiv:1409.4842",
+        network=InceptionV1,
+        input=INCEPTION_V1_INPUT,
+        parameters=6_998_552,
+        macs=1_582_671_872,
+        min_size=32,
+    ),
+    "inception_v2": ModelSpec(
+        name="inception_v2",
+        paper="arXiv:1512.00567",
+        network=InceptionV2,
+        input=INCEPTION_V3_INPUT,
+        parameters=23_798_184,
+        macs=5_299_886_272,
+        min_size=75,
     ),
     "inception_v3": ModelSpec(
         name="inception_v3",

@@ -16,29 +16,25 @@ At 299x299; every convolution is followed by batch normalisation and ReLU.
     head     global average pooling - dropout - logistic regression
 """
 
-from functools import partial
+from dataclasses import replace
 
-from separable.blocks import (
-    ClassifierHead,
-    ConvBN,
-    InceptionA,
-    InceptionAux,
-    InceptionB,
-    InceptionC,
-    InceptionD,
-    InceptionE,
-    MaxPool,
-)
-from separable.blocks.inception import scaled
-from separable.blocks.init import init_truncated_normal, init_variance_scaling
-from separable.models.base import ImageModel, Tap
+from separable.blocks import ClassifierHead, InceptionAux
+from separable.blocks.inception import ConvOptions
+from separable.models.base import ImageModel
 from separable.models.contract import InputContract
-from separable.models.options import check_common, check_flag, given
+from separable.models.inception_trunk import CHOLLET_2016, SLIM, init_as_slim, make_trunk
+from separable.models.options import check_choice, check_common, check_flag, given
 
 __all__ = ["INCEPTION_V3_INPUT", "InceptionV3"]
 
 INCEPTION_V3_INPUT = InputContract(size=(299, 299), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), min_size=75)
 """Keras' "tf" mode; below 75 pixels the second grid reduction has nothing left to reduce."""
+
+_INPUTS = {
+    "299": INCEPTION_V3_INPUT,
+    "151": replace(INCEPTION_V3_INPUT, size=(151, 151), min_size=39),
+    "79": replace(INCEPTION_V3_INPUT, size=(79, 79), min_size=23),
+}
 
 
 class InceptionV3(ImageModel):
@@ -46,11 +42,26 @@ class InceptionV3(ImageModel):
 
     Args:
         num_classes: 0 leaves out the classifier.
+        stem: the side in pixels it is made for, "299", "151" or "79" (section 7, table 2): stride 2 and a pool, no
+            stride, neither; all behind it is the same, on the same grids. See below.
+        variant: "slim", or "chollet_2016" for the first Keras file, the network behind the 23,626,728 parameters of
+            arXiv:1610.02357, table 3. See below.
         aux_head: add the auxiliary classifier of figure 8; in training mode the output is then (logits, auxiliary).
         gamma: give batch normalisation its scale, as torchvision does; Keras and slim have none.
+        bias: give the convolutions a bias too, though batch normalisation makes it idle.
+        activation: "relu", "relu6" or "elu".
+        n: length of the factorised convolutions of the 17x17 modules, 3, 5 or 7 (section 3.2; the paper's is 7).
+        pool: of the pooling branches, "average" or "max". The pools of the grid reductions stay.
         width: multiplies every number of channels, at least 16 remain: slim's `depth_multiplier`.
         dropout: before the classifier; slim keeps 0.8. (arXiv:1610.02357, section 4.2.2, uses 0.5.)
         features_only: return the feature pyramid in place of logits.
+
+    The stem for 79 pixels leaves its third 3x3 unpadded as well: 79, 77, 75, 73, where the other two have 73 behind
+    their pool. Only so do all three come to the grids 73, 35, 17 and 8 of table 1.
+
+    "chollet_2016" (fchollet/deep-learning-models, file of 2016-08-09) has pool projections of 32 in all three 35x35
+    modules, so 736 channels behind mixed3; 160 in the first 1x1 of mixed7's double branch; an average pool in mixed8;
+    and everywhere convolutions with bias, then ReLU, then batch normalisation with gamma, whatever the options say.
 
     Weights start as slim's do: cut normal of variance 2 / fan_in; in the auxiliary head of deviation 0.01 and 0.001.
     """
@@ -60,8 +71,14 @@ class InceptionV3(ImageModel):
         num_classes: int = 1000,
         in_channels: int = 3,
         *,
+        stem: str = "299",
+        variant: str = "slim",
         aux_head: bool = False,
         gamma: bool = False,
+        bias: bool = False,
+        activation: str = "relu",
+        n: int = 7,
+        pool: str = "average",
         width: float = 1.0,
         dropout: float = 0.2,
         features_only: bool = False,
@@ -69,54 +86,30 @@ class InceptionV3(ImageModel):
         options = given(locals())
         super().__init__()
         check_common(num_classes, in_channels, width, dropout, features_only)
-        check_flag("aux_head", aux_head)
-        check_flag("gamma", gamma)
-        c = partial(scaled, width=width)
-        conv = partial(ConvBN, gamma=gamma)
-        # Stem
-        self.conv1a = conv(in_channels, c(32), 3, stride=2, padding="valid")
-        self.conv2a = conv(c(32), c(32), 3, padding="valid")
-        self.conv2b = conv(c(32), c(64), 3)
-        self.pool3a = MaxPool("valid")
-        self.conv3b = conv(c(64), c(80), 1)
-        self.conv4a = conv(c(80), c(192), 3, padding="valid")
-        self.pool5a = MaxPool("valid")
-        # 35x35
-        self.mixed0 = InceptionA(c(192), 32, gamma=gamma, width=width)
-        self.mixed1 = InceptionA(self.mixed0.out_channels, 64, gamma=gamma, width=width)
-        self.mixed2 = InceptionA(self.mixed1.out_channels, 64, gamma=gamma, width=width)
-        # 17x17
-        self.mixed3 = InceptionB(self.mixed2.out_channels, gamma=gamma, width=width)
-        self.mixed4 = InceptionC(self.mixed3.out_channels, 128, gamma=gamma, width=width)
-        self.mixed5 = InceptionC(self.mixed4.out_channels, 160, gamma=gamma, width=width)
-        self.mixed6 = InceptionC(self.mixed5.out_channels, 160, gamma=gamma, width=width)
-        self.mixed7 = InceptionC(self.mixed6.out_channels, 192, gamma=gamma, width=width)
-        # 8x8
-        self.mixed8 = InceptionD(self.mixed7.out_channels, gamma=gamma, width=width)
-        self.mixed9 = InceptionE(self.mixed8.out_channels, gamma=gamma, width=width)
-        self.mixed10 = InceptionE(self.mixed9.out_channels, gamma=gamma, width=width)
-
-        aux = InceptionAux(self.mixed7.out_channels, num_classes, gamma=gamma, width=width) if aux_head else None
+        for name in ("aux_head", "gamma", "bias"):
+            check_flag(name, options[name])
+        check_choice("stem", stem, tuple(_INPUTS))
+        check_choice("variant", variant, ("slim", "chollet_2016"))
+        check_choice("activation", activation, ("relu", "relu6", "elu"))
+        first = variant == "chollet_2016"
+        unit: ConvOptions = {
+            "gamma": gamma or first,
+            "bias": bias or first,
+            "activation": activation,
+            "activation_first": first,
+        }
+        trunk = make_trunk(in_channels, stem, CHOLLET_2016 if first else SLIM, n=n, pool=pool, width=width, **unit)
+        for name, block in trunk.blocks.items():
+            self.add_module(name, block)
+        aux = InceptionAux(trunk.grid17, num_classes, width=width, **unit) if aux_head else None
         self.finish(
             name="inception_v3",
             options=options,
-            contract=INCEPTION_V3_INPUT,
-            chain=(
-                *("conv1a", "conv2a", "conv2b", "pool3a", "conv3b", "conv4a", "pool5a"),
-                *(f"mixed{number}" for number in range(11)),
-            ),
-            taps=(
-                Tap("conv2b", c(64), 2),
-                Tap("conv4a", c(192), 4),
-                Tap("mixed2", self.mixed2.out_channels, 8),
-                Tap("mixed7", self.mixed7.out_channels, 16),
-                Tap("mixed10", self.mixed10.out_channels, 32),
-            ),
-            head=ClassifierHead(self.mixed10.out_channels, num_classes, dropout=dropout),
+            contract=_INPUTS[stem],
+            chain=tuple(trunk.blocks),
+            taps=trunk.taps,
+            head=ClassifierHead(trunk.out_channels, num_classes, dropout=dropout),
             features_only=features_only,
             aux={"mixed7": aux} if aux else None,
         )
-        init_variance_scaling(self)
-        if aux is not None:
-            init_truncated_normal(aux.conv1, 0.01)
-            init_truncated_normal(aux.classifier, 0.001)
+        init_as_slim(self, aux)
