@@ -13,6 +13,9 @@ from separable.weights.stored import StoredLayers
 __all__ = ["contract_for", "stored_contract"]
 
 _HALF = (0.5, 0.5, 0.5)
+_CAFFE = (103.939 / 255, 116.779 / 255, 123.68 / 255)
+_AS_CAFFE = ("resnet101", "resnet152", "resnet50", "vgg16")
+"""Networks whose pictures Keras prepares as Caffe did."""
 _SLIM = (128 / 255, 128 / 255, 128 / 255)
 
 
@@ -23,6 +26,7 @@ def contract_for(model: ImageModel, stored: StoredLayers, converted: Converted) 
       the centre; the size is the last number of names like `mobilenet_v1_0.5_160...`.
     - MobileNet with convolution biases: MLPerf Tiny's visual wake words, x / 255, both sides straight to 96
       (`flow_from_directory(target_size=...)`, `rescale=1/255` in its training script), folders in sorted order.
+    - VGG16 and the ResNets of Keras' applications: BGR, the mean of ImageNet's pixels subtracted; the ResNets' epsilon.
     - Everything else: Keras' applications, x / 127.5 - 1.
     """
     old = replace(model.input_contract, colour_order="RGB", pixel_range=(0.0, 255.0), filter="bilinear")
@@ -34,6 +38,9 @@ def contract_for(model: ImageModel, stored: StoredLayers, converted: Converted) 
         size = stored.input_size or old.size
         old = replace(old, size=size, resize="squash", crop_fraction=1.0, class_names=("non_person", "person"))
         return replace(old, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)), "mlperf-tiny h5"
+    if model.name in _AS_CAFFE:
+        old = replace(old, colour_order="BGR", batch_norm_eps=1.001e-5)
+        return replace(old, mean=_CAFFE, std=(1 / 255,) * 3, resize="shorter", crop_fraction=0.875), stored.format
     return replace(old, mean=_HALF, std=_HALF, resize="shorter", crop_fraction=0.875), stored.format
 
 

@@ -1,5 +1,6 @@
 """Stored layers to tensors of ours: layouts turned round, biases and folded batch normalisation carried over."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from separable.errors import WeightsMismatchError
 from separable.models.base import ImageModel
-from separable.weights.keras_names import Plan, Unit
+from separable.weights.keras_names import Plan, Target, Unit
 from separable.weights.match import Pairing
 from separable.weights.stored import StoredLayer
 
@@ -23,7 +24,7 @@ class Converted:
     tensors: dict[str, Tensor]
     notes: tuple[str, ...]
     folded: bool
-    """The file has no batch normalisation: it was folded into kernels and biases."""
+    """The file lacks batch normalisation that the model has: it was folded into kernels and biases."""
     biased: bool
     """Its convolutions have biases."""
 
@@ -38,30 +39,30 @@ def convert_layers(model: ImageModel, plan: Plan, pairing: Pairing, path: Path) 
     tensors: dict[str, Tensor] = {}
     notes = list(pairing.notes)
     folded, biased, no_gamma = 0, 0, 0
+    state = model.state_dict()
     for unit in plan.created:
         if unit.conv.prefix not in pairing.layers:
             continue
         conv = pairing.layers[unit.conv.prefix]
-        norm = pairing.layers.get(unit.norm.prefix)
-        kernels = _kernels(unit, conv, path)
+        kernels, bias = _conv(unit, conv, state, path)
         tensors.update(kernels)
-        bias = conv.variables.get("bias")
-        if bias is not None:
-            _check_bias(conv, torch.from_numpy(bias), list(kernels.values())[-1].shape[:1], path)
+        if unit.norm is None:
+            continue
+        norm = pairing.layers.get(unit.norm.prefix)
         folded += norm is None
         biased += bias is not None
         no_gamma += norm is not None and "gamma" not in norm.variables
-        tensors.update(_norm(model, unit, norm, bias, path))
+        tensors.update(_norm(model, unit.norm, norm, bias, path))
     for target in plan.dense:
         if target.prefix in pairing.layers:
-            tensors.update(_dense(target.prefix, pairing.layers[target.prefix], path))
+            tensors.update(_dense(target, pairing.layers[target.prefix], path))
     if pairing.classifier is not None and plan.classifier is not None:
-        tensors.update(_dense(plan.classifier.prefix, pairing.classifier, path))
+        tensors.update(_dense(plan.classifier, pairing.classifier, path))
     if folded:
         notes.append("batch normalisation was folded into the kernels: mean 0, variance 1 - epsilon, gamma 1")
     elif biased:
         notes.append(f"{biased} convolution biases moved into the running means that follow them")
-    if no_gamma and any(name.endswith(".bn.weight") for name in model.state_dict()):
+    if no_gamma and any(name.endswith(".bn.weight") for name in state):
         notes.append("the file has no gamma (scale=False): 1 everywhere")
     return Converted(tensors, tuple(notes), bool(folded), bool(biased))
 
@@ -72,6 +73,21 @@ def _variable(layer: StoredLayer, name: str, path: Path) -> Tensor:
             f"{path} lacks a variable", got=f"{layer.name} with {sorted(layer.variables)}", expected=name
         )
     return torch.from_numpy(layer.variables[name])
+
+
+def _conv(
+    unit: Unit, layer: StoredLayer, state: Mapping[str, Tensor], path: Path
+) -> tuple[dict[str, Tensor], np.ndarray | None]:
+    """The convolution's tensors; its bias apart where the model has no such bias, for the normalisation to take in."""
+    found = _kernels(unit, layer, path)
+    bias = layer.variables.get("bias")
+    outputs = list(found.values())[-1].shape[:1]
+    if bias is not None:
+        _check_bias(layer, torch.from_numpy(bias), outputs, path)
+    ours = f"{unit.conv.prefix}.bias"
+    if ours not in state:
+        return found, bias
+    return {**found, ours: torch.zeros(outputs) if bias is None else torch.from_numpy(bias)}, None
 
 
 def _kernels(unit: Unit, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
@@ -94,8 +110,11 @@ def _oihw(layer: StoredLayer, name: str, path: Path, *, depthwise: bool = False)
     return kernel.permute((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)).contiguous()
 
 
-def _dense(prefix: str, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
-    """A dense kernel (in, out), or a 1x1 convolution used as one (1, 1, in, out), to (out, in)."""
+def _dense(target: Target, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
+    """A dense kernel (in, out), or a 1x1 convolution used as one (1, 1, in, out), to (out, in).
+
+    On a flattened map of `target.grid` pixels a side the inputs are put from (H, W, C) into the order (C, H, W).
+    """
     kernel = _variable(layer, "kernel", path)
     if kernel.ndim != 2 and (kernel.ndim != 4 or kernel.shape[:2] != (1, 1)):
         raise WeightsMismatchError(
@@ -106,7 +125,11 @@ def _dense(prefix: str, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
         )
     bias = _variable(layer, "bias", path) if "bias" in layer.variables else torch.zeros(kernel.shape[-1])
     _check_bias(layer, bias, kernel.shape[-1:], path)
-    return {f"{prefix}.weight": kernel.reshape(kernel.shape[-2:]).T.contiguous(), f"{prefix}.bias": bias}
+    weight = kernel.reshape(kernel.shape[-2:]).T
+    pixels = target.grid**2
+    if pixels and weight.shape[1] % pixels == 0:  # if not, `compare` refuses the shape
+        weight = weight.unflatten(1, (pixels, -1)).transpose(1, 2).flatten(1)
+    return {f"{target.prefix}.weight": weight.contiguous(), f"{target.prefix}.bias": bias}
 
 
 def _check_bias(layer: StoredLayer, bias: Tensor, expected: torch.Size, path: Path) -> None:
@@ -120,14 +143,14 @@ def _check_bias(layer: StoredLayer, bias: Tensor, expected: torch.Size, path: Pa
 
 
 def _norm(
-    model: ImageModel, unit: Unit, layer: StoredLayer | None, bias: np.ndarray | None, path: Path
+    model: ImageModel, target: Target, layer: StoredLayer | None, bias: np.ndarray | None, path: Path
 ) -> dict[str, Tensor]:
-    """Batch normalisation of one unit, the bias of the convolution before it taken in.
+    """Batch normalisation `target` of one unit, the bias of the convolution before it taken in.
 
     gamma (x + b - mean) / sqrt(var + eps) + beta has no b if the mean is made smaller by b. With no batch
     normalisation stored, gamma = 1, beta = b, mean = 0 and var = 1 - eps leave x + b.
     """
-    ours = model.get_submodule(unit.norm.prefix)
+    ours = model.get_submodule(target.prefix)
     assert isinstance(ours, nn.BatchNorm2d)
     shift = torch.from_numpy(bias) if bias is not None else None
     if layer is None:
@@ -148,7 +171,7 @@ def _norm(
         found["weight"] = gamma
     elif not bool((gamma == 1).all()):
         raise WeightsMismatchError(
-            f"{path} has a gamma in {layer.name if layer else unit.norm.prefix}, and this {model.name} has none",
+            f"{path} has a gamma in {layer.name if layer else target.prefix}, and this {model.name} has none",
             fix="Build the model with gamma=True",
         )
-    return {f"{unit.norm.prefix}.{name}": value for name, value in found.items()}
+    return {f"{target.prefix}.{name}": value for name, value in found.items()}

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from separable.blocks.conv import ConvBN
-from separable.blocks.head import ClassifierHead
+from separable.blocks.dense_head import DenseHead
+from separable.blocks.head import ClassifierHead, Head
 from separable.blocks.inception import InceptionA, InceptionB, InceptionC, InceptionD, InceptionE
 from separable.blocks.mobilenet import DepthwiseBN
+from separable.blocks.residual import Bottleneck
 from separable.blocks.separable import SeparableConv2d
 from separable.errors import WeightsMismatchError
 from separable.models.base import ImageModel
@@ -21,14 +23,17 @@ from separable.weights.stored import Kind
 
 __all__ = ["Plan", "Target", "Unit", "plan_for"]
 
-# Place in order of creation of the units of a block, listed in the order of `model.layers` (keras 3.15, by depth).
+_NETWORKS = ("inception_v3", "mobilenet_v1", "resnet101", "resnet152", "resnet50", "vgg16", "xception")
+# Place in order of registration of the units of a block, listed in the order of `model.layers` (keras 3.15, by depth).
 _BY_DEPTH: dict[type[nn.Module], tuple[int, ...]] = {
     InceptionA: (3, 1, 4, 0, 2, 5, 6),
     InceptionB: (1, 2, 0, 3),
     InceptionC: (4, 5, 1, 6, 2, 7, 0, 3, 8, 9),
     InceptionD: (2, 3, 0, 4, 1, 5),
     InceptionE: (4, 1, 5, 2, 3, 6, 7, 0, 8),
+    Bottleneck: (0, 1, 3, 2),  # the projected shortcut before the last convolution
 }
+_BOTTLENECK = {"shortcut": 0, "conv1": 1, "conv2": 2, "conv3": 3}
 _CLASSIFIER_NAMES = ("predictions", "conv_preds", "Conv2d_1c_1x1")
 
 
@@ -39,14 +44,17 @@ class Target:
     prefix: str
     kind: Kind
     names: tuple[str, ...] = ()
+    grid: int = 0
+    """Of a dense layer on a flattened map, that map's side: Keras flattens it pixel by pixel, torch channel by channel.
+    0 for all others."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A convolution and the batch normalisation after it."""
+    """A convolution and the batch normalisation after it, if there is one."""
 
     conv: Target
-    norm: Target
+    norm: Target | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Plan:
     created: tuple[Unit, ...]
     listed: tuple[Unit, ...]
     dense: tuple[Target, ...]
-    """Dense layers below the classifier: Keras' networks have none."""
+    """Dense layers below the classifier: those of VGG16."""
     classifier: Target | None
 
     def targets(self, kind: Kind, *, listed: bool = False) -> list[Target]:
@@ -64,7 +72,7 @@ class Plan:
         if kind == "dense":
             return list(self.dense)
         units = self.listed if listed else self.created
-        return [target for unit in units for target in (unit.conv, unit.norm) if target.kind == kind]
+        return [target for unit in units for target in (unit.conv, unit.norm) if target and target.kind == kind]
 
 
 def plan_for(model: ImageModel) -> Plan:
@@ -73,18 +81,33 @@ def plan_for(model: ImageModel) -> Plan:
     Raises:
         WeightsMismatchError: Keras has no such network.
     """
-    if model.name not in ("xception", "inception_v3", "mobilenet_v1"):
+    if model.name not in _NETWORKS:
         raise WeightsMismatchError(f"Keras has no {model.name}", fix="Load a safetensors file of separable's own")
+    if model.options.get("stride_on", "1x1") != "1x1":
+        raise WeightsMismatchError(
+            f"Keras has no {model.name} that strides in its 3x3 convolutions",
+            got='stride_on="3x3"',
+            expected='stride_on="1x1"',
+            fix="Build the model with its default",
+        )
     blocks = [(name, model.get_submodule(name)) for name in model.chain]
     created = [unit for name, block in blocks for unit in _created(_units(name, block))]
     listed = [unit for name, block in blocks for unit in _listed(block, _units(name, block))]
     head = model.head
-    dense = (
-        [Target(f"head.{name}", "dense", (name,)) for name in head.fc_names] if isinstance(head, ClassifierHead) else []
-    )
+    dense = _dense(head)
     has_classifier = head is not None and isinstance(head.classifier, nn.Linear)
     classifier = Target("head.classifier", "dense", _CLASSIFIER_NAMES) if has_classifier else None
     return Plan(tuple(created), tuple(listed), tuple(dense), classifier)
+
+
+def _dense(head: Head | None) -> list[Target]:
+    if not isinstance(head, ClassifierHead | DenseHead):
+        return []
+    first = head.grid if isinstance(head, DenseHead) else 0
+    return [
+        Target(f"head.{name}", "dense", (name,), grid=0 if number else first)
+        for number, name in enumerate(head.fc_names)
+    ]
 
 
 def _units(name: str, block: nn.Module) -> list[Unit]:
@@ -96,16 +119,25 @@ def _walk(name: str, module: nn.Module) -> Iterator[Unit]:
     if isinstance(module, SeparableConv2d):
         yield _unit(name, name, "separable")
     elif isinstance(module, ConvBN | DepthwiseBN):
-        yield _unit(name, f"{name}.conv", "depthwise" if isinstance(module, DepthwiseBN) else "conv")
+        kind: Kind = "depthwise" if isinstance(module, DepthwiseBN) else "conv"
+        yield _unit(name, f"{name}.conv", kind, normalised=isinstance(module.bn, nn.BatchNorm2d))
+    elif isinstance(module, Bottleneck):
+        for part in ("conv1", "conv2", "conv3", *(("shortcut",) if module.shortcut is not None else ())):
+            own, numbered = f"{name}.{part}", f"{name}_{_BOTTLENECK[part]}"
+            yield Unit(Target(f"{own}.conv", "conv", (f"{numbered}_conv",)), _norm(own, (f"{numbered}_bn",)))
     else:
         for child_name, child in module.named_children():
             yield from _walk(f"{name}.{child_name}", child)
 
 
-def _unit(name: str, conv: str, kind: Kind) -> Unit:
+def _unit(name: str, conv: str, kind: Kind, *, normalised: bool = True) -> Unit:
     names = _keras_names(name)
-    norm_names = tuple(f"{keras_name}_bn" for keras_name in names)
-    return Unit(Target(conv, kind, names), Target(f"{name}.bn", "norm", norm_names))
+    norm = _norm(name, tuple(f"{keras_name.removesuffix('_conv')}_bn" for keras_name in names))
+    return Unit(Target(conv, kind, names), norm if normalised else None)
+
+
+def _norm(name: str, names: tuple[str, ...]) -> Target:
+    return Target(f"{name}.bn", "norm", names)
 
 
 def _keras_names(name: str) -> tuple[str, ...]:
@@ -113,7 +145,7 @@ def _keras_names(name: str) -> tuple[str, ...]:
     block, _, part = name.partition(".")
     number = block.removeprefix("block")
     if name == "conv1":
-        return ("conv1", "Conv2d_0")
+        return ("conv1", "Conv2d_0", "conv1_conv")  # MobileNet's twice, ResNet's
     if part == "depthwise":
         return (f"conv_dw_{number}", f"Conv2d_{number}_depthwise")
     if part == "pointwise":
@@ -124,10 +156,10 @@ def _keras_names(name: str) -> tuple[str, ...]:
 
 
 def _created(units: list[Unit]) -> list[Unit]:
-    """keras xception.py makes a block's shortcut before its separable convolutions; ours registers it after them."""
-    return sorted(units, key=lambda unit: not unit.norm.prefix.endswith(".shortcut.bn"))
+    """Keras makes a block's shortcut before its other convolutions; ours registers it after them."""
+    return sorted(units, key=lambda unit: not unit.conv.prefix.endswith(".shortcut.conv"))
 
 
 def _listed(block: nn.Module, units: list[Unit]) -> list[Unit]:
-    order = _BY_DEPTH.get(type(block), tuple(range(len(units))))
-    return [units[place] for place in order]
+    order = _BY_DEPTH.get(type(block), ())
+    return [units[place] for place in order] if len(order) == len(units) else units
