@@ -1,0 +1,206 @@
+"""Where a network breaks the design principles of arXiv:1512.00567, section 2, as rules that can be computed.
+
+Principle 1, "Avoid representational bottlenecks": "any cut separating the inputs from the outputs" bounds what passes;
+the representation "should gently decrease". The cuts are those of `cuts.find_cuts`, their sizes with grids halved
+exactly. Stages are runs of cuts on one grid. A finding is
+
+- a grid reduction after which the first cut has at most 0.3 of the size that the stage before it kept (the median of
+  its cuts), when the new stage then widens it to 1.5 times or more: the left of figure 9, pooling before widening, has 0.25
+  and 2. Or one to an eighth or less, whatever follows;
+- a cut within a stage of at most an eighth of the widest one before it that is followed by twice its size or more: a
+  needle. (Cheaper 1x1 reductions are principle 3, and beside other branches they are no cut at all.)
+
+Principle 4, "Balance the width and depth": "the computational budget should be distributed in a balanced way". By
+stage: its share of the multiply-adds and its share of the longest chain of convolutions. A finding is a stage with a
+quarter or more of the one and at most a sixth of that of the other, in a network of eight convolutions in a row.
+
+Findings up to an eighth of the picture's side are notes: neighbouring pixels say much the same, and the stems of the
+papers' own networks break the first principle too. Elsewhere Inception V3 and V4, Inception-ResNet V2 and Xception have
+no finding, which tests hold on to. Strided depthwise convolutions and VGG's pools are found: what they break is real.
+"""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+from separable.analysis.cuts import Cut, find_cuts, find_strides
+from separable.analysis.graph import Graph, Node
+
+__all__ = ["PRINCIPLES", "BrokenPrinciple", "find_broken_principles"]
+
+PRINCIPLES = {1: "Avoid representational bottlenecks", 4: "Balance the width and depth of the network"}
+
+_FALL = 0.3
+_ABRUPT = 1 / 8
+_WIDENS = 1.5
+_NEEDLE_WIDENS = 2.0
+_STEM = 8
+_LARGE_SHARE = 0.25
+_OUT_OF_BALANCE = 6.0
+_DEEP = 8
+"""Convolutions in a row from which on a network has depth enough to be distributed."""
+_CONVOLUTIONS = ("conv", "separable_conv")
+
+
+@dataclass(frozen=True)
+class BrokenPrinciple:
+    """One place; `factor` is the size left over the size before, or for balance the one share over the other."""
+
+    principle: Literal[1, 4]
+    level: Literal["warning", "note"]
+    where: str
+    """A node's name, or the path of the module that holds the nodes in question."""
+    factor: float
+    text: str
+    """A sentence or two with the numbers and what the paper does instead."""
+
+    @property
+    def title(self) -> str:
+        """The paper's words for the principle."""
+        return PRINCIPLES[self.principle]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "title": self.title}
+
+
+def find_broken_principles(graph: Graph) -> tuple[BrokenPrinciple, ...]:
+    """All findings, in the order of the network; none for a network without grids of more than one pixel."""
+    stages = [list(cuts) for _, cuts in groupby(find_cuts(graph), key=lambda cut: cut.stride)]
+    found: list[tuple[int, BrokenPrinciple]] = []
+    for number, stage in enumerate(stages):
+        if number and stage[0].stride > stages[number - 1][0].stride:
+            found += _reduction(stages[number - 1], stage)
+        found += _needles(stage, stages[number + 1] if number + 1 < len(stages) else [])
+    found += _imbalances(graph)
+    first: dict[tuple[str, int], tuple[int, BrokenPrinciple]] = {}
+    for index, finding in found:  # a cut that is too narrow in both ways is said once
+        first.setdefault((finding.where, finding.principle), (index, finding))
+    return tuple(finding for _, finding in sorted(first.values(), key=lambda pair: pair[0]))
+
+
+def _reduction(before: Sequence[Cut], stage: Sequence[Cut]) -> Iterator[tuple[int, BrokenPrinciple]]:
+    kept = statistics.median(cut.size for cut in before)
+    narrow = stage[0]
+    fall, widened = narrow.size / kept, max(cut.size for cut in stage) / narrow.size
+    if fall > _FALL or (fall > _ABRUPT and widened < _WIDENS):
+        return
+    plain = [cut for cut in before if cut.last.operation not in ("pad", "slice")] or before
+    usual = min(reversed(plain), key=lambda cut: abs(cut.size - kept))
+    text = f"From {_shape(usual)} to {_shape(narrow)}: {_percent(fall)} of the representation is left"
+    if widened >= _WIDENS:
+        text += f", which the layers after it then widen {widened:.3g} times"
+    yield narrow.last.index, _finding(
+        1, before[-1].stride, _name(narrow), fall,
+        f"{text}. The paper reduces the grid in strided convolutions beside a pool (figure 10), or widens first.",
+    )  # fmt: skip
+
+
+def _needles(stage: Sequence[Cut], following: Sequence[Cut]) -> Iterator[tuple[int, BrokenPrinciple]]:
+    """One finding for each run of cuts that are too narrow, at its narrowest."""
+    widest = 0.0
+    runs: list[list[int]] = []  # first and last index of each
+    for index, cut in enumerate(stage):
+        if widest and cut.size <= _ABRUPT * widest * (1 + 1e-9):
+            if not runs or runs[-1][1] != index - 1:
+                runs.append([index, index])
+            runs[-1][1] = index
+        widest = max(widest, cut.size)
+    for first, last in runs:
+        narrow = min(stage[first : last + 1], key=lambda cut: cut.size)
+        wide = max((cut for cut in stage[:first]), key=lambda cut: (cut.size, cut.alone))
+        later = max((cut.size for cut in [*stage[last + 1 :], *following]), default=0.0)
+        if later < _NEEDLE_WIDENS * narrow.size:
+            continue
+        fall = narrow.size / wide.size
+        text = (
+            f"{_shape(narrow)} after {_shape(wide)}: {_percent(fall)} of the representation passes, which the layers "
+            f"after it then widen {later / narrow.size:.3g} times."
+        )
+        yield narrow.last.index, _finding(1, narrow.stride, _name(narrow), fall, text)
+
+
+@dataclass
+class _Stage:
+    """What one grid costs."""
+
+    stride: int
+    first: Node
+    macs: float = 0.0
+    depth: int = 0
+
+
+def _imbalances(graph: Graph) -> Iterator[tuple[int, BrokenPrinciple]]:
+    stages = _stages(graph)
+    macs, depth = sum(stage.macs for stage in stages), sum(stage.depth for stage in stages)
+    for stage in stages:
+        if not macs or depth < _DEEP:
+            return
+        cost, share = stage.macs / macs, stage.depth / depth
+        grid = "x".join(map(str, stage.first.output_shape[2:]))
+        counts = f"{stage.depth} of {depth} convolutions in a row and {_percent(cost)} of the multiply-adds"
+        if cost >= _LARGE_SHARE and share <= cost / _OUT_OF_BALANCE:
+            text = f"The {grid} grid has {counts}: wide and shallow. More layers of fewer channels cost the same."
+            yield stage.first.index, _finding(4, stage.stride, stage.first.name, cost / share, text)
+        elif share >= _LARGE_SHARE and cost <= share / _OUT_OF_BALANCE:
+            text = f"The {grid} grid has {counts}: deep and thin. Fewer layers of more channels cost the same."
+            yield stage.first.index, _finding(4, stage.stride, stage.first.name, cost / share, text)
+
+
+def _stages(graph: Graph) -> list[_Stage]:
+    """Multiply-adds and the longest chain of convolutions by grid, in the order in which the grids first appear."""
+    strides = find_strides(graph)
+    stages: dict[int, _Stage] = {}
+    depths: dict[int, dict[int, int]] = {}  # node -> stride -> convolutions on the longest chain to it
+    for node in graph.nodes:
+        chain: dict[int, int] = {}
+        for source in node.inputs:
+            for stride, count in depths.get(source, {}).items():
+                chain[stride] = max(chain.get(stride, 0), count)
+        if node.index in strides and node.operation in _CONVOLUTIONS:
+            stride = max(strides[node.index])
+            stage = stages.setdefault(stride, _Stage(stride, node))
+            stage.macs += _macs(node)
+            chain[stride] = chain.get(stride, 0) + 1
+            stage.depth = max(stage.depth, chain[stride])
+        depths[node.index] = chain
+    return list(stages.values())
+
+
+def _macs(node: Node) -> float:
+    """Multiply-adds of a convolution for one picture, from its settings."""
+    kernel = float(math.prod(node.settings.get("kernel", (1, 1))))
+    inputs = float(node.settings.get("in_channels", 0))
+    if node.operation == "separable_conv":
+        return node.elements / max(1, node.output_shape[1]) * inputs * (kernel + node.output_shape[1])
+    return node.elements * inputs / float(node.settings.get("groups", 1)) * kernel
+
+
+def _finding(principle: Literal[1, 4], stride: int, where: str, factor: float, text: str) -> BrokenPrinciple:
+    level: Literal["warning", "note"] = "warning" if stride >= _STEM else "note"
+    return BrokenPrinciple(principle, level, where, factor, text)
+
+
+def _name(cut: Cut) -> str:
+    """The one node's name, or the path of the innermost module that holds them all."""
+    if cut.alone:
+        return cut.last.name
+    scopes = [node.scope for node in cut.nodes]
+    common = [parts[0] for parts in zip(*scopes, strict=False) if len(set(parts)) == 1]
+    return common[-1].split("#")[0] if common else cut.last.name
+
+
+def _shape(cut: Cut) -> str:
+    """ "320 channels at 17x17"; branches on several grids as the channels they would have on the coarsest."""
+    shape = cut.last.output_shape
+    if cut.alone:
+        return f"{shape[1]} channels at {shape[2]}x{shape[3]}"
+    grid = min((node.output_shape[2:] for node in cut.nodes), key=math.prod)
+    return f"{cut.size * cut.stride**2:.0f} channels at {grid[0]}x{grid[1]} in {len(cut.nodes)} branches"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

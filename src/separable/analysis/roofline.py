@@ -1,0 +1,199 @@
+"""Measured milliseconds of each layer beside the time that this machine would need for it at best.
+
+A layer has to do its multiply-adds and to move its bytes; the slower of the two at the rates of `machine.ceilings` is
+its limit (Williams, Waterman and Patterson, "Roofline", CACM 2009, doi:10.1145/1498765.1498785).
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from separable.analysis.counting import Counted
+from separable.analysis.kinds import Operation, layer_kind
+from separable.analysis.profile import Profile, count
+from separable.analysis.timing import LayerTimes, Stopwatch, time_layers
+from separable.errors import UsageError
+from separable.machine.ceilings import PRECISIONS, Ceilings
+
+__all__ = ["MeasuredLayer", "MeasuredProfile", "Progress", "in_precision", "limit_of", "measure", "pictures_like"]
+
+Progress = Callable[[int, int | None], None]
+Bound = Literal["compute", "memory", "nothing"]
+
+
+@dataclass(frozen=True)
+class MeasuredLayer:
+    """A row of the profile and its times, in seconds."""
+
+    name: str
+    call: int
+    kind: str
+    """In words: "depthwise 3x3", "batch norm"."""
+    output_shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    activations: int
+    bytes: int
+    seconds: float
+    """What the layer took itself; NaN for one that an evaluation never runs."""
+    limit: float
+    """The longer of its two best times: multiply-adds at the rate of a matrix product, bytes at that of a copy."""
+    bound: Bound
+    """Which of the two it is."""
+    operations: tuple[Operation, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Of its limit: 1 is as fast as a copy in main memory or a matrix product; above 1 its data lay in a cache."""
+        return self.limit / self.seconds if self.seconds > 0 else float("nan")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; times in milliseconds."""
+        fields = {key: value for key, value in asdict(self).items() if key not in ("operations", "seconds", "limit")}
+        times = {"milliseconds": 1000 * self.seconds, "limit_milliseconds": 1000 * self.limit, "share": self.share}
+        return {**fields, "output_shape": list(self.output_shape), **times}
+
+
+@dataclass(frozen=True)
+class MeasuredProfile:
+    """What a network costs and how long that takes here, for `batch` pictures at once; times in seconds."""
+
+    profile: Profile
+    layers: tuple[MeasuredLayer, ...]
+    whole: float
+    """Of the network as a user runs it."""
+    watched: float
+    """The same with a stopwatch at every module, whose parts `layers` are."""
+    runs: int
+    precision: str
+    channels_last: bool
+    ceilings: Ceilings
+
+    @property
+    def inside(self) -> float:
+        """What the layers take together."""
+        return sum(layer.seconds for layer in self.layers if layer.seconds == layer.seconds)
+
+    @property
+    def outside(self) -> float:
+        """The rest of the watched time: Python between the layers, and looking at the clock."""
+        return self.watched - self.inside
+
+    @property
+    def limit(self) -> float:
+        """What the layers would take together if each reached its own limit."""
+        return sum(layer.limit for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts, lists and numbers; times in milliseconds."""
+        return {
+            "precision": self.precision,
+            "channels_last": self.channels_last,
+            "runs": self.runs,
+            "milliseconds": 1000 * self.whole,
+            "watched_milliseconds": 1000 * self.watched,
+            "layers_milliseconds": 1000 * self.inside,
+            "outside_milliseconds": 1000 * self.outside,
+            "limit_milliseconds": 1000 * self.limit,
+            "ceilings": self.ceilings.to_json(),
+        }
+
+
+def measure(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    ceilings: Ceilings,
+    *,
+    precision: str = "fp32",
+    channels_last: bool = False,
+    watch: Stopwatch | None = None,
+    budget: float = 3.0,
+    progress: Progress | None = None,
+) -> MeasuredProfile:
+    """Count what `model` costs, run it, and set each layer's time beside its limit.
+
+    The model runs in evaluation mode without gradients on random pictures. With another precision than its own, or with
+    `channels_last`, a copy runs: the model is left as it was.
+
+    Args:
+        input_shape: (N, C, H, W).
+        ceilings: of this machine, with the rate of `precision` among them.
+        precision: "fp32" or "bf16", that of weights and pictures alike.
+        channels_last: whether weights and pictures lie with their channels innermost.
+        watch, budget, progress: see `time_layers`.
+
+    Raises:
+        UsageError: no ceiling for this precision, or a network that does not run in it.
+    """
+    if precision not in ceilings.gemm_flops:
+        raise UsageError(
+            f"This machine has no {precision} to measure against",
+            got=precision,
+            expected=" or ".join(ceilings.gemm_flops),
+        )
+    runner = in_precision(model, precision, channels_last)
+    x = pictures_like(runner, input_shape, channels_last)
+    try:
+        counted_profile, counted = count(runner, x)
+        times = time_layers(runner, x, watch=watch, budget=budget, progress=progress)
+    except (RuntimeError, TypeError) as error:
+        if runner is model:
+            raise
+        raise UsageError(
+            f"The network does not run in {precision}", got=str(error).splitlines()[0], fix="Measure it in fp32"
+        ) from error
+    layers = tuple(_measured(row, times, ceilings, precision) for row in counted)
+    return MeasuredProfile(
+        counted_profile, layers, times.whole, times.watched, times.runs, precision, channels_last, ceilings
+    )
+
+
+def limit_of(macs: int, size: int, ceilings: Ceilings, precision: str) -> tuple[float, Bound]:
+    """Seconds of `macs` multiply-adds (two operations each) or of moving `size` bytes, whichever are more."""
+    compute = 2 * macs / ceilings.gemm_flops[precision]
+    memory = size / ceilings.copy_bytes_per_second
+    if compute == memory == 0:
+        return 0.0, "nothing"
+    return (compute, "compute") if compute > memory else (memory, "memory")
+
+
+def in_precision(model: nn.Module, precision: str, channels_last: bool) -> nn.Module:
+    """`model` itself where it already is so, otherwise a copy."""
+    dtype = PRECISIONS[precision]
+    floats = [value for value in model.parameters() if value.is_floating_point()]
+    if not channels_last and all(value.dtype == dtype for value in floats):
+        return model
+    copied = copy.deepcopy(model).to(dtype)
+    return copied.to(memory_format=torch.channels_last) if channels_last else copied  # type: ignore[call-overload]
+
+
+def pictures_like(model: nn.Module, shape: Sequence[int], channels_last: bool = False) -> Tensor:
+    """Random numbers of the type and on the device of the model's weights."""
+    like = next((value for value in model.parameters() if value.is_floating_point()), torch.zeros(()))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(tuple(shape), generator=generator).to(like.device, like.dtype)
+    return x.to(memory_format=torch.channels_last) if channels_last and x.dim() == 4 else x
+
+
+def _measured(row: Counted, times: LayerTimes, ceilings: Ceilings, precision: str) -> MeasuredLayer:
+    layer = row.layer
+    seconds = times.own.get((layer.name, row.call), float("nan")) if layer.output_shape else float("nan")
+    limit, bound = limit_of(layer.macs, layer.bytes, ceilings, precision)
+    return MeasuredLayer(
+        name=layer.name,
+        call=row.call,
+        kind=layer_kind(row.operations),
+        output_shape=layer.output_shape,
+        parameters=layer.parameters,
+        macs=layer.macs,
+        activations=layer.activations,
+        bytes=layer.bytes,
+        seconds=seconds,
+        limit=limit,
+        bound=bound,
+        operations=row.operations,
+    )
