@@ -116,8 +116,10 @@ def test_deep_and_thin_or_wide_and_shallow_is_out_of_balance() -> None:
     assert not balance(*even), "one grid alone has nothing to be balanced with"
     assert not balance(*even, conv(320, 640, 3, 2), *[conv(640, 640) for _ in range(6)])
     (thin,) = balance(*even, conv(320, 64, 3, 2), *[conv(64, 64, 1) for _ in range(6)])
+    macs = 64 * 320 * 3 * 81 + 7 * 64 * 320 * 320 * 9, 16 * 64 * 320 * 9 + 6 * 16 * 64 * 64
+    assert f"{100 * macs[1] / sum(macs):.3g}" == "0.794"
     assert thin.startswith(
-        "The 4x4 grid has 7 of 15 convolutions in a row and 0.68 % of the multiply-adds: deep and thin"
+        "The 4x4 grid has 7 of 15 convolutions in a row and 0.794 % of the multiply-adds: deep and thin"
     )
     (wide,) = balance(*[conv(320, 320, 1) for _ in range(10)], conv(320, 2048, 7, 2))
     assert wide.startswith("The 4x4 grid has 1 of 13 convolutions in a row and 79.9 %")

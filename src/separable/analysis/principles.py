@@ -5,8 +5,8 @@ the representation "should gently decrease". The cuts are those of `cuts.find_cu
 exactly. Stages are runs of cuts on one grid. A finding is
 
 - a grid reduction after which the first cut has at most 0.3 of the size that the stage before it kept (the median of
-  its cuts), when the new stage then widens it to 1.5 times or more: the left of figure 9, pooling before widening, has 0.25
-  and 2. Or one to an eighth or less, whatever follows;
+  its cuts), when the new stage then widens it to 1.5 times or more: the left of figure 9, pooling before widening, has
+  0.25 and 2. Or one to an eighth or less, whatever follows;
 - a cut within a stage of at most an eighth of the widest one before it that is followed by twice its size or more: a
   needle. (Cheaper 1x1 reductions are principle 3, and beside other branches they are no cut at all.)
 
