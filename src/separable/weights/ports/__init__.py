@@ -1,5 +1,6 @@
 """Weight files of other frameworks: one small file per family, and the list of them all."""
 
+from separable.weights.ports.googlenet import GOOGLENET
 from separable.weights.ports.inception_resnet_v2 import INCEPTION_RESNET_V2
 from separable.weights.ports.inception_v3 import TIMM_INCEPTION_V3, TORCHVISION_INCEPTION_V3
 from separable.weights.ports.inception_v4 import INCEPTION_V4
@@ -17,5 +18,6 @@ PORTS: tuple[Port, ...] = (
     INCEPTION_RESNET_V2,
     XCEPTION_ALIGNED,
     XCEPTION_65,
+    GOOGLENET,
 )
 """In the order in which files that fit several are taken."""
