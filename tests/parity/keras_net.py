@@ -42,6 +42,7 @@ class KerasNet:
         keras.utils.set_random_seed(0)
         make = {
             "xception": keras.applications.Xception,
+            "inception_resnet_v2": keras.applications.InceptionResNetV2,
             "inception_v3": keras.applications.InceptionV3,
             "mobilenet_v1": keras.applications.MobileNet,
         }[name]

@@ -14,6 +14,15 @@ from separable.blocks.conv import ConvBN
 from separable.blocks.dense_head import DenseHead
 from separable.blocks.head import ClassifierHead, Head
 from separable.blocks.inception import InceptionA, InceptionB, InceptionC, InceptionD, InceptionE
+from separable.blocks.inception_resnet import (
+    InceptionResNetA,
+    InceptionResNetB,
+    InceptionResNetC,
+    InceptionResNetEntry,
+    InceptionResNetReduction,
+    ScaledResidual,
+)
+from separable.blocks.inception_v4 import ReductionA
 from separable.blocks.mobilenet import DepthwiseBN
 from separable.blocks.residual import Bottleneck
 from separable.blocks.separable import SeparableConv2d
@@ -23,7 +32,16 @@ from separable.weights.stored import Kind
 
 __all__ = ["Plan", "Target", "Unit", "plan_for"]
 
-_NETWORKS = ("inception_v3", "mobilenet_v1", "resnet101", "resnet152", "resnet50", "vgg16", "xception")
+_NETWORKS = (
+    "inception_resnet_v2",
+    "inception_v3",
+    "mobilenet_v1",
+    "resnet101",
+    "resnet152",
+    "resnet50",
+    "vgg16",
+    "xception",
+)
 # Place in order of registration of the units of a block, listed in the order of `model.layers` (keras 3.15, by depth).
 _BY_DEPTH: dict[type[nn.Module], tuple[int, ...]] = {
     InceptionA: (3, 1, 4, 0, 2, 5, 6),
@@ -31,6 +49,12 @@ _BY_DEPTH: dict[type[nn.Module], tuple[int, ...]] = {
     InceptionC: (4, 5, 1, 6, 2, 7, 0, 3, 8, 9),
     InceptionD: (2, 3, 0, 4, 1, 5),
     InceptionE: (4, 1, 5, 2, 3, 6, 7, 0, 8),
+    InceptionResNetEntry: (3, 1, 4, 0, 2, 5, 6),
+    InceptionResNetA: (3, 1, 4, 0, 2, 5, 6),
+    ReductionA: (1, 2, 0, 3),
+    InceptionResNetB: (1, 2, 0, 3, 4),
+    InceptionResNetReduction: (4, 0, 2, 5, 1, 3, 6),
+    InceptionResNetC: (1, 2, 0, 3, 4),
     Bottleneck: (0, 1, 3, 2),  # the projected shortcut before the last convolution
 }
 _BOTTLENECK = {"shortcut": 0, "conv1": 1, "conv2": 2, "conv3": 3}
@@ -121,6 +145,8 @@ def _walk(name: str, module: nn.Module) -> Iterator[Unit]:
     elif isinstance(module, ConvBN | DepthwiseBN):
         kind: Kind = "depthwise" if isinstance(module, DepthwiseBN) else "conv"
         yield _unit(name, f"{name}.conv", kind, normalised=isinstance(module.bn, nn.BatchNorm2d))
+    elif isinstance(module, ScaledResidual):
+        yield Unit(Target(f"{name}.conv", "conv", (f"{name.partition('.')[0]}_conv",)), None)
     elif isinstance(module, Bottleneck):
         for part in ("conv1", "conv2", "conv3", *(("shortcut",) if module.shortcut is not None else ())):
             own, numbered = f"{name}.{part}", f"{name}_{_BOTTLENECK[part]}"
@@ -146,6 +172,8 @@ def _keras_names(name: str) -> tuple[str, ...]:
     number = block.removeprefix("block")
     if name == "conv1":
         return ("conv1", "Conv2d_0", "conv1_conv")  # MobileNet's twice, ResNet's
+    if name == "conv7b":
+        return ("conv_7b",)
     if part == "depthwise":
         return (f"conv_dw_{number}", f"Conv2d_{number}_depthwise")
     if part == "pointwise":
