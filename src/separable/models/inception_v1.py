@@ -14,11 +14,12 @@ printed ones (Caffe's and torch's pools reach them by rounding up).
     inception5a,b 832, 1024                                   7
     head          global average pooling - dropout 40 % - logistic regression
 
-What table 1 prints is not always what its columns give. K is 1024 there. The 2.7K parameters and 34M operations of
-the first row belong to a *separable* 7x7 with depth multiplier 8 (3 x 8 x 49 + 24 x 64 = 2712; a plain one has 9408
-and 118M), the layer that arXiv:1502.03167 and arXiv:1610.02357, section 2, name: `separable_stem`. The parameters of
-4c (463K, computed 497K), 4d (580K, 590K), 5a (1072K, 1018K) and 5b (1388K, 1409K) and the operations of 5a (54M, 51M)
-do not follow from their widths; the other operations do, to the digit.
+What table 1 prints is not always what its columns give (weights, no biases; its K is 1024). The 2.7K parameters and 34M
+operations of the first row are those of a *separable* 7x7 with depth multiplier 8, 3 x 8 x 49 + 24 x 64 = 2712, where a
+plain one has 9408 and 118M: the layer that arXiv:1502.03167 describes and arXiv:1610.02357, section 2, ascribes to
+Inception V1, here `separable_stem`. With it the whole network has the 1.5 billion operations of section 1. Parameters
+printed otherwise than computed: 4a 364K, 366.75K; 4c 463K, 497.5K; 4d 580K, 590.5K; 4e 840K, 847K; 5a 1072K, 1018K; 5b
+1388K, 1409K. Of the operations only 5a's: 54M, 51M.
 """
 
 from separable.blocks import ClassifierHead, ConvBN, MaxPool
