@@ -69,7 +69,9 @@ class LocalResponseNorm(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1.0)
+        # torch's sum over channels has no bfloat16 on CPUs.
+        wide = x.float() if x.dtype == torch.bfloat16 else x
+        return F.local_response_norm(wide, 5, alpha=1e-4, beta=0.75, k=1.0).to(x.dtype)
 
 
 class GoogLeNetAux(Head):

@@ -1,0 +1,63 @@
+"""Which pictures every network takes, in which layout and precision."""
+
+import pytest
+import torch
+
+from separable.errors import InputSizeError
+from tests.models.small import each_case, each_network, logits, make, pictures
+from tests.tolerances import LAYOUT_FP32
+
+
+@each_case
+def test_smallest_side(case: str) -> None:
+    model = make(case)
+    side = model.input_contract.min_size
+    assert logits(model, torch.randn(1, 3, side, side)).isfinite().all()
+    assert logits(model, torch.randn(1, 3, side, side + 1)).shape == (1, 5)
+    for height, width in ((side - 1, side), (side, side - 1)):
+        message = (
+            f"^Pictures of {height}x{width} are too small for {model.name}: the smallest side that works is {side}.$"
+        )
+        with pytest.raises(InputSizeError, match=message):
+            model(torch.randn(1, 3, height, width))
+
+
+@each_case
+@pytest.mark.parametrize("extra", [(21, 20), (20, 57), (63, 2)])
+def test_odd_even_and_rectangular_sides(case: str, extra: tuple[int, int]) -> None:
+    model = make(case).eval()
+    with torch.no_grad():
+        features = model.forward_features(pictures(model, extra=extra))
+        assert features.shape[:2] == (2, model.num_features)
+        assert model.forward_head(features).shape == (2, 5)
+    assert features.isfinite().all()
+    if "paper" not in case:  # its last module ends in a ReLU too, but for the networks below
+        assert features.min() >= 0, "the last activation is applied"
+
+
+@each_case
+def test_channels_last_changes_nothing_but_the_layout(case: str) -> None:
+    model = make(case)
+    x = pictures(model)
+    plain = logits(model, x)
+    last = logits(model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(plain, last, rtol=0, atol=LAYOUT_FP32 * plain.abs().max().item())
+
+
+@each_network
+def test_half_precision_stays_finite(case: str) -> None:
+    model = make(case)
+    x = pictures(model)
+    exact = logits(model, x)
+    half = logits(model.bfloat16(), x.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert half.isfinite().all()
+    assert half.shape == exact.shape
+
+
+@each_network
+def test_other_numbers_of_channels(case: str) -> None:
+    for channels in (1, 4):
+        model = make(case, in_channels=channels)
+        x = pictures(model)[:, :1].repeat(1, channels, 1, 1)
+        assert logits(model, x).shape == (2, 5)
