@@ -20,6 +20,7 @@ FROZEN = {
     "check": ["--labels", "--out", "--workers", "[DATA]"],
     "models": ["[NAME]"],
     "profile": ["--batch", "--option", "--size", "MODEL"],
+    "draw": ["--layers", "--option", "--out", "--size", "--theme", "MODEL"],
     "doctor": [],
 }
 

@@ -12,6 +12,8 @@ from separable.cli.demo import EXAMPLES as DEMO
 from separable.cli.demo import demo
 from separable.cli.doctor import EXAMPLES as DOCTOR
 from separable.cli.doctor import doctor
+from separable.cli.draw import EXAMPLES as DRAW
+from separable.cli.draw import draw
 from separable.cli.evaluate import EXAMPLES as EVALUATE
 from separable.cli.evaluate import evaluate
 from separable.cli.models import EXAMPLES as MODELS
@@ -33,6 +35,7 @@ _VERBS = (
     (check, CHECK),
     (models, MODELS),
     (profile, PROFILE),
+    (draw, DRAW),
     (doctor, DOCTOR),
 )
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

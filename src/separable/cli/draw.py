@@ -1,0 +1,118 @@
+"""`separable draw`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from separable.cli.options import Debug, Json, ModelOptions, key_values, picture_size
+from separable.cli.output import Output
+from separable.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from separable.analysis.draw import Theme
+    from separable.runtime.locate import Located
+
+EXAMPLES = """
+separable draw xception --out xception.svg
+separable draw inception_v3 --option aux_head=true --out inception_v3.svg --theme dark
+separable draw resnet50 --layers --out every-layer.svg
+separable draw my_network.py:build --size 200x333 --out mine.svg
+"""
+_THEMES: "tuple[Theme, ...]" = ("auto", "light", "dark")
+
+
+def draw(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A catalogue name, a run, or file.py:factory.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the picture, an .svg.")],
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Draw every layer, and nothing once for many that are alike.")
+    ] = False,
+    size: Annotated[
+        str | None, typer.Option(metavar="SIDE|HxW", help="Picture size.", show_default="the network's own")
+    ] = None,
+    theme: Annotated[
+        str, typer.Option(metavar="WHICH", help="Colours: auto (as the reader's system), light or dark.")
+    ] = "auto",
+    option: ModelOptions = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Draw a network as the figures of the papers do: modules with branches and shapes, repetitions once.
+
+    Where a design principle of the Inception papers is broken, the drawing says so.
+    """
+    _check(out, theme)
+    from separable.analysis.draw import draw_graph, marks_of
+    from separable.analysis.graph import record_graph
+    from separable.files import write_text_atomically
+    from separable.runtime.load import load_located
+    from separable.runtime.locate import locate
+
+    with Output(json) as output:
+        located = locate(model)
+        network = load_located(located, key_values(option, "--option"), published=False)
+        height, width = picture_size(size) or _own_size(network)
+        graph = record_graph(network, (1, _channels(network), height, width))
+        marks = marks_of(graph)
+        title, source = _heading(model, located, network)
+        chosen = next(known for known in _THEMES if known == theme)
+        svg = draw_graph(graph, title, source=source, every_layer=layers, theme=chosen, marks=marks)
+        write_text_atomically(out, svg)
+        found = f"; {len(marks)} remarks on design principles in its legend" if marks else ""
+        output.show(f"{out}: {title}, {len(graph.nodes)} operations at {height}x{width}{found}")
+        output.document(
+            {
+                "model": model,
+                "out": str(out),
+                "bytes": len(svg.encode()),
+                "input_shape": list(graph.input_shape),
+                "operations": len(graph.nodes),
+                "layers": layers,
+                "theme": theme,
+                "principles": [{"where": mark.where, "level": mark.level, "text": mark.text} for mark in marks],
+            }
+        )
+
+
+def _check(out: Path, theme: str) -> None:
+    if theme not in _THEMES:
+        raise UsageError("Unknown --theme", got=repr(theme), expected=" or ".join(_THEMES))
+    ending = out.suffix.lower()
+    if ending != ".svg":
+        svg = out.with_suffix(".svg").name
+        raise UsageError(
+            "`draw` writes SVG only",
+            got=out.name,
+            expected=f"a name that ends with .svg, such as {svg}",
+            fix=f"Write {svg}; a browser, Inkscape or `rsvg-convert {svg} -o {out.stem}.png` makes other formats of it",
+        )
+
+
+def _heading(model: str, located: "Located", network: "nn.Module") -> tuple[str, str]:
+    """The drawing's title, and the paper where the network is one of the catalogue."""
+    from separable.analysis.draw import title_of
+    from separable.models import list_models, model_spec
+
+    name = str(getattr(network, "name", ""))
+    known = name in list_models()
+    if located.kind == "factory":
+        return located.name, f"{type(network).__name__} of {located.path}"
+    title = title_of(name) if known else model
+    paper = model_spec(name).paper if known else ""
+    return title, paper if located.kind == "catalogue" else ", ".join(part for part in (paper, model) if part)
+
+
+def _channels(network: "nn.Module") -> int:
+    options = getattr(network, "options", None)
+    return int(options.get("in_channels", 3)) if isinstance(options, dict) else 3
+
+
+def _own_size(network: "nn.Module") -> tuple[int, int]:
+    contract = getattr(network, "input_contract", None)
+    if contract is None:
+        raise UsageError("This network does not say what size its pictures have", fix="Give --size, such as --size 224")
+    height, width = contract.size
+    return height, width
