@@ -88,6 +88,10 @@ FOLDED_WEIGHTS = 1e-4
 """Largest difference over the largest output after batch norm was folded, unfolded, or took in a bias: the same
 function with other fp32 roundings through 27 layers; measured 1e-6 to 1e-5. Wrong algebra is off by 1e-1 and more."""
 
+DILATED_FP64 = 1e-12
+"""Largest difference over the largest value, in float64, between a strided network's map and the dilated one's at the
+same places: the same sums in another order; measured 2e-15."""
+
 REAL_WEIGHTS_EMBEDDING = 1e-4
 """Largest absolute difference of the pooled features, whose values reach 5.8, from the same run; measured 1e-5. The
 weights reach 68 in a depthwise kernel, so fp32 rounding shows here more than behind the softmax."""
@@ -95,3 +99,7 @@ weights reach 68 in a depthwise kernel, so fp32 rounding shows here more than be
 PORT_PARITY = 1e-4
 """Largest |ours - theirs| over the largest |theirs| against timm's and torchvision's own networks, fp32, eval mode: the
 same sums in another order; measured 1e-7 to 2e-6. The known mutants exceed ten times this."""
+
+EXPLANATION_FP64 = 1e-10
+"""Largest difference of heat maps and attributions from captum's, over the largest value, fp64: the same sums in another
+order, and weights that captum rounds to fp32 where they are powers of two; measured 1e-15 to 1e-13."""

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from separable.blocks.conv import ConvBN
+from separable.blocks.dense_pool import DenseMaxPool
 from separable.blocks.pool import MaxPool
 from separable.blocks.separable import SeparableConv2d
 
@@ -26,7 +27,8 @@ class XceptionDown(nn.Module):
     """Figure 5, entry flow and start of the exit flow: two separable convolutions, pool, plus a strided 1x1 shortcut.
 
     The shortcut takes the block's input before any activation. The very first such block has no leading ReLU: the stem
-    has just applied one.
+    has just applied one. With `stride` 1 neither the pool nor the shortcut loses a pixel; `dilation` is that of the
+    convolutions and the pool.
     """
 
     def __init__(
@@ -37,15 +39,17 @@ class XceptionDown(nn.Module):
         *,
         leading_relu: bool = True,
         residual: bool = True,
+        stride: int = 2,
+        dilation: int = 1,
         intermediate_activation: str | None = None,
     ) -> None:
         super().__init__()
         self.act1 = nn.ReLU() if leading_relu else nn.Identity()
-        self.sepconv1 = _sepconv_bn(in_channels, middle, intermediate_activation)
+        self.sepconv1 = _sepconv_bn(in_channels, middle, dilation, intermediate_activation)
         self.act2 = nn.ReLU()
-        self.sepconv2 = _sepconv_bn(middle, out_channels, intermediate_activation)
-        self.pool = MaxPool("same")
-        self.shortcut = ConvBN(in_channels, out_channels, 1, stride=2, activation=None) if residual else None
+        self.sepconv2 = _sepconv_bn(middle, out_channels, dilation, intermediate_activation)
+        self.pool = MaxPool("same") if stride == 2 else DenseMaxPool(dilation)
+        self.shortcut = ConvBN(in_channels, out_channels, 1, stride=stride, activation=None) if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.sepconv1(self.act1(x))
@@ -57,15 +61,17 @@ class XceptionDown(nn.Module):
 class XceptionMiddle(nn.Module):
     """Figure 5, middle flow: three times ReLU and separable convolution, plus the identity. No ReLU after the sum."""
 
-    def __init__(self, channels: int, *, residual: bool = True, intermediate_activation: str | None = None) -> None:
+    def __init__(
+        self, channels: int, *, residual: bool = True, dilation: int = 1, intermediate_activation: str | None = None
+    ) -> None:
         super().__init__()
         self.residual = residual
         self.act1 = nn.ReLU()
-        self.sepconv1 = _sepconv_bn(channels, channels, intermediate_activation)
+        self.sepconv1 = _sepconv_bn(channels, channels, dilation, intermediate_activation)
         self.act2 = nn.ReLU()
-        self.sepconv2 = _sepconv_bn(channels, channels, intermediate_activation)
+        self.sepconv2 = _sepconv_bn(channels, channels, dilation, intermediate_activation)
         self.act3 = nn.ReLU()
-        self.sepconv3 = _sepconv_bn(channels, channels, intermediate_activation)
+        self.sepconv3 = _sepconv_bn(channels, channels, dilation, intermediate_activation)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.sepconv1(self.act1(x))
@@ -78,12 +84,18 @@ class XceptionTail(nn.Module):
     """Figure 5, end of the exit flow: two separable convolutions, each followed by ReLU, without a shortcut."""
 
     def __init__(
-        self, in_channels: int, middle: int, out_channels: int, *, intermediate_activation: str | None = None
+        self,
+        in_channels: int,
+        middle: int,
+        out_channels: int,
+        *,
+        dilation: int = 1,
+        intermediate_activation: str | None = None,
     ) -> None:
         super().__init__()
-        self.sepconv1 = _sepconv_bn(in_channels, middle, intermediate_activation)
+        self.sepconv1 = _sepconv_bn(in_channels, middle, dilation, intermediate_activation)
         self.act1 = nn.ReLU()
-        self.sepconv2 = _sepconv_bn(middle, out_channels, intermediate_activation)
+        self.sepconv2 = _sepconv_bn(middle, out_channels, dilation, intermediate_activation)
         self.act2 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,5 +104,13 @@ class XceptionTail(nn.Module):
         return z
 
 
-def _sepconv_bn(in_channels: int, out_channels: int, intermediate_activation: str | None) -> SeparableConv2d:
-    return SeparableConv2d(in_channels, out_channels, batch_norm=True, intermediate_activation=intermediate_activation)
+def _sepconv_bn(
+    in_channels: int, out_channels: int, dilation: int, intermediate_activation: str | None
+) -> SeparableConv2d:
+    return SeparableConv2d(
+        in_channels,
+        out_channels,
+        dilation=dilation,
+        batch_norm=True,
+        intermediate_activation=intermediate_activation,
+    )

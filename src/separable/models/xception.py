@@ -20,6 +20,7 @@ from separable.blocks import ClassifierHead, XceptionDown, XceptionMiddle, Xcept
 from separable.blocks.init import init_glorot_uniform
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
+from separable.models.dilation import strides_and_dilations
 from separable.models.options import check_choice, check_common, check_flag, check_minimum, check_widths, given
 
 __all__ = ["XCEPTION_INPUT", "Xception"]
@@ -41,6 +42,8 @@ class Xception(ImageModel):
         width: multiplies every number of channels, rounded to a multiple of 8. Ours.
         middle_blocks: how often the middle flow repeats, 8 in the paper.
         stem_stride: 1 for small pictures (32 pixels and up), 2 in the paper.
+        output_stride: the largest stride of a feature map: 32, or 16 or 8 with dilation in place of strides, as
+            arXiv:1802.02611 does (section 3.1). Every map is then, at the strides left out, exactly the original one.
         dropout: before the classifier; the paper's ImageNet value is 0.5 (section 4.2.2), none on JFT.
         features_only: return the feature pyramid in place of logits.
 
@@ -58,6 +61,7 @@ class Xception(ImageModel):
         width: float = 1.0,
         middle_blocks: int = 8,
         stem_stride: int = 2,
+        output_stride: int = 32,
         dropout: float = 0.5,
         features_only: bool = False,
     ) -> None:
@@ -68,6 +72,7 @@ class Xception(ImageModel):
         check_widths("fc_layers", fc_layers)
         check_choice("intermediate_activation", intermediate_activation, (None, "relu", "elu"))
         check_choice("stem_stride", stem_stride, (1, 2))
+        check_choice("output_stride", output_stride, (8, 16, 32))
         check_minimum("middle_blocks", middle_blocks, 0)
 
         def channels(published: int) -> int:
@@ -75,6 +80,10 @@ class Xception(ImageModel):
 
         c32, c64, c128, c256, c728, c1024, c1536, c2048 = map(channels, (32, 64, 128, 256, 728, 1024, 1536, 2048))
         down = partial(XceptionDown, residual=residual, intermediate_activation=intermediate_activation)
+        # Of the stem, blocks 2 to 4, the middle flow, blocks 13 and 14; the first three never lose their stride.
+        *_, (stride4, rate4), (_, middle_rate), (stride13, rate13), (_, rate14) = strides_and_dilations(
+            (stem_stride, 2, 2, 2, 1, 2, 1), output_stride
+        )
         middle = [f"block{number}" for number in range(5, 5 + middle_blocks)]
         # However short the middle flow, the exit flow keeps its published numbers, and with them its weights' names.
         exit1, exit2 = (f"block{max(13, 5 + middle_blocks) + step}" for step in (0, 1))
@@ -83,14 +92,17 @@ class Xception(ImageModel):
         self.block1 = XceptionStem(in_channels, c32, c64, stride=stem_stride)
         self.block2 = down(c64, c128, c128, leading_relu=False)
         self.block3 = down(c128, c256, c256)
-        self.block4 = down(c256, c728, c728)
+        self.block4 = down(c256, c728, c728, stride=stride4, dilation=rate4)
         # Middle flow
         for name in middle:
-            block = XceptionMiddle(c728, residual=residual, intermediate_activation=intermediate_activation)
+            block = XceptionMiddle(
+                c728, residual=residual, dilation=middle_rate, intermediate_activation=intermediate_activation
+            )
             self.add_module(name, block)
         # Exit flow
-        self.add_module(exit1, down(c728, c728, c1024))
-        self.add_module(exit2, XceptionTail(c1024, c1536, c2048, intermediate_activation=intermediate_activation))
+        self.add_module(exit1, down(c728, c728, c1024, stride=stride13, dilation=rate13))
+        tail = XceptionTail(c1024, c1536, c2048, dilation=rate14, intermediate_activation=intermediate_activation)
+        self.add_module(exit2, tail)
 
         finest = stem_stride
         self.finish(
@@ -102,8 +114,8 @@ class Xception(ImageModel):
                 Tap("block1", c64, finest),
                 Tap("block2", c128, 2 * finest),
                 Tap("block3", c256, 4 * finest),
-                Tap(middle[-1] if middle else "block4", c728, 8 * finest),
-                Tap(exit2, c2048, 16 * finest),
+                Tap(middle[-1] if middle else "block4", c728, 4 * finest * stride4),
+                Tap(exit2, c2048, 4 * finest * stride4 * stride13),
             ),
             head=ClassifierHead(c2048, num_classes, fc_layers=fc_layers, dropout=dropout),
             features_only=features_only,

@@ -69,5 +69,6 @@ LEGACY_XCEPTION = Port(
         "width": 1.0,
         "middle_blocks": 8,
         "stem_stride": 2,
+        "output_stride": 32,
     },
 )
