@@ -43,7 +43,7 @@ class SqueezeNet(ImageModel):
 
     Args:
         num_classes: 0 leaves out the classifier.
-        version: "1.1" is the authors' later one, with 1,235,496 parameters and 2.4 times fewer multiply-adds: a 3x3
+        version: "1.1" is the authors' later one, with 1,235,496 parameters and 2.35 times fewer multiply-adds: a 3x3
             first convolution with 64 channels, and earlier pools.
         width: multiplies every number of channels. Ours.
         dropout: before the last convolution, the paper's 0.5 (section 3.1).
