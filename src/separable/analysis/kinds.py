@@ -116,5 +116,5 @@ def layer_kind(operations: Sequence[Operation]) -> str:
     if kinds:
         return kinds[0] if len(kinds) == 1 else "several products"
     if not operations:
-        return "nothing"
+        return "no operation"
     return max(operations, key=lambda operation: operation.bytes).kind

@@ -1,7 +1,7 @@
 """What a network costs, layer by layer, without running it: shapes, parameters, multiply-adds, memory traffic."""
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from separable.analysis.counting import Counted, LayerProfile, count_layers
+from separable.analysis.text_table import text_table
 from separable.errors import UsageError
 
 __all__ = ["LayerProfile", "Profile", "count", "profile"]
@@ -61,7 +62,7 @@ class Profile:
             for layer in self.layers
         ]
         totals = (f"{value:,}" for value in (self.parameters, self.macs, self.activations, self.bytes))
-        return _table([header, *rows, ("total", "", "", *totals)])
+        return text_table([header, *rows, ("total", "", "", *totals)])
 
 
 def profile(model: nn.Module, input_shape: Sequence[int] | Tensor) -> Profile:
@@ -103,14 +104,3 @@ def _shape(given: Sequence[int] | Tensor) -> tuple[int, ...]:
             "`input_shape` is no shape", got=repr(given), expected="(N, C, H, W), for example (1, 3, 224, 224)"
         )
     return shape
-
-
-def _table(rows: Iterable[Sequence[str]]) -> str:
-    rows = list(rows)
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        left = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True)]
-        lines.append("  ".join([*left, *right]).rstrip())
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:-1], "-" * max(map(len, lines)), lines[-1]])

@@ -5,8 +5,9 @@ its limit (Williams, Waterman and Patterson, "Roofline", CACM 2009, doi:10.1145/
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -15,11 +16,25 @@ from torch import Tensor, nn
 from separable.analysis.counting import Counted
 from separable.analysis.kinds import Operation, layer_kind
 from separable.analysis.profile import Profile, count
+from separable.analysis.text_table import text_table
 from separable.analysis.timing import LayerTimes, Stopwatch, time_layers
 from separable.errors import UsageError
-from separable.machine.ceilings import PRECISIONS, Ceilings
+from separable.machine.ceilings import PRECISIONS, Ceilings, limited_threads, measure_ceilings
+from separable.machine.processor import read_processor
 
-__all__ = ["MeasuredLayer", "MeasuredProfile", "Progress", "in_precision", "limit_of", "measure", "pictures_like"]
+__all__ = [
+    "MeasuredLayer",
+    "MeasuredProfile",
+    "Progress",
+    "count_only",
+    "in_precision",
+    "limit_of",
+    "measure",
+    "measure_here",
+    "pictures_like",
+]
+
+_DISTURBED = 1.15
 
 Progress = Callable[[int, int | None], None]
 Bound = Literal["compute", "memory", "nothing"]
@@ -52,10 +67,15 @@ class MeasuredLayer:
         return self.limit / self.seconds if self.seconds > 0 else float("nan")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; times in milliseconds."""
-        fields = {key: value for key, value in asdict(self).items() if key not in ("operations", "seconds", "limit")}
-        times = {"milliseconds": 1000 * self.seconds, "limit_milliseconds": 1000 * self.limit, "share": self.share}
-        return {**fields, "output_shape": list(self.output_shape), **times}
+        """What a row of the profile does not have; times in milliseconds."""
+        return {
+            "call": self.call,
+            "what": self.kind,
+            "milliseconds": 1000 * self.seconds,
+            "limit_milliseconds": 1000 * self.limit,
+            "bound": self.bound,
+            "share": self.share,
+        }
 
 
 @dataclass(frozen=True)
@@ -67,7 +87,7 @@ class MeasuredProfile:
     whole: float
     """Of the network as a user runs it."""
     watched: float
-    """The same with a stopwatch at every module, whose parts `layers` are."""
+    """All modules' own times together, taken with a stopwatch at every one: `layers`, and what is outside of them."""
     runs: int
     precision: str
     channels_last: bool
@@ -80,13 +100,46 @@ class MeasuredProfile:
 
     @property
     def outside(self) -> float:
-        """The rest of the watched time: Python between the layers, and looking at the clock."""
+        """What containers take that do no work of their own: Python, freeing memory, looking at the clock."""
         return self.watched - self.inside
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether whole runs took so much longer than their parts that something else must have used the machine."""
+        return self.whole > _DISTURBED * self.watched
 
     @property
     def limit(self) -> float:
         """What the layers would take together if each reached its own limit."""
         return sum(layer.limit for layer in self.layers)
+
+    def under(self, ceilings: Ceilings) -> "MeasuredProfile":
+        """The same times beside the limits that other ceilings give."""
+        layers = []
+        for layer in self.layers:
+            limit, bound = limit_of(layer.macs, layer.bytes, ceilings, self.precision)
+            layers.append(replace(layer, limit=limit, bound=bound))
+        return replace(self, layers=tuple(layers), ceilings=ceilings)
+
+    def to_text(self) -> str:
+        """A table of fixed-width columns, what is outside of layers and the totals last."""
+        header = ("layer", "what", "output", "MACs", "bytes", "ms", "limit ms", "set by", "reached")
+        rows = [
+            (
+                layer.name,
+                layer.kind,
+                "x".join(map(str, layer.output_shape)) or "not run",
+                f"{layer.macs:,}",
+                f"{layer.bytes:,}",
+                *_figures(layer.seconds, layer.limit),
+                "" if layer.bound == "nothing" else layer.bound,
+                _percent(layer.share),
+            )
+            for layer in self.layers
+        ]
+        outside = ("outside of layers", "", "", "", "", *_figures(self.outside, 0.0), "", "")
+        whole = (f"{self.profile.macs:,}", f"{self.profile.bytes:,}", *_figures(self.watched, self.limit))
+        return text_table([header, *rows, outside, ("total", "", "", *whole, "", _percent(self.limit / self.watched))])
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers; times in milliseconds."""
@@ -96,6 +149,7 @@ class MeasuredProfile:
             "runs": self.runs,
             "milliseconds": 1000 * self.whole,
             "watched_milliseconds": 1000 * self.watched,
+            "disturbed": self.disturbed,
             "layers_milliseconds": 1000 * self.inside,
             "outside_milliseconds": 1000 * self.outside,
             "limit_milliseconds": 1000 * self.limit,
@@ -131,9 +185,7 @@ def measure(
     """
     if precision not in ceilings.gemm_flops:
         raise UsageError(
-            f"This machine has no {precision} to measure against",
-            got=precision,
-            expected=" or ".join(ceilings.gemm_flops),
+            f"This processor only emulates {precision}, which has no limit to measure against", fix="Measure in fp32"
         )
     runner = in_precision(model, precision, channels_last)
     x = pictures_like(runner, input_shape, channels_last)
@@ -150,6 +202,32 @@ def measure(
     return MeasuredProfile(
         counted_profile, layers, times.whole, times.watched, times.runs, precision, channels_last, ceilings
     )
+
+
+def measure_here(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    precision: str = "fp32",
+    device: str = "cpu",
+    *,
+    channels_last: bool = False,
+    budget: float = 3.0,
+    progress: Progress | None = None,
+) -> MeasuredProfile:
+    """`measure` with the ceilings of this machine, on as many threads as it has cores for.
+
+    The ceilings are measured before and after, and the higher ones count: whatever else the machine had to do meanwhile
+    makes them lower, and layers faster than their limit.
+    """
+    dtypes = [PRECISIONS[precision]]
+    threads = min(torch.get_num_threads(), read_processor().usable_cores)
+    before = measure_ceilings(dtypes, threads, device)
+    with limited_threads(threads):
+        measured = measure(
+            model, input_shape, before, precision=precision, channels_last=channels_last, budget=budget,
+            progress=progress,
+        )  # fmt: skip
+    return measured.under(before.higher(measure_ceilings(dtypes, threads, device)))
 
 
 def limit_of(macs: int, size: int, ceilings: Ceilings, precision: str) -> tuple[float, Bound]:
@@ -179,10 +257,23 @@ def pictures_like(model: nn.Module, shape: Sequence[int], channels_last: bool = 
     return x.to(memory_format=torch.channels_last) if channels_last and x.dim() == 4 else x
 
 
+def count_only(
+    model: nn.Module, input_shape: Sequence[int], precision: str
+) -> tuple[Profile, tuple[MeasuredLayer, ...]]:
+    """What `measure` counts, without running anything: times and limits are NaN."""
+    shape = tuple(input_shape)
+    counted_profile, counted = count(in_precision(model, precision, False), shape)
+    return counted_profile, tuple(_layer(row, math.nan, math.nan, "nothing") for row in counted)
+
+
 def _measured(row: Counted, times: LayerTimes, ceilings: Ceilings, precision: str) -> MeasuredLayer:
     layer = row.layer
-    seconds = times.own.get((layer.name, row.call), float("nan")) if layer.output_shape else float("nan")
-    limit, bound = limit_of(layer.macs, layer.bytes, ceilings, precision)
+    seconds = times.own.get((layer.name, row.call), math.nan) if layer.output_shape else math.nan
+    return _layer(row, seconds, *limit_of(layer.macs, layer.bytes, ceilings, precision))
+
+
+def _layer(row: Counted, seconds: float, limit: float, bound: Bound) -> MeasuredLayer:
+    layer = row.layer
     return MeasuredLayer(
         name=layer.name,
         call=row.call,
@@ -197,3 +288,11 @@ def _measured(row: Counted, times: LayerTimes, ceilings: Ceilings, precision: st
         bound=bound,
         operations=row.operations,
     )
+
+
+def _figures(seconds: float, limit: float) -> tuple[str, str]:
+    return (f"{1000 * seconds:.3f}" if math.isfinite(seconds) else "", f"{1000 * limit:.3f}" if limit else "")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%" if math.isfinite(share) else ""

@@ -82,14 +82,18 @@ class LayerTimes:
     """Medians over `runs` runs, in seconds.
 
     `own` is what each call of a module took without the modules called inside it, so for a container what it does
-    itself: sums, concatenations, padding, and Python between its layers. `watched` is the whole network in the same
-    runs, and `whole` the whole network without anybody watching, measured in turns with them.
+    itself: sums, concatenations, padding, and Python between its layers. Together they are the watched network without
+    what disturbed single runs. `whole` is the network without anybody watching, measured in turns with them.
     """
 
     own: dict[Call, float]
-    watched: float
     whole: float
     runs: int
+
+    @property
+    def watched(self) -> float:
+        """All modules together."""
+        return sum(self.own.values())
 
 
 @dataclass
@@ -219,7 +223,6 @@ def _summary(runs: Sequence[_Run], whole: Sequence[float], watch: Stopwatch) -> 
     common = [call for call in own[0] if all(call in one for one in own)]
     return LayerTimes(
         own={call: statistics.median(one[call] for one in own) for call in common},
-        watched=statistics.median(watch.seconds(run.marks[0][2], run.marks[-1][2]) for run in runs),
         whole=statistics.median(whole),
         runs=len(runs),
     )

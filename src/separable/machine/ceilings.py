@@ -1,10 +1,9 @@
 """What this machine can do at most, measured: the rate of a matrix product and the bandwidth of a copy."""
 
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from separable.errors import UsageError
 from separable.machine.processor import Processor, read_processor
 
-__all__ = ["PRECISIONS", "Ceilings", "has_fast_bf16", "measure_ceilings"]
+__all__ = ["PRECISIONS", "Ceilings", "has_fast_bf16", "limited_threads", "measure_ceilings"]
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 """The names that the command line and every file use."""
@@ -54,6 +53,15 @@ class Ceilings:
         """The most bytes a second that moving `size` bytes can be hoped to reach: smaller ones stay in a cache."""
         return max((rate for moved, rate in self.copies if moved >= size), default=self.copy_bytes_per_second)
 
+    def higher(self, other: "Ceilings") -> "Ceilings":
+        """Of two measurements of one machine the higher figures: what disturbs can only lower them."""
+        copies = zip(self.copies, other.copies, strict=True)
+        return replace(
+            self,
+            gemm_flops={name: max(rate, other.gemm_flops[name]) for name, rate in self.gemm_flops.items()},
+            copies=tuple((size, max(rate, again)) for (size, rate), (_, again) in copies),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers."""
         return {
@@ -75,7 +83,10 @@ def measure_ceilings(
     clock: Callable[[], float] = time.perf_counter,
     largest_copy: int | None = None,
 ) -> Ceilings:
-    """Measure in a second or two; each figure is the median of several, after a run that touches every page.
+    """Measure in a second or two; each figure is the best of several, after a run that touches every page.
+
+    The best, because whatever else the machine does can only make a run slower, and a ceiling that is too low would
+    flatter what is held against it.
 
     Args:
         dtypes: to multiply matrices in; bf16 is skipped on a processor that would only emulate it.
@@ -98,7 +109,7 @@ def measure_ceilings(
     wanted = [d for d in dtypes if d != torch.bfloat16 or device != "cpu" or has_fast_bf16(processor)]
     largest = largest_copy or _beyond_the_caches(processor)
     sizes = [size for size in (_MIB // 2, 2 * _MIB, 8 * _MIB, 32 * _MIB) if size < largest]
-    with _threads(threads), torch.no_grad():
+    with limited_threads(threads), torch.no_grad():
         return Ceilings(
             device=device,
             processor=torch.cuda.get_device_name(device) if device.startswith("cuda") else processor.model,
@@ -128,25 +139,25 @@ def _gemm(dtype: torch.dtype, device: str, clock: Callable[[], float]) -> float:
 def _product_seconds(side: int, dtype: torch.dtype, device: str, clock: Callable[[], float]) -> float:
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     out = torch.zeros(side, side, dtype=dtype, device=device)
-    return _median_seconds(lambda: torch.mm(a, b, out=out), clock)
+    return _fewest_seconds(lambda: torch.mm(a, b, out=out), clock)
 
 
 def _copy(size: int, device: str, clock: Callable[[], float]) -> float:
     """Bytes a second, read and written, of copying `size` bytes into memory that has been touched before."""
     source = torch.ones(size // 4, device=device)
     target = torch.zeros_like(source)
-    return 2 * source.numel() * 4 / _median_seconds(lambda: target.copy_(source), clock)
+    return 2 * source.numel() * 4 / _fewest_seconds(lambda: target.copy_(source), clock)
 
 
-def _median_seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
-    """Median duration of at least three runs, and of as many more as fit into the time, after one that warms up."""
+def _fewest_seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    """The shortest of at least three runs, and of as many more as fit into the time, after one that warms up."""
     work()
     durations: list[float] = []
     while len(durations) < 3 or (sum(durations) < _ENOUGH and len(durations) < 200):
         before = clock()
         work()
         durations.append(max(clock() - before, 1e-9))
-    return statistics.median(durations)
+    return min(durations)
 
 
 def _beyond_the_caches(processor: Processor) -> int:
@@ -178,7 +189,8 @@ def _synchronised(clock: Callable[[], float]) -> Callable[[], float]:
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Inside, torch computes with `count` threads; None leaves it as it is."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)

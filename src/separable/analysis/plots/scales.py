@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["Scale", "drawable", "format_tick", "nice_ticks", "padded_domain"]
+__all__ = ["LogScale", "Scale", "drawable", "format_tick", "nice_ticks", "padded_domain"]
 
 _LARGEST = 1e100
 """Beyond this nothing is drawn: differences and squares of such values would overflow."""
@@ -70,3 +70,22 @@ def format_tick(value: float, ticks: Iterable[float]) -> str:
     decimals = max(0, math.ceil(-math.log10(step) - 1e-9))
     text = f"{value:.{decimals}f}"
     return "0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+@dataclass(frozen=True)
+class LogScale:
+    """A logarithmic map of `domain`, both ends above zero, onto `pixels`."""
+
+    domain: tuple[float, float]
+    pixels: tuple[float, float]
+
+    def __call__(self, value: float) -> float:
+        low, high, here = (math.log(side) for side in (*self.domain, value))
+        start, end = self.pixels
+        return start + (here - low) / (high - low) * (end - start)
+
+    @property
+    def decades(self) -> list[float]:
+        """The powers of ten inside the domain."""
+        low, high = (math.log10(side) for side in self.domain)
+        return [10.0**power for power in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]

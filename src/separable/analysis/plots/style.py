@@ -54,6 +54,11 @@ svg.plot .on-mid{fill:var(--on-mid)}
 svg.plot .on-high{fill:var(--on-high)}
 svg.plot .bar{fill:var(--accent);fill-opacity:.38}
 svg.plot .bar.muted{fill:var(--soft)}
+svg.plot .bar.full{fill-opacity:1}
+svg.plot .halo{paint-order:stroke;stroke:var(--page);stroke-width:4px;stroke-linejoin:round}
+svg.plot .spot{fill:var(--accent);fill-opacity:.32;stroke:var(--accent);stroke-width:1}
+svg.plot .spot.muted{fill:var(--soft);stroke:var(--soft)}
+svg.plot .spot:hover{fill-opacity:.7}
 svg.plot .tip{fill:var(--accent)}
 svg.plot .track{fill:var(--panel)}
 svg.plot .whisker{stroke:var(--ink);stroke-width:1.25;fill:none}
