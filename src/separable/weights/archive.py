@@ -7,7 +7,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from separable.errors import WeightsFormatError
 from separable.weights.stored import Budget, StoredLayer, StoredLayers, kind_of
 
-__all__ = ["archive_members", "read_keras_archive", "read_npz"]
+__all__ = ["archive_members", "read_arrays", "read_keras_archive", "read_npz"]
 
 _KERAS_MEMBER = "model.weights.h5"
 # What zipfile and the decompressors below it raise on damaged files: a bad stream, an unknown method, a password.
@@ -102,6 +102,18 @@ def read_npz(path: Path, limit: int) -> StoredLayers:
             variables = {"depthwise_kernel" if key == "kernel" else key: value for key, value in variables.items()}
         layers.append(StoredLayer(name, kind, variables))
     return StoredLayers(path, "npz", tuple(layers))
+
+
+def read_arrays(path: Path, names: Iterable[str], limit: int) -> dict[str, Any]:
+    """The arrays of an `.npz` that are called by one of `names`, in single precision.
+
+    Raises:
+        WeightsFormatError: no zip, damaged, pickled objects, or unfolding to more than `limit` bytes.
+    """
+    budget, wanted = Budget(path, limit), set(names)
+    with _opened(path) as archive:
+        members = [name for name in archive.namelist() if name.removesuffix(".npy") in wanted]
+        return {name.removesuffix(".npy"): _array(_member(archive, name, budget), path, name) for name in members}
 
 
 def _array(content: bytes, path: Path, member: str) -> Any:

@@ -40,6 +40,8 @@ class Content:
     dropped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     contract: InputContract | None = None
+    background: bool = False
+    """Whether a classifier of 1001 has a class "background" before ImageNet's 1000."""
 
 
 def compare(
@@ -52,9 +54,10 @@ def compare(
             `LoadReport.missing` and `.unexpected` allow.
     """
     state = model.state_dict()
-    out = _left_out(state, content.tensors, new_classifier)
-    tensors = {name: value for name, value in content.tensors.items() if name not in out}
     notes = list(content.notes)
+    found = _without_background(model, content, notes)
+    out = _left_out(state, found, new_classifier)
+    tensors = {name: value for name, value in found.items() if name not in out}
     if out & {"head.classifier.weight"}:
         notes.append("the file's classifier was left out")
     missing = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
@@ -74,6 +77,19 @@ def compare(
         notes.append("the auxiliary head keeps its initial weights")
     report = LoadReport(content.format, tuple(tensors), tuple(missing), (*content.dropped, *sorted(out)), tuple(notes))
     return report, tensors
+
+
+def _without_background(model: ImageModel, content: Content, notes: list[str]) -> Mapping[str, Tensor]:
+    """The file's tensors; for a model of 1000 classes without the row of its class "background"."""
+    extra = {
+        name
+        for name, value in content.tensors.items()
+        if name.startswith(_CLASSIFIERS) and value.dim() and value.shape[0] == 1001
+    }
+    if not content.background or model.num_classes != 1000 or not extra:
+        return content.tensors
+    notes.append('the first of its 1001 classes, "background", was left out')
+    return {name: value[1:] if name in extra else value for name, value in content.tensors.items()}
 
 
 def _left_out(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], new_classifier: bool) -> set[str]:

@@ -8,11 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from separable.errors import UsageError, WeightsFormatError, WeightsMismatchError
+from separable.errors import UsageError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model
 from separable.models.contract import InputContract
-from separable.weights.archive import archive_members, read_keras_archive, read_npz
 from separable.weights.compare import Content, LoadReport, compare
 from separable.weights.contracts import contract_for, stored_contract
 from separable.weights.convert import convert_layers
@@ -22,46 +21,12 @@ from separable.weights.match import pair_layers
 from separable.weights.ports.find import find_ports, identify
 from separable.weights.ports.read import read_port
 from separable.weights.ports.release import choose_port
+from separable.weights.source import Source, open_source
 from separable.weights.stored import StoredLayers
-from separable.weights.tensors import read_metadata, read_safetensors, read_torch
 
-__all__ = ["Numerics", "detect_format", "fill", "load_weights", "read_content"]
+__all__ = ["Numerics", "fill", "load_weights", "match_source", "read_content"]
 
-Format = Literal["hdf5", "keras", "npz", "safetensors", "torch"]
 Numerics = Literal["source", "keras"]
-# DistributedDataParallel, FaceForensics and Lightning, torch.compile, DeepfakeBench.
-_WRAPPERS = ("module.", "model.", "_orig_mod.", "backbone.")
-_FORMATS = "Keras .h5, .keras and .weights.h5, .safetensors, .npz of layers, a torch state dict"
-
-
-def detect_format(path: Path) -> Format:
-    """The format of a weight file, from its first bytes and not from its name.
-
-    Raises:
-        WeightsFormatError: no such file, empty, or none of the known formats.
-    """
-    try:
-        with open(path, "rb") as handle:
-            start = handle.read(10)
-    except OSError as error:
-        raise WeightsFormatError(f"Cannot read {path}", got=error.strerror, expected="a weight file") from error
-    if start.startswith(b"\x89HDF\r\n\x1a\n"):
-        return "hdf5"
-    if start.startswith(b"PK\x03\x04"):
-        members = archive_members(path)
-        if any(member.endswith("data.pkl") for member in members):
-            return "torch"
-        return "npz" if all(member.endswith(".npy") for member in members) else "keras"
-    if start.startswith(b"\x80"):
-        return "torch"
-    if len(start) > 8 and start[8:9] == b"{":
-        return "safetensors"
-    raise WeightsFormatError(
-        f"{path} is no weight file",
-        got=f"a file that starts with {start!r}" if start else "an empty file",
-        expected=_FORMATS,
-        fix="A web page saved under its name looks like this too: download it again",
-    )
 
 
 def load_weights(
@@ -112,12 +77,19 @@ def read_content(
     model: ImageModel, path: Path, new_classifier: bool, *, trust_order: bool = False, release: str | None = None
 ) -> Content:
     """The tensors in the file `path` under the names of `model`, whose numbers and number of classes do not matter."""
-    kind = detect_format(path)
-    if kind in ("safetensors", "torch"):
-        return _torch_names(model, path, kind, release)
+    return match_source(model, open_source(path, _limit(model)), new_classifier, trust_order, release)
+
+
+def match_source(
+    model: ImageModel, source: Source, new_classifier: bool, trust_order: bool = False, release: str | None = None
+) -> Content:
+    """`read_content` for a file that is open already."""
+    if source.tensors is not None:
+        return _port_names(model, source, source.tensors, release)
     if release is not None:
-        _no_release(path, release)
-    return _keras_names(model, _read_layers(path, kind, _limit(model)), new_classifier, trust_order)
+        _no_release(source.path, release)
+    assert source.layers is not None
+    return _keras_names(model, source.layers, new_classifier, trust_order)
 
 
 def fill(
@@ -148,14 +120,6 @@ def _limit(model: ImageModel) -> int:
     return max(256 << 20, 8 * own)
 
 
-def _read_layers(path: Path, kind: Format, limit: int) -> StoredLayers:
-    if kind == "hdf5":
-        from separable.weights.hdf5 import read_hdf5  # h5py takes 50 ms to import, and most starts need none
-
-        return read_hdf5(path, limit)
-    return read_keras_archive(path, limit) if kind == "keras" else read_npz(path, limit)
-
-
 def _with_own_numerics(model: ImageModel, contract: InputContract) -> InputContract:
     """`contract` with the numerics that the catalogue builds this network with."""
     with torch.device("meta"):
@@ -163,21 +127,19 @@ def _with_own_numerics(model: ImageModel, contract: InputContract) -> InputContr
     return replace(contract, padding=own.padding, batch_norm_eps=own.batch_norm_eps, counts_padding=own.counts_padding)
 
 
-def _torch_names(model: ImageModel, path: Path, kind: Format, release: str | None) -> Content:
+def _port_names(model: ImageModel, source: Source, tensors: Mapping[str, Tensor], release: str | None) -> Content:
     """A file of named tensors: ours, or another framework's."""
-    stored = read_metadata(path).get("input") if kind == "safetensors" else None
-    tensors, notes = _without_prefix(read_torch(path) if kind == "torch" else read_safetensors(path))
-    if isinstance(stored, dict):
-        return Content(kind, tensors, notes=notes, contract=stored_contract(path, stored))
+    if source.own is not None:
+        return Content(source.kind, tensors, notes=source.notes, contract=stored_contract(source.path, source.own))
     ports = find_ports(tensors, model.name)
     if not ports:
-        _refuse_another(model, path, tensors)
+        _refuse_another(model, source.path, tensors)
         if release is not None:
-            _no_release(path, release)
-        return Content(kind, tensors, notes=notes)
-    port, doubts = choose_port(ports, path, release)
-    content = read_port(port, model, path, tensors, release)
-    return replace(content, notes=(*notes, *doubts, *content.notes))
+            _no_release(source.path, release)
+        return Content(source.kind, tensors, notes=source.notes)
+    port, doubts = choose_port(ports, source.path, release)
+    content = read_port(port, model, source.path, tensors, release)
+    return replace(content, notes=(*source.notes, *doubts, *content.notes))
 
 
 def _no_release(path: Path, release: str) -> None:
@@ -196,15 +158,6 @@ def _refuse_another(model: ImageModel, path: Path, tensors: Mapping[str, Tensor]
             expected=f"the weights of {model.name}",
             fix=f"Build {found.model} for it",
         )
-
-
-def _without_prefix(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """What a wrapper (DistributedDataParallel, torch.compile, Lightning) put before every name, taken off."""
-    taken = ""
-    while prefix := next((p for p in _WRAPPERS if tensors and all(name.startswith(p) for name in tensors)), ""):
-        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
-        taken += prefix
-    return tensors, (f"{taken!r} was taken off every name",) if taken else ()
 
 
 def _keras_names(model: ImageModel, stored: StoredLayers, new_classifier: bool, trust_order: bool) -> Content:

@@ -1,6 +1,6 @@
 """Telling from names and shapes which framework's network a file holds."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ def canonical(port: Port, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def find_ports(tensors: Mapping[str, Tensor], model: str | None = None) -> list[Port]:
+def find_ports(tensors: Container[str], model: str | None = None) -> list[Port]:
     """The ports that such names point to, and that cover `model` where that is given."""
     ports = [port for port in PORTS if any(mark in tensors for mark in port.marks)]
     return [port for port in ports if model is None or model in port.models]

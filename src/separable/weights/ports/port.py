@@ -81,6 +81,8 @@ class Port:
     """Options of ours that must have these values for the framework to have such a network at all."""
     fed: Callable[[ImageModel], tuple[Triple, Triple] | None] = _the_same
     """Mean and std that the framework's own network is fed with, where it transforms its input once more inside."""
+    background: bool = False
+    """Whether a classifier of 1001 has a class "background" before ImageNet's 1000."""
     releases: tuple[Release, ...] = ()
     """Published sets of weights that names and shapes cannot tell apart, the one to assume first."""
 

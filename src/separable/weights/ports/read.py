@@ -38,7 +38,7 @@ def read_port(
     found |= _ones(model, names, found, notes)
     rest = sorted(set(stored) - set(names.values()))
     rest = [name for name in rest if name not in _idle_gammas(port, model, names, stored, path, notes)]
-    dropped = [name for name in rest if name.startswith((f"{port.classifier}.", *port.ignored))]
+    dropped = [name for name in rest if name.startswith((*_classifier(port), *port.ignored))]
     notes += _dropping(port, dropped)
     missing = [theirs for ours, theirs in names.items() if ours not in found and not _may_miss(ours)]
     contract, release_notes = choose_release(port, path, port.contract(model, stored), release)
@@ -50,6 +50,7 @@ def read_port(
         tuple(dropped),
         (*notes, *release_notes),
         contract,
+        port.background,
     )
 
 
@@ -88,12 +89,18 @@ def check_fixed(port: Port, model: ImageModel) -> None:
         )
 
 
+def _classifier(port: Port) -> tuple[str, str]:
+    return (f"{port.classifier}.", f"{port.classifier}/")
+
+
 def _dropping(port: Port, dropped: list[str]) -> list[str]:
     """Sentences on what the file has and this network does not want."""
     notes = []
-    if any(name.startswith(f"{port.classifier}.") for name in dropped):
+    if any(name.startswith(_classifier(port)) for name in dropped):
         notes.append("the file's classifier was left out")
-    if parts := sorted({name.partition(".")[0] for name in dropped if name.startswith(port.ignored)}):
+    if parts := sorted(
+        {beginning.strip("./") for name in dropped for beginning in port.ignored if name.startswith(beginning)}
+    ):
         notes.append(f"{', '.join(parts)}, which this network has no place for, was left out")
     return notes
 
