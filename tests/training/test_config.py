@@ -176,4 +176,10 @@ def test_the_papers_numbers() -> None:
     assert (inception.regularisation.label_smoothing, inception.regularisation.clip_norm) == (0.1, 2.0)
     assert inception.optimiser.weight_decay == 4e-5
     assert "depthwise" not in RECIPES["mobilenet"].optimiser.decayed
+    first = RECIPES["inception_v1"]  # 1409.4842, sections 5 and 6
+    assert (first.optimiser.name, first.optimiser.momentum, first.schedule.kind) == ("sgd", 0.9, "staircase")
+    assert (1 - first.schedule.factor, first.schedule.every_epochs) == (pytest.approx(0.04), 8.0)
+    assert (first.regularisation.auxiliary_weight, first.regularisation.dropout) == (0.3, 0.4)
+    assert (first.augment.random_resized_crop, first.augment.crop_ratio) == ((0.08, 1.0), (3 / 4, 4 / 3))
+    assert first.regularisation.ema_decay > 0, "Polyak averaging"
     assert all(RECIPES[name].name == name for name in RECIPES)

@@ -69,8 +69,8 @@ class LocalResponseNorm(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        # torch's sum over channels has no bfloat16 on CPUs.
-        wide = x.float() if x.dtype == torch.bfloat16 else x
+        # Squares of 256 overflow fp16, and torch's sum over channels has no bfloat16 on CPUs.
+        wide = x if x.dtype == torch.float64 else x.float()
         return F.local_response_norm(wide, 5, alpha=1e-4, beta=0.75, k=1.0).to(x.dtype)
 
 

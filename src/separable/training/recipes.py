@@ -48,6 +48,22 @@ RECIPES: dict[str, Recipe] = {
         regularisation=RegularisationConfig(dropout=0.0, ema_decay=0.9999),
         augment=_INCEPTION_CROPS,
     ),
+    "inception_v1": Recipe(
+        name="inception_v1",
+        source="1409.4842, sections 5 (dropout 0.4, auxiliary weight 0.3) and 6 (asynchronous SGD, momentum 0.9, rate "
+        "x0.96 every 8 epochs, Polyak averaging, crops of 8 to 100 % of the area, aspect 3/4 to 4/3, Howard's "
+        "photometric distortions: factors of 0.5 to 1.5). Rate 0.0015, 32 pictures an update and 31 M updates, "
+        "which are 774 epochs, are those of the network that 1502.03167 section 4.2 compares with. Decay 4e-5 "
+        "from the authors' TF-slim code, decay of the average 0.9999 likewise.",
+        global_batch=32,
+        epochs=774,
+        scaling="linear",
+        image_size=(224, 224),
+        optimiser=OptimiserConfig(name="sgd", learning_rate=0.0015, momentum=0.9, weight_decay=4e-5),
+        schedule=ScheduleConfig(kind="staircase", factor=0.96, every_epochs=8.0),
+        regularisation=RegularisationConfig(dropout=0.4, auxiliary_weight=0.3, ema_decay=0.9999),
+        augment=AugmentConfig(colour=0.5),
+    ),
     "inception_v3": Recipe(
         name="inception_v3",
         source="1512.00567, sections 7 (label smoothing 0.1), 8 (50 replicas of 32, 100 epochs, RMSProp decay "
