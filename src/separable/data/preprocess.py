@@ -15,7 +15,7 @@ from separable.data.decode import MAX_PIXELS, PictureFile, Source
 from separable.errors import UsageError
 from separable.models.contract import InputContract
 
-__all__ = ["normalise", "prepare", "prepare_file", "resize"]
+__all__ = ["normalise", "prepare", "prepare_file", "resize", "seen_region"]
 
 _SHRINK_GAP = 3.0
 """A JPEG is decoded at 1/s only while it stays this many times larger than the size it is resized to: the resize then
@@ -53,6 +53,21 @@ def prepare_file(
     resized = _resized_size(file.size, contract)
     scale = file.largest_scale(_SHRINK_GAP * resized[0], _SHRINK_GAP * resized[1])
     return _fit(file.pixels(scale=scale), contract, resized)
+
+
+def seen_region(size: tuple[int, int], contract: InputContract) -> tuple[float, float, float, float]:
+    """The part of a picture of `size` (height, width) that `prepare` keeps, in the picture's own pixels.
+
+    Returns:
+        (top, left, height, width); all of it where the contract squashes.
+    """
+    kept = _kept(size, contract)
+    resized = _resized_size(kept, contract)
+    region = []
+    for whole, inside, scaled, wanted in zip(size, kept, resized, contract.size, strict=True):
+        region.append(((whole - inside) // 2 + (scaled - wanted) // 2 * inside / scaled, wanted * inside / scaled))
+    (top, height), (left, width) = region
+    return top, left, height, width
 
 
 def normalise(batch: torch.Tensor, contract: InputContract, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -1,0 +1,160 @@
+"""Which modules of a network put out feature maps, found by running it once."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from separable.analysis.explain.examined import examined, prepared
+from separable.errors import UsageError
+from separable.models import ImageModel
+
+__all__ = ["FeatureLayer", "default_layer", "feature_layers", "finer_layer", "found_layer", "outermost", "tapped"]
+
+_ROOMY = 4  # positions along a side from which on a heat map tells where something is
+
+
+@dataclass(frozen=True)
+class FeatureLayer:
+    """A module by its dotted name, and the maps it puts out for one picture."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def positions(self) -> int:
+        return self.height * self.width
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.channels} maps of {self.height}x{self.width})"
+
+
+def feature_layers(model: nn.Module, inputs: Tensor) -> tuple[FeatureLayer, ...]:
+    """The modules that put out a tensor (N, C, h, w), in the order in which they finish; the model itself is left out.
+
+    A module that runs several times counts where it finishes last. Runs the first picture of `inputs`.
+    """
+    found: dict[str, FeatureLayer] = {}
+    with examined(model), torch.no_grad(), _recording(model, found):
+        model(prepared(inputs)[:1])
+    return tuple(found.values())
+
+
+def default_layer(model: nn.Module, layers: Sequence[FeatureLayer]) -> FeatureLayer:
+    """The last feature map: the last block of a network of the catalogue, and of anybody else's the last map that has
+    more than one position, because what pooling leaves is a map of one.
+
+    Raises:
+        UsageError: no module puts out a feature map.
+    """
+    if not layers:
+        raise UsageError("No layer of this network puts out feature maps", expected="a tensor (N, C, H, W) somewhere")
+    if isinstance(model, ImageModel):
+        return found_layer(model, layers, model.chain[-1])
+    return next((layer for layer in reversed(layers) if layer.positions > 1), layers[-1])
+
+
+def found_layer(model: nn.Module, layers: Sequence[FeatureLayer], name: str) -> FeatureLayer:
+    """The layer called `name`.
+
+    Raises:
+        UsageError: there is none, with close names; or it puts out no feature map.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    if name in by_name:
+        return by_name[name]
+    if name and name in dict(model.named_modules()):
+        raise UsageError(
+            f"The layer {name} puts out no feature map, or is not run by itself",
+            expected="a layer whose output is a tensor (N, C, H, W)",
+            fix=f"Take one near it: {_listed(_near(name, list(by_name)))}",
+        )
+    close = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5)
+    last = [layer.name for layer in outermost(layers)][-5:]
+    raise UsageError(
+        f"This network has no layer {name!r}",
+        expected=f"a layer with feature maps, such as {_listed(last)}",
+        fix=f"Perhaps you meant {_listed(close, 'or')}" if close else None,
+    )
+
+
+def finer_layer(model: nn.Module, layers: Sequence[FeatureLayer], layer: FeatureLayer) -> FeatureLayer | None:
+    """What to take instead of a layer with too few positions: the last one before it with enough, or with most."""
+    if isinstance(model, ImageModel):
+        layers = [one for one in layers if one.name in model.chain]
+    names = [one.name for one in layers]
+    before = layers[: names.index(layer.name)] if layer.name in names else layers
+    roomy = [one for one in before if min(one.height, one.width) >= _ROOMY]
+    if roomy:
+        return roomy[-1]
+    most = max(before, key=lambda one: one.positions, default=None)
+    return most if most is not None and most.positions > layer.positions else None
+
+
+class _Tap:
+    """A forward hook that keeps a layer's output and sends a copy on, so that what follows may overwrite it in place.
+
+    The output is cut from its past: the backward pass ends here, and costs no more than the rest of the network.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.maps: Tensor | None = None
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            return None
+        self.maps = output.detach().clone().requires_grad_(output.is_floating_point())
+        return self.maps.clone()
+
+
+@contextmanager
+def tapped(model: nn.Module, name: str) -> Iterator[_Tap]:
+    """Keep what the layer `name` puts out in its last call."""
+    tap = _Tap(name)
+    handle = model.get_submodule(name).register_forward_hook(tap)
+    try:
+        yield tap
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _recording(model: nn.Module, found: dict[str, FeatureLayer]) -> Iterator[None]:
+    def record(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.dim() == 4 and output.is_floating_point():
+                found.pop(name, None)
+                found[name] = FeatureLayer(name, *output.shape[1:])
+
+        return hook
+
+    handles = [module.register_forward_hook(record(name)) for name, module in model.named_modules() if name]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def outermost(layers: Sequence[FeatureLayer]) -> list[FeatureLayer]:
+    """Those that are not inside another of them."""
+    names = {layer.name for layer in layers}
+    return [layer for layer in layers if layer.name.rpartition(".")[0] not in names]
+
+
+def _near(name: str, names: list[str]) -> list[str]:
+    """Modules inside `name` or around it, else ones that are spelt alike."""
+    inside = [one for one in names if one.startswith(f"{name}.")]
+    around = [one for one in names if name.startswith(f"{one}.")]
+    return (inside[-2:] + around[-2:]) or difflib.get_close_matches(name, names, n=3, cutoff=0.0) or names[-3:]
+
+
+def _listed(names: Sequence[str], word: str = "or") -> str:
+    return f" {word} ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -1,0 +1,113 @@
+"""A picture, the network that looks at it, and what was found: all that a page is made from."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from separable.analysis.explain.explanation import Evidence, Explanation
+from separable.analysis.explain.images import cells, filter_grid, map_grid, overlay, png, signed_image
+from separable.analysis.explain.integrated import LARGEST_GAP
+from separable.analysis.explain.layers import FeatureLayer
+from separable.analysis.page.wording import percent
+from separable.models import InputContract
+
+__all__ = ["Subject", "drawn_images", "file_name"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`source` and `model` are as the user named them; `network` is the name of the architecture or class."""
+
+    source: str
+    title: str
+    model: str
+    network: str
+    command: str
+    contract: InputContract
+    temperature: float
+    whole: NDArray[np.uint8]
+    """The picture (h, w, 3) as displayed, perhaps smaller than it is."""
+    size: tuple[int, int]
+    """Its true height and width."""
+    region: tuple[float, float, float, float]
+    """Top, left, height and width of what the network gets, in true pixels."""
+    seen: Tensor
+    """What the network gets, (3, H, W) uint8 RGB."""
+    layer: FeatureLayer
+    finer: FeatureLayer | None
+    """What to take instead of `layer` for a finer heat map."""
+    steps: int | None
+    """Of integrated gradients, where the user said how many."""
+    filters: tuple[str, Tensor] | None
+    """Of the first convolution: its name and weights."""
+    explanation: Explanation
+
+    @property
+    def shows_cam(self) -> bool:
+        """A map of one position is no heat map."""
+        return self.explanation.evidence[0].cam is not None and self.layer.positions > 1
+
+    def name(self, index: int) -> str:
+        names = self.contract.class_names
+        return names[index] if index < len(names) else f"class {index}"
+
+    def role(self, evidence: Evidence) -> str:
+        top = self.explanation.top
+        if evidence.index == top[0]:
+            return "the answer"
+        return "the runner-up" if len(top) > 1 and evidence.index == top[1] else "asked for"
+
+    def alerts(self) -> list[str]:
+        """What a reader must know before believing a picture on the page."""
+        found = []
+        if self.explanation.evidence[0].cam is not None and self.layer.positions == 1:
+            words = f"The map of {self.layer.name} has a single position (1x1) for pictures of this size, so "
+            words += "Grad-CAM has no resolution there and no heat map is shown. "
+            finer = self.finer
+            found.append(
+                f"{words}Try --layer {finer.name}, an earlier layer with {finer.height}x{finer.width}."
+                if finer
+                else f"{words}No earlier layer has more."
+            )
+        wide = [one for one in self.explanation.evidence if _misses(one)]
+        if wide:
+            names = ", ".join(f"{self.name(one.index)} ({percent(_share(one))})" for one in wide)
+            words = f"The integrated gradients miss the logit difference by more than {LARGEST_GAP:.0%}: {names}."
+            found.append(f"{words} More steps (--steps) would come closer.")
+        return found
+
+
+def drawn_images(subject: Subject) -> dict[str, bytes]:
+    """File name -> PNG of everything that a page shows and that somebody may want alone."""
+    found = subject.explanation
+    images = {"seen.png": png(np.ascontiguousarray(subject.seen.cpu().numpy().transpose(1, 2, 0)))}
+    for evidence in found.evidence:
+        name = file_name(evidence.index, subject.name(evidence.index))
+        if evidence.cam is not None and subject.shows_cam:
+            images[f"gradcam-{name}.png"] = png(overlay(subject.seen, evidence.cam))
+            images[f"gradcam-cells-{name}.png"] = png(cells(evidence.cam))
+        if evidence.attribution is not None:
+            images[f"integrated-{name}.png"] = png(signed_image(evidence.attribution.values[0]))
+    for layer, maps in found.maps:
+        images[f"maps-{layer.name}.png"] = png(map_grid(maps)[0])
+    if subject.filters is not None:
+        images["filters.png"] = png(filter_grid(subject.filters[1], bgr=subject.contract.colour_order == "BGR"))
+    return images
+
+
+def file_name(index: int, name: str) -> str:
+    """Letters and digits that stand for a class in a file's name: "282-tiger-cat"."""
+    words: Sequence[str] = re.findall(r"[a-z0-9]+", name.lower())
+    return "-".join([str(index), *words])[:60].rstrip("-")
+
+
+def _share(evidence: Evidence) -> float:
+    return float(evidence.attribution.share) if evidence.attribution is not None else 0.0
+
+
+def _misses(evidence: Evidence) -> bool:
+    return evidence.attribution is not None and not _share(evidence) <= LARGEST_GAP

@@ -1,0 +1,276 @@
+"""From what `separable explain` was given to pages: the network, its input contract, each picture in turn."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from separable.analysis.explain import (
+    FeatureLayer,
+    Subject,
+    default_layer,
+    drawn_images,
+    explain_picture,
+    explanation_page,
+    feature_layers,
+    finer_layer,
+    first_convolution,
+    found_layer,
+    logits_of,
+    telling_layers,
+)
+from separable.cli.class_names import class_number
+from separable.data.decode import PictureFile
+from separable.data.preprocess import normalise, prepare_file, seen_region
+from separable.errors import UsageError
+from separable.files import make_directory, write_bytes_atomically, write_text_atomically
+from separable.models import InputContract
+from separable.runtime.load import load_located
+from separable.runtime.locate import locate
+from separable.runtime.predictor import Predictor, load_predictor
+
+__all__ = ["Explainer", "Wishes", "page_paths"]
+
+_METHODS = ("gradcam", "integrated", "both")
+_WHOLE = 640  # pixels along the longer side of the whole picture on a page
+_HALF = (0.5, 0.5, 0.5)
+_PIXELS = {  # mean and std of pixels as fractions of white
+    "0..1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "-1..1": (_HALF, _HALF),
+    "0..255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user said about how to explain."""
+
+    classes: tuple[str, ...] = ()
+    layer: str | None = None
+    method: str = "both"
+    steps: int | None = None
+    size: tuple[int, int] | None = None
+    pixels: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in _METHODS:
+            raise UsageError(f"There is no method {self.method!r}", expected=" or ".join(_METHODS))
+        if self.steps is not None and self.steps < 1:
+            raise UsageError("A path needs a step", got=f"--steps {self.steps}", expected="1 or more")
+        if self.pixels is not None and self.pixels not in _PIXELS:
+            raise UsageError(f"Unknown range of pixels {self.pixels!r}", expected=" or ".join(_PIXELS))
+
+    def arguments(self) -> list[str]:
+        """The options that say all this again."""
+        size = None if self.size is None else "x".join(str(side) for side in self.size)
+        given = {"--layer": self.layer, "--steps": self.steps, "--size": size, "--pixels": self.pixels}
+        given["--method"] = None if self.method == "both" else self.method
+        words = [f"{option}={value}" for option, value in given.items() if value is not None]
+        return [*words, *(f"--class={name}" for name in self.classes)]
+
+
+class Explainer:
+    """A network, ready to explain its answers.
+
+    Args:
+        model: a run, a model folder, a catalogue name, or file.py:factory.
+        progress: called with (steps of a path done, in all or None).
+
+    Raises:
+        UsageError: a layer, class or option that cannot be. What `load_predictor` raises.
+    """
+
+    def __init__(self, model: str, wishes: Wishes, progress: Callable[[int, int | None], None] | None = None) -> None:
+        self.given, self.wishes, self.progress = model, wishes, progress
+        self.predictor = _predictor(model, wishes)
+        self.contract = self.predictor.contract
+        blank = self._black()
+        self.layers, outputs = self._look(blank)
+        self.layer = (
+            default_layer(self.network, self.layers)
+            if wishes.layer is None
+            else found_layer(self.network, self.layers, wishes.layer)
+        )
+        self.shown = telling_layers(self.network, self.layers, self.layer)
+        self.classes = [class_number(name, self.contract.class_names, outputs) for name in wishes.classes]
+
+    @property
+    def network(self) -> nn.Module:
+        network: nn.Module = self.predictor.model
+        return network
+
+    def write(self, source: str, path: Path, png: bool, command: str) -> dict[str, Any]:
+        """Explain one picture: the page to `path`, with `png` its pictures into a folder of the same name.
+
+        Returns:
+            What --json says about it.
+
+        Raises:
+            BadPictureError: the picture cannot be read. OutputError: the page cannot be written.
+        """
+        subject = self._subject(source, command)
+        images = drawn_images(subject)
+        make_directory(path.parent)
+        write_text_atomically(path, explanation_page(subject, images))
+        if png:
+            make_directory(path.with_suffix(""))
+            for name, content in images.items():
+                write_bytes_atomically(path.with_suffix("") / name, content)
+        return _to_json(subject, path, sorted(images) if png else [])
+
+    def _subject(self, source: str, command: str) -> Subject:
+        file = PictureFile(source)
+        seen = prepare_file(source, self.contract)
+        whole = file.pixels(scale=file.largest_scale(_WHOLE, _WHOLE))
+        found = explain_picture(
+            self.network,
+            self._batch(seen[None]),
+            self.layer,
+            self.shown,
+            classes=self.classes,
+            method=self.wishes.method,  # type: ignore[arg-type]  # checked by Wishes
+            baseline=self._black(),
+            steps=self.wishes.steps,
+            temperature=self.predictor.temperature,
+            progress=self.progress,
+        )
+        return Subject(
+            source=source,
+            title=Path(source).name,
+            model=self.given,
+            network=str(getattr(self.network, "name", "") or type(self.network).__name__),
+            command=command,
+            contract=self.contract,
+            temperature=self.predictor.temperature,
+            whole=whole,
+            size=file.size,
+            region=seen_region(file.size, self.contract),
+            seen=seen,
+            layer=self.layer,
+            finer=finer_layer(self.network, self.layers, self.layer),
+            steps=self.wishes.steps,
+            filters=_filters(self.network),
+            explanation=found,
+        )
+
+    def _batch(self, pictures: torch.Tensor) -> torch.Tensor:
+        batch = normalise(pictures.to(self.predictor.device), self.contract)
+        return batch.contiguous(memory_format=torch.channels_last)
+
+    def _black(self) -> torch.Tensor:
+        return self._batch(torch.zeros(1, 3, *self.contract.size, dtype=torch.uint8))
+
+    def _look(self, blank: torch.Tensor) -> tuple[tuple[FeatureLayer, ...], int]:
+        """The layers with feature maps, and the number of classes."""
+        height, width = self.contract.size
+        try:
+            with torch.no_grad():
+                outputs = logits_of(self.network(blank.clone())).shape[1]
+            return feature_layers(self.network, blank), outputs
+        except (RuntimeError, TypeError, ValueError) as error:  # the network's own words for a shape it cannot take
+            raise UsageError(
+                f"{self.given} cannot take a colour picture of {height}x{width}",
+                got=f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200].rstrip('.')}",
+                expected="a network whose forward takes pictures (N, 3, H, W)",
+                fix="Give another --size, the one it was made for",
+            ) from error
+
+
+def page_paths(sources: Sequence[str], out: Path) -> list[Path]:
+    """Where each picture's page goes; pictures of one name get a number.
+
+    Raises:
+        UsageError: one page for several pictures.
+    """
+    if out.suffix.lower() in (".html", ".htm", ".xhtml"):
+        if len(sources) != 1:
+            raise UsageError(
+                "One page shows one picture",
+                got=f"{len(sources)} pictures for {out}",
+                expected="a folder",
+                fix=f"Give --out {out.with_suffix('')}, which gets a page for each",
+            )
+        return [out]
+    taken: Counter[str] = Counter()
+    paths = []
+    for source in sources:
+        stem = Path(source).stem or "picture"
+        taken[stem.lower()] += 1
+        number = taken[stem.lower()]
+        paths.append(out / (f"{stem}.html" if number == 1 else f"{stem}-{number}.html"))
+    return paths
+
+
+def _predictor(model: str, wishes: Wishes) -> Predictor:
+    located = locate(model)
+    if located.kind != "factory":
+        if wishes.pixels is not None:
+            raise UsageError(f"{model} says itself what it takes pixels as", fix="Leave out --pixels")
+        predictor = load_predictor(model)
+        if wishes.size is not None:
+            predictor.contract = replace(predictor.contract, size=wishes.size)
+        return predictor
+    network = load_located(located)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Predictor(network, _contract_of(network, wishes), device=device)
+
+
+def _contract_of(network: nn.Module, wishes: Wishes) -> InputContract:
+    """Of a network from a factory: its own where it has one, else what the user says. Nothing is guessed."""
+    own = getattr(network, "input_contract", None)
+    if isinstance(own, InputContract):
+        if wishes.pixels is not None:
+            raise UsageError("This network says itself what it takes pixels as", fix="Leave out --pixels")
+        return own if wishes.size is None else replace(own, size=wishes.size)
+    missing = [name for name, value in (("--size", wishes.size), ("--pixels", wishes.pixels)) if value is None]
+    if missing:
+        raise UsageError(
+            "This network does not say what its pictures look like",
+            got=f"no {' and no '.join(missing)}",
+            expected="the size and the range of its pixels",
+            fix=f"Give --size 224 --pixels imagenet (or {', '.join(list(_PIXELS)[:3])}), as it was trained; or let the "
+            "factory set `input_contract`, a separable.models.InputContract",
+        )
+    assert wishes.size is not None
+    assert wishes.pixels is not None
+    mean, std = _PIXELS[wishes.pixels]
+    return InputContract(size=wishes.size, mean=mean, std=std)
+
+
+def _filters(network: nn.Module) -> tuple[str, torch.Tensor] | None:
+    try:
+        name, convolution = first_convolution(network)
+    except UsageError:
+        return None
+    return name, convolution.weight.detach()
+
+
+def _to_json(subject: Subject, path: Path, pictures: list[str]) -> dict[str, Any]:
+    found = subject.explanation
+    layer: FeatureLayer = subject.layer
+    explained = []
+    for one in found.evidence:
+        row: dict[str, Any] = {"class": subject.name(one.index), "index": one.index, "role": subject.role(one)}
+        row |= {"probability": one.probability, "logit": one.logit}
+        if one.cam is not None:
+            row["gradcam_max"] = float(one.cam.max())
+        if one.attribution is not None:
+            difference, gap = float(one.attribution.difference), float(one.attribution.gap)
+            row["integrated"] = {"difference": difference, "sum": difference + gap, "gap": gap}
+            row["integrated"] |= {"share": float(one.attribution.share), "steps": one.attribution.steps[0]}
+        explained.append(row)
+    return {
+        "path": subject.source,
+        "page": str(path),
+        "pictures": [str(path.with_suffix("") / name) for name in pictures],
+        "error": None,
+        "top": [{"class": subject.name(i), "probability": float(found.probabilities[i])} for i in found.top],
+        "layer": {"name": layer.name, "shape": [layer.channels, layer.height, layer.width]},
+        "explained": explained,
+        "alerts": subject.alerts(),
+    }
