@@ -2,8 +2,9 @@
 
 import inspect
 import math
+import os
+from typing import Any
 
-import keras
 import pytest
 import torch
 from torch import nn
@@ -13,6 +14,15 @@ from separable.blocks.inception_resnet import ScaledResidual
 from separable.errors import ModelOptionError
 from separable.models import ImageModel, build_model, model_spec
 from tests.peers import timm
+
+
+@pytest.fixture(scope="module")
+def applications() -> Any:
+    """keras.applications, on torch wherever no other backend is asked for."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    import keras
+
+    return keras.applications
 
 
 def meta(**options: object) -> ImageModel:
@@ -53,11 +63,11 @@ def test_the_grids_of_slim() -> None:
     assert found["conv7b"] == (1536, 8, 8)
 
 
-def test_parameters_are_timms_and_keras() -> None:
+def test_parameters_are_timms_and_keras(applications: Any) -> None:
     with torch.device("meta"):
         theirs = timm.create_model("inception_resnet_v2")
     assert parameters(meta(gamma=True)) == parameters(theirs) == 55_843_464
-    network = keras.applications.InceptionResNetV2(weights=None)
+    network = applications.InceptionResNetV2(weights=None)
     trainable = sum(math.prod(weight.shape) for weight in network.trainable_weights)
     assert parameters(meta()) == trainable == 55_813_192
 
@@ -109,8 +119,8 @@ def test_the_auxiliary_head_follows_the_last_17x17_grid() -> None:
     assert parameters(head) == 1088 * 128 + 128 + 128 * 768 * 25 + 768 + 768 * 1000 + 1000
 
 
-def test_the_published_files_are_those_that_keras_names() -> None:
-    source = inspect.getsource(inspect.getmodule(keras.applications.InceptionResNetV2))
+def test_the_published_files_are_those_that_keras_names(applications: Any) -> None:
+    source = inspect.getsource(inspect.getmodule(applications.InceptionResNetV2))
     files = model_spec("inception_resnet_v2").keras_weights
     assert [file.has_classifier for file in files] == [True, False]
     for file in files:
