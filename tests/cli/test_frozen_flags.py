@@ -17,11 +17,16 @@ FROZEN = {
     ],
     "evaluate": ["--batch", "--out", "--part", "--workers", "RUN", "[DATA]"],
     "predict": ["--backend", "--batch", "--out", "--reject", "--top", "MODEL", "PICTURES..."],
+    "explain": [
+        *("--class", "--layer", "--method", "--out", "--pixels", "--png", "--size", "--steps", "IMAGE...", "RUN"),
+    ],
     "check": ["--labels", "--out", "--workers", "[DATA]"],
     "models": ["[NAME]"],
-    "profile": ["--batch", "--option", "--size", "MODEL"],
+    "profile": [
+        *("--batch", "--device", "--html", "--measure", "--no-measure", "--option", "--precision", "--size", "MODEL"),
+    ],
     "draw": ["--layers", "--option", "--out", "--size", "--theme", "MODEL"],
-    "doctor": [],
+    "doctor": ["--batch", "--input", "--option", "--size", "[MODEL]"],
 }
 
 

@@ -17,7 +17,7 @@ from separable.analysis.counting import Counted
 from separable.analysis.kinds import Operation, layer_kind
 from separable.analysis.profile import Profile, count
 from separable.analysis.text_table import text_table
-from separable.analysis.timing import LayerTimes, Stopwatch, time_layers
+from separable.analysis.timing import LayerTimes, Stopwatch, evaluating, time_layers
 from separable.errors import UsageError
 from separable.machine.ceilings import PRECISIONS, Ceilings, limited_threads, measure_ceilings
 from separable.machine.processor import read_processor
@@ -32,6 +32,7 @@ __all__ = [
     "measure",
     "measure_here",
     "pictures_like",
+    "try_out",
 ]
 
 _DISTURBED = 1.15
@@ -247,6 +248,12 @@ def in_precision(model: nn.Module, precision: str, channels_last: bool) -> nn.Mo
         return model
     copied = copy.deepcopy(model).to(dtype)
     return copied.to(memory_format=torch.channels_last) if channels_last else copied  # type: ignore[call-overload]
+
+
+def try_out(model: nn.Module, input_shape: Sequence[int]) -> None:
+    """Run `model` once as it is, in evaluation mode; what it raises comes through."""
+    with evaluating(model):
+        model(pictures_like(model, input_shape))
 
 
 def pictures_like(model: nn.Module, shape: Sequence[int], channels_last: bool = False) -> Tensor:

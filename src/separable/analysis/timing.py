@@ -5,14 +5,23 @@ import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CpuWatch", "CudaWatch", "LayerTimes", "Stopwatch", "evaluating", "time_layers", "time_whole", "watch_for"]
+__all__ = [
+    "CpuWatch",
+    "CudaWatch",
+    "LayerTimes",
+    "Stopwatch",
+    "evaluating",
+    "time_in_turns",
+    "time_layers",
+    "watch_for",
+]
 
 Call = tuple[str, int]
 """A module's name, and the how manieth of its calls in one run: layers may be shared."""
@@ -159,17 +168,18 @@ def time_layers(
     return _summary(runs, whole, watch)
 
 
-def time_whole(
-    model: nn.Module, inputs: Sequence[Tensor], *, watch: Stopwatch | None = None, budget: float = 1.0, most: int = 20
+def time_in_turns(
+    cases: Sequence[tuple[nn.Module, Tensor]], *, watch: Stopwatch | None = None, budget: float = 2.0, most: int = 20
 ) -> list[float]:
-    """Median seconds of `model` on each of `inputs`, which take turns, so that a slower minute hits all alike."""
-    watch = watch or watch_for(inputs[0].device.type)
-    seconds: list[list[float]] = [[] for _ in inputs]
-    with evaluating(model):
-        for x in inputs:
+    """Median seconds of each network on its pictures; they take turns, so that a slower minute hits all alike."""
+    watch = watch or watch_for(cases[0][1].device.type)
+    seconds: list[list[float]] = [[] for _ in cases]
+    with ExitStack() as stack:
+        for model, x in cases:
+            stack.enter_context(evaluating(model))
             model(x)
         while len(seconds[0]) < 3 or (sum(map(sum, seconds)) < budget and len(seconds[0]) < most):
-            for x, kept in zip(inputs, seconds, strict=True):
+            for (model, x), kept in zip(cases, seconds, strict=True):
                 kept.append(_once(model, x, watch))
     return [statistics.median(kept) for kept in seconds]
 

@@ -1,22 +1,63 @@
 """`separable doctor`."""
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from separable.cli.options import Debug, Json
-from separable.cli.output import Output
+from separable.cli.networks import input_shape, own_size, running
+from separable.cli.options import Debug, Json, ModelOptions, key_values, picture_size
+from separable.cli.output import Output, counter
+from separable.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 EXAMPLES = """
 separable doctor
-separable doctor --json > doctor.json
+separable doctor my_network.py:build
+separable doctor mobilenet_v1 --size 160 --batch 4
+separable doctor my_network.py:build --input 2x4x320x512 --json > doctor.json
 """
+_DEFAULT = (224, 224)
+_MOST = 10
 
 
-def doctor(json: Json = False, debug: Debug = False) -> None:
-    """Is this installation whole, and what can this machine do?
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A catalogue name, a run, or file.py:factory: why is it slow here?",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="SIDE|HxW", help="Picture size.", show_default="the network's own, or 224")
+    ] = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures in the batch.")] = 1,
+    shape: Annotated[
+        str | None,
+        typer.Option("--input", metavar="NxCxHxW", help="The whole input shape, in place of --size and --batch."),
+    ] = None,
+    option: ModelOptions = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Is this installation whole, and what can this machine do? With a MODEL: which of its layers are slow, and why?
 
-    Looks at versions (and pairs of versions known to fail), the processor and its features, memory, GPUs, disk space,
-    and which optional parts are installed. Exits with 1 only if something is really wrong.
+    Without MODEL it looks at versions (and pairs of versions known to fail), the processor and its features, memory,
+    GPUs, disk space, and which optional parts are installed, and exits with 1 only if something is really wrong.
+
+    With MODEL it runs the network on random pictures, sets each layer beside what this machine can do, tries the other
+    layout, bf16 and a larger batch, and lists what could be gained at most. Nothing of the network is changed.
     """
+    if model is not None:
+        _examine(model, size, batch, shape, option, json)
+        return
+    if size or shape or option or batch != 1:
+        raise UsageError(
+            "--size, --batch, --input and --option are for a network", fix="Name one: separable doctor MODEL"
+        )
     from separable.machine.doctor import diagnose
 
     with Output(json) as out:
@@ -25,3 +66,30 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
         out.document(diagnosis.to_json())
     if not diagnosis.healthy:
         raise typer.Exit(1)
+
+
+def _examine(name: str, size: str | None, batch: int, given: str | None, option: list[str] | None, json: bool) -> None:
+    from separable.analysis.advice import diagnose_network
+    from separable.analysis.diagnosis_text import diagnosis_text
+    from separable.analysis.roofline import try_out
+    from separable.machine.environment import package_versions
+    from separable.runtime.load import load_located
+    from separable.runtime.locate import locate
+
+    with Output(json) as out:
+        network = load_located(locate(name), key_values(option, "--option"), published=False)
+        shape = _shape(network, size, batch, given)
+        with running(shape):
+            try_out(network, shape)
+        versions = {package: version for package, version in package_versions().items() if version}
+        found = diagnose_network(network, shape, versions, progress=counter("steps"))
+        out.show(diagnosis_text(name, found, _MOST))
+        out.document({"model": name, **found.to_json()})
+
+
+def _shape(network: "nn.Module", size: str | None, batch: int, given: str | None) -> tuple[int, ...]:
+    if given is None:
+        return (batch, 3, *(picture_size(size) or own_size(network) or _DEFAULT))
+    if size is not None or batch != 1:
+        raise UsageError("--input already says what --size and --batch say", fix="Give the one or the others")
+    return input_shape(given)

@@ -3,10 +3,11 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from separable.cli.networks import own_size, running
 from separable.cli.options import Debug, Json, ModelOptions, key_values, picture_size
 from separable.cli.output import Output, counter, human_count
 from separable.errors import UsageError
@@ -61,7 +62,7 @@ def profile(
     with Output(json) as out:
         _check(precision, device, measure)
         network = load_located(locate(model), key_values(option, "--option"), published=False)
-        height, width = picture_size(size) or _own_size(network)
+        height, width = picture_size(size) or own_size(network) or _no_size()
         wanted = measure if measure is not None else html is not None
         subject = _examine(model, network, (batch, 3, height, width), precision, device, wanted)
         _print(out, subject)
@@ -97,11 +98,11 @@ def _examine(
         findings = find_broken_principles(record_graph(network, shape))
     except SeparableError as error:  # a size too small for the network fails again below, and is said there
         findings, missing = (), f"The data flow of this network could not be recorded: {error}"
+    with running(shape):
+        counted, layers = count_only(network, shape, precision)
     times = _measure(network.to(device), shape, precision, device) if measured else None
     if times is not None:
         counted, layers = times.profile, times.layers
-    else:
-        counted, layers = count_only(network, shape, precision)
     return Subject(name, counted, layers, times, findings, missing, describe_environment())
 
 
@@ -181,9 +182,5 @@ def _document(model: str, subject: "Subject") -> dict[str, Any]:
     }
 
 
-def _own_size(network: "nn.Module") -> tuple[int, int]:
-    contract = getattr(network, "input_contract", None)
-    if contract is None:
-        raise UsageError("This network does not say what size its pictures have", fix="Give --size, such as --size 224")
-    height, width = contract.size
-    return height, width
+def _no_size() -> NoReturn:
+    raise UsageError("This network does not say what size its pictures have", fix="Give --size, such as --size 224")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["KnownBad", "known_bad", "version_tuple"]
+__all__ = ["KnownBad", "known_bad", "known_bad_convolution", "version_tuple"]
 
 Versions = Mapping[str, str]  # distribution name -> version; a distribution that is not installed is absent
 
@@ -32,6 +32,28 @@ def version_tuple(version: str) -> tuple[int, ...]:
 def known_bad(versions: Versions) -> tuple[KnownBad, ...]:
     """What is wrong with these versions together. `versions` may also hold "python", "cuda" and "cudnn"."""
     return tuple(entry for applies, entry in _RULES if applies(versions))
+
+
+def known_bad_convolution(
+    versions: Versions, kernel: tuple[int, ...], stride: tuple[int, ...], channels: tuple[int, int]
+) -> KnownBad | None:
+    """What is wrong with a convolution of this form, or None. `channels` are those that go in and those that come out.
+
+    `blocks.ConvBN` takes every second pixel and convolves densely instead: the same values.
+    """
+    strided_pointwise = set(kernel) == {1} and max(stride) > 1 and min(channels) < _ONEDNN_BLOCK
+    return _STRIDED_POINTWISE if strided_pointwise and _between("torch", (2, 13), (2, 14))(versions) else None
+
+
+_ONEDNN_BLOCK = 16
+_STRIDED_POINTWISE = KnownBad(
+    "strided 1x1 convolution",
+    "oneDNN 3.12 of torch 2.13 writes past its buffer in the weight gradient of a strided 1x1 convolution with fewer "
+    "than 16 channels in channels_last with an odd batch: training may crash or be wrong without a word",
+    "Sample first and convolve densely, conv(x[:, :, ::2, ::2]) with stride 1, which gives the same values; or train "
+    "in the contiguous layout or with even batches",
+    True,
+)
 
 
 def _between(name: str, low: tuple[int, ...], high: tuple[int, ...]) -> Callable[[Versions], bool]:
