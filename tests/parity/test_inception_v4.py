@@ -171,6 +171,21 @@ def test_a_gamma_of_1_may_be_left_out_and_no_other(
     assert all(torch.equal(value, scaled[key]) for key, value in plain.items())
 
 
+def test_weights_for_other_scales_are_refused(
+    pair: Callable[[str], tuple[nn.Module, ImageModel]], keras_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Nothing in a file shows the residuals' scales: the weights would fit, and be another function."""
+    path = tmp_path / "timm.safetensors"
+    safetensors.torch.save_file(pair("inception_resnet_v2")[0].state_dict(), path)
+    model = build_model("inception_resnet_v2", 7, gamma=True, residual_scale=(0.1, 0.1, 0.2))
+    for file, source in ((path, "timm"), (keras_file("inception_resnet_v2", ".h5"), "Keras")):
+        with pytest.raises(
+            WeightsMismatchError,
+            match=rf"{source}'s, whose .*Got: residual_scale=\(0\.1, 0\.1, 0\.2\)\. .*\(0\.17, 0\.1",
+        ):
+            load_weights(model, file)
+
+
 @pytest.fixture(scope="module")
 def keras_pair(keras_net: Callable[..., KerasNet], keras_file: Callable[..., Path]) -> tuple[KerasNet, ImageModel]:
     """An `.h5` tells the layers' order twice, by place and by number; the loader holds one against the other."""

@@ -28,6 +28,7 @@ from separable.blocks.residual import Bottleneck
 from separable.blocks.separable import SeparableConv2d
 from separable.errors import WeightsMismatchError
 from separable.models.base import ImageModel
+from separable.weights.ports.needed import check_needed
 from separable.weights.stored import Kind
 
 __all__ = ["Plan", "Target", "Unit", "plan_for"]
@@ -114,6 +115,8 @@ def plan_for(model: ImageModel) -> Plan:
             expected='stride_on="1x1"',
             fix="Build the model with its default",
         )
+    if model.name == "inception_resnet_v2":
+        check_needed(model, "Keras", residual_scale=(0.17, 0.1, 0.2))
     blocks = [(name, model.get_submodule(name)) for name in model.chain]
     created = [unit for name, block in blocks for unit in _created(_units(name, block))]
     listed = [unit for name, block in blocks for unit in _listed(block, _units(name, block))]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
+from separable.weights.ports.needed import check_needed
 from separable.weights.ports.port import HALF, Port, Release, renamed, torch_contract
 
 __all__ = ["INCEPTION_RESNET_V2"]
@@ -59,6 +60,7 @@ def _kind(block: str) -> tuple[str, int]:
 
 
 def _contract(model: ImageModel, tensors: Mapping[str, Tensor]) -> InputContract:
+    check_needed(model, "timm", residual_scale=(0.17, 0.1, 0.2))
     return torch_contract(299, mean=HALF, std=HALF, crop=0.8975, filter="bicubic", eps=1e-3)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
+from separable.weights.ports.needed import check_needed
 from separable.weights.ports.port import HALF, Port, Transform, torch_contract
 from separable.weights.slim_names import slim_names
 
@@ -41,6 +42,8 @@ def _transforms(model: ImageModel) -> dict[str, Transform]:
 
 
 def _contract(model: ImageModel, tensors: Mapping[str, Tensor]) -> InputContract:
+    if model.name == "inception_resnet_v2":
+        check_needed(model, "TF-slim", residual_scale=(0.17, 0.1, 0.2))
     size = 224 if model.name == "mobilenet_v1" else 299
     return torch_contract(size, mean=HALF, std=HALF, padding="tf_same", eps=1e-3)
 
