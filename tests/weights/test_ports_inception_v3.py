@@ -14,7 +14,7 @@ from separable.models.build import build_model
 from separable.weights import create_model, load_model, load_weights, save_model
 from separable.weights.ports.find import identify
 from separable.weights.ports.inception_v3 import TIMM_INCEPTION_V3, TORCHVISION_INCEPTION_V3
-from separable.weights.ports.read import port_tensors
+from separable.weights.ports.read import check_fixed, port_tensors
 from tests.parity.torch_net import calibrate, distance, pictures, spread
 from tests.peers import timm, torchvision
 from tests.tolerances import PORT_PARITY
@@ -144,3 +144,14 @@ def test_options_are_told_from_the_names(theirs: nn.Module) -> None:
     assert found is not None
     assert (found.port, found.num_classes, found.differences) == (TORCHVISION_INCEPTION_V3, 7, 0)
     assert found.options == {"gamma": True, "aux_head": True}
+
+
+@pytest.mark.parametrize(
+    "option", [{"stem": "151"}, {"n": 3}, {"pool": "max"}, {"activation": "relu6"}, {"bias": True}]
+)
+def test_networks_that_neither_has_are_not_written(option: dict[str, object]) -> None:
+    """The stem, the pools and the activation leave no trace in names and shapes."""
+    model = build_model("inception_v3", 2, width=0.1, **option)
+    ((name, value),) = option.items()
+    with pytest.raises(WeightsMismatchError, match=rf"has no inception_v3 like this.*{name}={value}"):
+        check_fixed(TIMM_INCEPTION_V3, model)

@@ -26,6 +26,15 @@ _STEM = {
 }
 _GRIDS = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
 _NAMES = {**_STEM, **{f"mixed{number}": f"Mixed_{grid}" for number, grid in enumerate(_GRIDS)}, "aux_head": "AuxLogits"}
+_FIXED = {
+    "stem": "299",
+    "variant": "slim",
+    "bias": False,
+    "activation": "relu",
+    "n": 7,
+    "pool": "average",
+    "width": 1.0,
+}
 _IMAGENET = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 
 
@@ -62,7 +71,7 @@ TORCHVISION_INCEPTION_V3 = Port(
         "transform_input": _transforms_input(model),
         "init_weights": False,
     },
-    fixed={"width": 1.0},
+    fixed=_FIXED,
     fed=lambda model: (IMAGENET_MEAN, IMAGENET_STD) if _transforms_input(model) else None,
     releases=(
         Release("IMAGENET1K_V1", r"inception_v3_google"),
@@ -80,7 +89,7 @@ TIMM_INCEPTION_V3 = Port(
     options=_options,
     ignored=("AuxLogits.",),
     arguments=lambda model: {"aux_logits": "aux_head" in model.aux_names.values()},
-    fixed={"width": 1.0},
+    fixed=_FIXED,
     releases=(
         Release("inception_v3.tv_in1k", r"inception_v3\.tv_in1k"),
         Release("inception_v3.tf_in1k", r"inception_v3\.tf_in1k|\btf_inception_v3"),
