@@ -8,6 +8,8 @@ from typer.core import TyperCommand
 
 from separable.cli.check import EXAMPLES as CHECK
 from separable.cli.check import check
+from separable.cli.convert import EXAMPLES as CONVERT
+from separable.cli.convert import convert
 from separable.cli.demo import EXAMPLES as DEMO
 from separable.cli.demo import demo
 from separable.cli.doctor import EXAMPLES as DOCTOR
@@ -16,6 +18,8 @@ from separable.cli.draw import EXAMPLES as DRAW
 from separable.cli.draw import draw
 from separable.cli.evaluate import EXAMPLES as EVALUATE
 from separable.cli.evaluate import evaluate
+from separable.cli.explain import EXAMPLES as EXPLAIN
+from separable.cli.explain import explain
 from separable.cli.models import EXAMPLES as MODELS
 from separable.cli.models import models
 from separable.cli.predict import EXAMPLES as PREDICT
@@ -32,10 +36,12 @@ _VERBS = (
     (train, TRAIN),
     (evaluate, EVALUATE),
     (predict, PREDICT),
+    (explain, EXPLAIN),
     (check, CHECK),
     (models, MODELS),
     (profile, PROFILE),
     (draw, DRAW),
+    (convert, CONVERT),
     (doctor, DOCTOR),
 )
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -15,8 +15,11 @@ def weight_file(path: Path) -> Path:
         WeightsFormatError: a folder that is neither.
         RunFolderError: a run without a model so far.
     """
-    if not path.is_dir() or (path / "model.safetensors").exists():
-        return path / "model.safetensors" if path.is_dir() else path
+    if not path.is_dir():
+        return path
+    for name in ("model.safetensors", "pytorch_model.bin"):  # the second is what timm wrote to the hub before
+        if (path / name).exists():
+            return path / name
     if (path / "model").is_dir() or (path / "checkpoints").is_dir():
         return model_folder(path) / "model.safetensors"
     inside = sorted(entry.name for entry in path.iterdir())[:5]

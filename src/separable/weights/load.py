@@ -24,7 +24,7 @@ from separable.weights.ports.release import choose_port
 from separable.weights.source import Source, open_source
 from separable.weights.stored import StoredLayers
 
-__all__ = ["Numerics", "fill", "load_weights", "match_source", "read_content"]
+__all__ = ["Numerics", "fill", "load_weights", "match_source", "own_numerics", "read_content"]
 
 Numerics = Literal["source", "keras"]
 
@@ -102,7 +102,7 @@ def fill(
         for name, value in tensors.items():
             state[name].copy_(value)
     if content.contract is not None:
-        contract = content.contract if numerics == "source" else _with_own_numerics(model, content.contract)
+        contract = content.contract if numerics == "source" else own_numerics(model, content.contract)
         names = contract.class_names
         model.adopt(
             replace(
@@ -114,17 +114,17 @@ def fill(
     return report
 
 
-def _limit(model: ImageModel) -> int:
-    """Bytes that a file for this model may unfold to: several times the model, for other classifiers and precisions."""
-    own: int = sum(value.numel() * 4 for value in model.state_dict().values())
-    return max(256 << 20, 8 * own)
-
-
-def _with_own_numerics(model: ImageModel, contract: InputContract) -> InputContract:
+def own_numerics(model: ImageModel, contract: InputContract) -> InputContract:
     """`contract` with the numerics that the catalogue builds this network with."""
     with torch.device("meta"):
         own = build_model(model.name, model.num_classes, **model.options).input_contract
     return replace(contract, padding=own.padding, batch_norm_eps=own.batch_norm_eps, counts_padding=own.counts_padding)
+
+
+def _limit(model: ImageModel) -> int:
+    """Bytes that a file for this model may unfold to: several times the model, for other classifiers and precisions."""
+    own: int = sum(value.numel() * 4 for value in model.state_dict().values())
+    return max(256 << 20, 8 * own)
 
 
 def _port_names(model: ImageModel, source: Source, tensors: Mapping[str, Tensor], release: str | None) -> Content:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from separable.errors import UsageError
 from separable.models.contract import InputContract
+from separable.weights.ports.hub import read_hub_config
 from separable.weights.ports.port import Port, Release
 
 __all__ = ["choose_port", "choose_release"]
@@ -14,8 +15,8 @@ __all__ = ["choose_port", "choose_release"]
 def choose_port(ports: list[Port], path: Path, wanted: str | None) -> tuple[Port, tuple[str, ...]]:
     """The one of `ports`, which all fit a file, that it is read by, and a sentence where that is not certain.
 
-    The one asked for by its framework or by a release; else the one whose release the file's name tells; else the
-    first.
+    The one asked for by its framework or by a release; else timm's where its config.json lies beside the file; else the
+    one whose release the file's name tells; else the first.
 
     Raises:
         UsageError: none of them has a framework or release called `wanted`.
@@ -26,6 +27,11 @@ def choose_port(ports: list[Port], path: Path, wanted: str | None) -> tuple[Port
             known = [name for port in ports for name in (port.framework, *(release.name for release in port.releases))]
             raise UsageError(f"Weights of {ports[0].name} have no release {wanted!r}", expected=" or ".join(known))
         return asked[0], ()
+    config = read_hub_config(path)
+    if config is not None:
+        stated = [p for p in ports if p.framework == "timm" and config.architecture in p.models.values()]
+        if stated:
+            return stated[0], ()
     told = [port for port in ports if _told(port, path)]
     if len(told) == 1 or len(ports) == 1:
         return (told or ports)[0], ()
@@ -38,8 +44,15 @@ def choose_release(
 ) -> tuple[InputContract, tuple[str, ...]]:
     """`contract` with what the file's release changes in it, and sentences on how the release was told.
 
-    Asked for by name, else told from the name of the file or of its folder, else the first one, which is said.
+    Asked for by name, else stated by timm's config.json beside the file, else told from the name of the file or of its
+    folder, else the first one, which is said where it makes a difference.
+
+    Raises:
+        WeightsFormatError: a config.json of timm's that cannot be read.
     """
+    config = read_hub_config(path) if wanted is None and port.framework == "timm" else None
+    if config is not None and config.architecture in port.models.values():
+        return config.apply(contract), (f"taken as {config.release}, by the config.json beside the file",)
     if not port.releases:
         return contract, ()
     if wanted is not None and (asked := _named(port, wanted)):
@@ -47,7 +60,7 @@ def choose_release(
     if told := _told(port, path):
         return _changed(contract, told[0]), (f"taken as {told[0].name}, by the file's name",)
     first = port.releases[0]
-    if len(port.releases) == 1:
+    if all(release.changes == first.changes for release in port.releases):
         return _changed(contract, first), ()
     names = " or ".join(release.name for release in port.releases)
     note = f"the file does not say which of {names} it is: taken as {first.name}; another may want other pictures"

@@ -1,0 +1,202 @@
+"""From somebody's weight file to one of ours, timm's or Keras', with a certificate of what was kept."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from separable.errors import MissingExtraError, OutputError, UsageError, WeightsMismatchError
+from separable.files import write_text_atomically
+from separable.models.base import ImageModel
+from separable.models.build import build_model, model_spec
+from separable.weights.certificate import Certificate, certificate_for
+from separable.weights.compare import LoadReport
+from separable.weights.folder import weight_file
+from separable.weights.load import Numerics, fill, match_source, own_numerics
+from separable.weights.ports import PORTS
+from separable.weights.recognise import Recognised, recognise
+from separable.weights.reference import Reference, keras_reference, torch_reference
+from separable.weights.save import load_model, save_model
+from separable.weights.source import Source, open_source
+from separable.weights.verify import certificate_sizes, measure_differences
+
+__all__ = ["TARGETS", "certificate_path", "convert_weights"]
+
+TARGETS = ("separable", "timm", "keras")
+
+Say = Callable[[str], None]
+
+
+def convert_weights(
+    source: Path | str,
+    target: Path | str,
+    *,
+    model: str | None = None,
+    options: dict[str, Any] | None = None,
+    numerics: Numerics = "source",
+    release: str | None = None,
+    to: str = "separable",
+    compare: bool = True,
+    allow_difference: bool = False,
+    say: Say = lambda _: None,
+) -> Certificate:
+    """Read the weights in `source`, write them to `target`, and a certificate beside them.
+
+    Args:
+        source: a weight file of any known format, a model folder, or a run.
+        target: a folder, for Keras a file ending in `.weights.h5`. It must not be there yet, or be empty.
+        model: a name of the catalogue, where the file does not tell; `options` likewise.
+        numerics, release: see `load_weights`.
+        to: one of `TARGETS`.
+        compare: hold the logits against the source framework's, where that is installed.
+        allow_difference: write for timm even what its fixed epsilon changes by more than the tolerance.
+        say: told what is being done, a sentence at a time.
+
+    Raises:
+        UsageError: an unknown target, or one that is already there. OutputError: it cannot be written.
+        WeightsFormatError: not a weight file, damaged, or one that would run code.
+        WeightsMismatchError: unknown or wrong weights, or a network that the target's framework does not have.
+    """
+    if to not in TARGETS:
+        raise UsageError(f"Unknown target {to!r}", expected=" or ".join(TARGETS))
+    source, target = Path(source), Path(target)
+    _refuse_overwriting(source, target)
+    file = weight_file(source)
+    say(f"Reading {file}")
+    opened = open_source(file)
+    network, report, recognised = _read(opened, model, options, numerics, release)
+    say(f"It holds {recognised.framework}'s {network.name} with {network.num_classes:,} classes")
+    certificate = certificate_for(network, report, str(source), numerics)
+    say(f"Writing {target}")
+    written = _write(network, target, to, allow_difference)
+    if to == "separable":
+        network = load_model(target)  # what is compared is what was written
+    if compare:
+        certificate = _compared(certificate, network, opened, recognised, say)
+    certificate = replace(certificate, written=written)
+    text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False, default=str) + "\n"
+    write_text_atomically(certificate_path(target), text)
+    return certificate
+
+
+def certificate_path(target: Path) -> Path:
+    """Where the certificate of `target` is: in a folder, or beside a file."""
+    return target / "certificate.json" if target.is_dir() else target.with_name(f"{target.name}.certificate.json")
+
+
+def _refuse_overwriting(source: Path, target: Path) -> None:
+    if not source.exists():
+        raise UsageError(f"There is no {source}", expected="a weight file, a model folder or a run")
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise UsageError(
+            f"{target} is already there, and nothing was written",
+            expected="a new name, or an empty folder",
+            fix="Choose another name, or move it away first",
+        )
+
+
+def _read(
+    source: Source, name: str | None, options: dict[str, Any] | None, numerics: Numerics, release: str | None
+) -> tuple[ImageModel, LoadReport, Recognised]:
+    if source.config and "name" in source.config:
+        return _ours(source, name, options, numerics)
+    found = recognise(source, name, options)
+    network = build_model(found.model, found.num_classes, **found.options)
+    content = match_source(network, source, new_classifier=False, trust_order=_is_published(source), release=release)
+    report = fill(network, source.path, content, new_classifier=False, numerics=numerics)
+    port = next((port for port in PORTS if port.name == content.format), None)
+    framework = found.framework if port is None else port.framework
+    return network, report, replace(found, port=port, framework=framework)
+
+
+def _ours(
+    source: Source, name: str | None, options: dict[str, Any] | None, numerics: Numerics
+) -> tuple[ImageModel, LoadReport, Recognised]:
+    network = load_model(source.path)
+    if name not in (None, network.name) or options:
+        raise UsageError(
+            f"{source.path} says itself which network it is",
+            got=f"--model {name}" if name not in (None, network.name) else f"options {options}",
+            expected=f"{network.name} with its own options",
+        )
+    if numerics == "keras":
+        network.adopt(own_numerics(network, network.input_contract))
+    report = LoadReport("separable", tuple(source.tensors or ()), notes=source.notes)
+    return network, report, Recognised(network.name, network.num_classes, network.options)
+
+
+def _is_published(source: Source) -> bool:
+    """Whether this is a file that Keras publishes, whose layers stand in the order that Keras reads them in."""
+    known = {entry.sha256 for name in ("inception_v3", "xception") for entry in model_spec(name).keras_weights}
+    if source.kind != "hdf5":
+        return False
+    with open(source.path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest() in known
+
+
+def _write(network: ImageModel, target: Path, to: str, allow_difference: bool) -> dict[str, Any]:
+    if to == "timm":
+        from separable.weights.export_timm import save_timm
+
+        return _plain(save_timm(network, target, allow_difference=allow_difference))
+    if to == "keras":
+        from separable.weights.export_keras import save_keras
+
+        if not target.parent.is_dir():
+            raise OutputError(f"There is no folder {target.parent}", fix="Make it first, or choose another place")
+        return _plain(save_keras(network, target))
+    save_model(network, target)
+    return {}
+
+
+def _plain(said: object) -> dict[str, Any]:
+    """What a writer reports, as plain values."""
+    if said is None:
+        return {}
+    if isinstance(said, dict):
+        return said
+    return dict(vars(said)) if hasattr(said, "__dict__") else {"note": str(said)}
+
+
+def _compared(
+    certificate: Certificate, network: ImageModel, source: Source, found: Recognised, say: Say
+) -> Certificate:
+    """`certificate` with the logits' differences, or with the reason why there are none."""
+    try:
+        reference = _reference(network, source, found)
+        sizes = certificate_sizes(network.input_contract, reference.fixed_size)
+        differences = measure_differences(network, reference, sizes, say)
+    except (MissingExtraError, WeightsMismatchError) as error:
+        return replace(certificate, unverified=str(error))
+    whole = f"{reference.framework} {reference.version}'s {reference.network}"
+    return replace(certificate, reference=whole, differences=differences)
+
+
+def _reference(network: ImageModel, source: Source, found: Recognised) -> Reference:
+    if not network.num_classes:
+        raise WeightsMismatchError("The file has no classifier, so there are no logits to compare")
+    if found.port is not None and source.tensors is not None:
+        return torch_reference(found.port, network, source.tensors, source.path)
+    if source.layers is not None and source.kind != "npz":
+        return keras_reference(network, source.path)
+    if found.framework == "separable" and source.config:
+        return _itself(source)
+    raise WeightsMismatchError("No framework is known that these weights come from")
+
+
+def _itself(source: Source) -> Reference:
+    import torch
+
+    from separable import __version__
+    from separable.weights.reference import Pixels, as_input
+
+    original = load_model(source.path)
+
+    def run(pixels: Pixels) -> torch.Tensor:
+        with torch.no_grad():
+            logits: torch.Tensor = original(as_input(pixels, original.input_contract))
+        return logits
+
+    return Reference("separable", __version__, original.name, run)

@@ -1,0 +1,199 @@
+"""The network of a weight file as its own framework builds it and loads it, to be held against ours.
+
+Nothing of our reading is used: the framework gets the file's tensors under the file's names (or the file itself), and
+its own preprocessing. The frameworks are imported here alone, when asked for.
+"""
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from separable.errors import MissingExtraError, WeightsMismatchError
+from separable.models.base import ImageModel
+from separable.models.contract import InputContract
+from separable.weights.ports.find import canonical
+from separable.weights.ports.port import Port
+from separable.weights.ports.read import check_fixed
+
+__all__ = ["Pixels", "Reference", "as_input", "keras_reference", "torch_reference"]
+
+Pixels = NDArray[np.uint8]
+
+_INSTALL = {"timm": 'pip install "separable[bench]"', "torchvision": 'pip install "separable[bench]"'}
+_KERAS = {
+    "inception_resnet_v2": ("inception_resnet_v2", "InceptionResNetV2"),
+    "inception_v3": ("inception_v3", "InceptionV3"),
+    "mobilenet_v1": ("mobilenet", "MobileNet"),
+    "resnet101": ("resnet", "ResNet101"),
+    "resnet152": ("resnet", "ResNet152"),
+    "resnet50": ("resnet", "ResNet50"),
+    "vgg16": ("vgg16", "VGG16"),
+    "xception": ("xception", "Xception"),
+}
+"""Module and class of keras.applications."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Another framework's network: `run` gives the logits (N, classes) of pictures (N, H, W, 3), RGB in 0 to 255."""
+
+    framework: str
+    version: str
+    network: str
+    run: Callable[[Pixels], Tensor]
+    fixed_size: bool = False
+    """Whether it takes pictures of the published size alone."""
+
+
+def as_input(pixels: Pixels, contract: InputContract) -> Tensor:
+    """Pictures of the network's size as `contract` wants them: (N, 3, H, W), normalised."""
+    x = torch.from_numpy(pixels.astype(np.float32)).permute(0, 3, 1, 2)
+    if contract.colour_order == "BGR":
+        x = x.flip(1)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (contract.mean, contract.std))
+    return (x / contract.pixel_range[1] - mean) / std
+
+
+def torch_reference(port: Port, model: ImageModel, tensors: dict[str, Tensor], path: Path) -> Reference:
+    """timm's or torchvision's network with `tensors`, named as in the file.
+
+    Raises:
+        MissingExtraError: the framework is not installed, or cannot be imported here.
+        WeightsMismatchError: it has no such network, or its network does not take these tensors.
+    """
+    if port.framework not in _INSTALL:
+        raise MissingExtraError(
+            f"{port.framework} cannot be run here",
+            fix="It needs TensorFlow 1: its files are checked by names and shapes, not by their logits",
+        )
+    check_fixed(port, model)
+    module = _import(port.framework)
+    name, options = port.models[model.name], {"num_classes": model.num_classes, **port.arguments(model)}
+    with warnings.catch_warnings(action="ignore"):
+        network = (
+            module.create_model(name, pretrained=False, **options)
+            if port.framework == "timm"
+            else module.models.get_model(name, weights=None, **options)
+        )
+    _fill(network, canonical(port, tensors), path, port)
+    mean_std = port.fed(model)
+    contract = model.input_contract
+
+    def run(pixels: Pixels) -> Tensor:
+        x = as_input(pixels, contract)
+        if mean_std is not None:
+            mean, std = (torch.tensor(values)[:, None, None] for values in mean_std)
+            x = (torch.from_numpy(pixels.astype(np.float32)).permute(0, 3, 1, 2) / 255 - mean) / std
+        with torch.no_grad():
+            logits: Tensor = network(x)
+        return logits
+
+    return Reference(port.framework, module.__version__, name, run)
+
+
+def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path, port: Port) -> None:
+    """Copy the file's tensors into the framework's own network by the file's own names."""
+    state = network.state_dict()
+    given = {  # the first Xception file has no sides of 1
+        name: value.reshape(state[name].shape) if name in state and value.numel() == state[name].numel() else value
+        for name, value in tensors.items()
+        if not name.startswith(port.ignored) or name in state
+    }
+    missing = {name for name in state if name not in given and not name.endswith("num_batches_tracked")}
+    wrong = {name for name, value in given.items() if name not in state or state[name].shape != value.shape}
+    if missing or wrong:
+        raise WeightsMismatchError(
+            f"{port.framework}'s own {type(network).__name__} does not take {path}",
+            got=f"missing {sorted(missing)[:3]}, unexpected or of another shape {sorted(wrong)[:3]}",
+            fix=f"Use the version of {port.framework} that wrote it",
+        )
+    network.load_state_dict(given, strict=False)
+    network.eval()
+
+
+def _import(name: str) -> Any:
+    """timm or torchvision, also beside a build of torch for which torchvision's compiled part was not made."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            _describe_missing_operators()
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(f"{name} is not installed", fix=_INSTALL[name]) from error
+    except RuntimeError as error:
+        raise MissingExtraError(
+            f"{name} cannot be imported beside torch {torch.__version__}",
+            got=" ".join(str(error).split())[:200],
+            fix=f"Install torch, torchvision and {name} from one index",
+        ) from error
+
+
+def _describe_missing_operators() -> None:
+    """torchvision's Python files describe operators of its compiled part at import: an empty schema is enough."""
+    if importlib.util.find_spec("torchvision") is None or "torchvision" in _LIBRARIES:
+        return
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _LIBRARIES["torchvision"] = library
+
+
+_LIBRARIES: dict[str, torch.library.Library] = {}
+"""Kept alive: with them go the schemas."""
+
+
+def keras_reference(model: ImageModel, path: Path) -> Reference:
+    """The network of keras.applications with the weights of the file `path`, which Keras reads itself.
+
+    Raises:
+        MissingExtraError: Keras is not installed.
+        WeightsMismatchError: Keras has no such network, or cannot read the file.
+    """
+    if model.name not in _KERAS:
+        raise WeightsMismatchError(f"Keras has no {model.name}", expected=" or ".join(sorted(_KERAS)))
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    try:
+        keras: Any = importlib.import_module("keras")
+    except ImportError as error:
+        raise MissingExtraError("Keras is not installed", fix="pip install keras") from error
+    module_name, class_name = _KERAS[model.name]
+    module = getattr(keras.applications, module_name)
+    built: dict[tuple[int, ...], Any] = {}
+
+    def run(pixels: Pixels) -> Tensor:
+        shape = pixels.shape[1:]
+        if shape not in built:
+            built[shape] = _keras_network(keras, getattr(module, class_name), model, path, shape)
+        x = module.preprocess_input(pixels.astype(np.float32))
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            return torch.from_numpy(np.asarray(keras.ops.convert_to_numpy(built[shape](x, training=False))))
+
+    return Reference("keras", keras.__version__, class_name, run, fixed_size=model.name == "vgg16")
+
+
+def _keras_network(keras: Any, make: Any, model: ImageModel, path: Path, shape: tuple[int, ...]) -> Any:
+    options = {"alpha": model.options["width"]} if model.name == "mobilenet_v1" else {}
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            network = make(
+                weights=None, input_shape=shape, classes=model.num_classes, classifier_activation=None, **options
+            )
+            if path.suffix == ".keras":
+                network.set_weights(keras.saving.load_model(path, compile=False, safe_mode=True).get_weights())
+            else:
+                network.load_weights(path)
+    except (ValueError, TypeError, OSError, KeyError, AttributeError) as error:
+        raise WeightsMismatchError(
+            f"Keras {keras.__version__} does not take {path} into its own {make.__name__}",
+            got=" ".join(str(error).split())[:200],
+        ) from error
+    return network
