@@ -1,6 +1,7 @@
 """Weight files of other frameworks: one small file per family, and the list of them all."""
 
 from separable.weights.ports.alexnet import ALEXNET
+from separable.weights.ports.deeplab import DEEPLAB_PORTS
 from separable.weights.ports.googlenet import GOOGLENET
 from separable.weights.ports.inception_resnet_v2 import INCEPTION_RESNET_V2
 from separable.weights.ports.inception_v3 import TIMM_INCEPTION_V3, TORCHVISION_INCEPTION_V3
@@ -33,5 +34,6 @@ PORTS: tuple[Port, ...] = (
     SQUEEZENET_1_1,
     TIMM_MOBILENET_V1,
     *SLIM_PORTS,
+    *DEEPLAB_PORTS,
 )
 """In the order in which files that fit several are taken."""

@@ -15,7 +15,7 @@ from separable.weights.ports.needed import check_needed
 from separable.weights.ports.port import HALF, Port, Transform, torch_contract
 from separable.weights.slim_names import slim_names
 
-__all__ = ["SLIM_PORTS"]
+__all__ = ["SLIM_PORTS", "slim_transforms"]
 
 _SIZES = (0.125, 0.25, 0.5, 0.75, 1.0)
 _WIDEST = {  # the widest convolution, and its channels at width 1: the narrow ones have a lower bound of 16
@@ -29,8 +29,8 @@ _DENSE = Transform(lambda kernel: kernel.reshape(kernel.shape[-2:]).T, lambda we
 _POINT = Transform(lambda kernel: kernel.reshape(kernel.shape[-2:]).T, lambda weight: weight.T[None, None])
 
 
-def _transforms(model: ImageModel) -> dict[str, Transform]:
-    """Kernels are (height, width, in, out); classifiers dense layers or, in Inception V3 and MobileNet, 1x1 ones."""
+def slim_transforms(model: ImageModel) -> dict[str, Transform]:
+    """Kernels are (height, width, in, out); classifiers dense layers, or 1x1 ones in most networks."""
     classifier = _DENSE if model.name in ("inception_v4", "inception_resnet_v2") else _POINT
     found = {}
     for name, value in model.state_dict().items():
@@ -66,7 +66,7 @@ def _port(root: str, ours: str, classifier: str, mark: str) -> Port:
         names=slim_names,
         contract=_contract,
         options=_options,
-        transforms=_transforms,
+        transforms=slim_transforms,
         classifier=f"{root}/{classifier}",
         ignored=(f"{root}/AuxLogits/",),
         background=True,
