@@ -152,7 +152,7 @@ def diagnose_network(
         measured=base,
         seconds=found,
         advice=tuple(sorted(worth, key=lambda one: -one.gain)),
-        possible=_together(worth),
+        possible=min(_together(worth), found),
         warnings=_warnings(base, versions),
         runs=_runs(variants, wholes, input_shape),
     )

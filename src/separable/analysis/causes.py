@@ -79,7 +79,7 @@ def _batch_norms(ran: Sequence[MeasuredLayer]) -> Cause:
     return Cause(
         "batch_norm",
         "Batch normalisation as a pass of its own",
-        f"{_count(after)} read and write {moved / 1e6:.3g} MB after a convolution that could have scaled its output.",
+        f"{_count(after, 'moves', 'move')} {moved / 1e6:.3g} MB after a convolution that could have scaled its output.",
         "For inference fold them into the convolutions: torch.nn.utils.fusion.fuse_conv_bn_eval, or torch.compile",
         _gains(after, lambda layer: layer.seconds),
     )
@@ -91,7 +91,7 @@ def _activations(ran: Sequence[MeasuredLayer]) -> Cause:
     return Cause(
         "activation",
         "Activations as a pass of their own",
-        f"{_count(alone)} read and write {moved / 1e6:.3g} MB that the layer before each just had in its registers.",
+        f"{_count(alone, 'moves', 'move')} {moved / 1e6:.3g} MB that the layer before just had in its registers.",
         "torch.compile(model) fuses them into their neighbours; inplace=True saves memory but not the pass",
         _gains(alone, lambda layer: layer.seconds),
     )
@@ -102,8 +102,8 @@ def _depthwise(ran: Sequence[MeasuredLayer], measured: MeasuredProfile) -> Cause
     return Cause(
         "depthwise",
         "Depthwise convolutions below the speed of memory",
-        f"{_count(slow)} move {_rate(slow)}, {_of_best(slow, measured)} of what copies of their size reach here. They "
-        "compute next to nothing for each byte, so a good kernel is as fast as a copy.",
+        f"{_count(slow, 'moves', 'move')} {_rate(slow)}, {_of_best(slow, measured)} of what copies of that size reach "
+        "here. They compute next to nothing for each byte, so a good kernel is as fast as a copy.",
         "See what the other layout and bf16 gain; larger batches and fewer, wider layers help too",
         _gains(slow, lambda layer: layer.seconds - fastest(layer, measured)),
     )
@@ -130,8 +130,8 @@ def _pools(ran: Sequence[MeasuredLayer], measured: MeasuredProfile) -> Cause:
     return Cause(
         "pooling",
         "Pooling below the speed of memory",
-        f"{_count(slow)} move {_rate(slow)}, {_of_best(slow, measured)} of what copies of their size reach here: in the "
-        "contiguous layout torch pools pixel by pixel.",
+        f"{_count(slow, 'moves', 'move')} {_rate(slow)}, {_of_best(slow, measured)} of what copies of that size reach "
+        "here: in the contiguous layout torch pools pixel by pixel.",
         "See what the other layout gains",
         _gains(slow, lambda layer: layer.seconds - fastest(layer, measured)),
     )
@@ -151,7 +151,8 @@ def _unfilled(ran: Sequence[MeasuredLayer], measured: MeasuredProfile, lanes: in
     return Cause(
         "channels",
         f"Channels that are no multiple of {lanes}",
-        f"{_count(odd)} with {listed} channels: this processor computes {lanes} at once, and the last are not all used.",
+        f"{_count(odd)} with {listed} channels: this processor computes {lanes} at once, "
+        "and of the last it uses a part.",
         f"Round the widths to multiples of {lanes}",
         _gains(odd, lambda layer: min(layer.seconds * wasted(layer), layer.seconds - fastest(layer, measured))),
     )
@@ -171,8 +172,8 @@ def _slow_products(ran: Sequence[MeasuredLayer], measured: MeasuredProfile) -> C
     return Cause(
         "products",
         "Convolutions far below the rate of a matrix product",
-        f"{_count(slow)} reach {100 * share:.0f} % of it together. Few channels, small grids or one picture at a time "
-        "leave the processor too little to do at once.",
+        f"{_count(slow, 'reaches', 'reach')} {100 * share:.0f} % of it. Few channels, small grids or one picture at a "
+        "time leave the processor too little to do at once.",
         "See what the other layout, bf16 and a larger batch gain; a first layer of 3 channels stays slow",
         _gains(slow, lambda layer: layer.seconds - fastest(layer, measured)),
     )
@@ -183,8 +184,8 @@ def _tiny(ran: Sequence[MeasuredLayer], measured: MeasuredProfile) -> Cause:
     return Cause(
         "overhead",
         "Python and many small layers",
-        f"{1000 * measured.outside:.3g} ms pass outside of any layer, and {_count(tiny)} have less than "
-        f"{1e6 * _TINY:.0f} microseconds of work each: calling them costs more than running them.",
+        f"{1000 * measured.outside:.3g} ms pass outside of any layer, and {_count(tiny, 'has', 'have')} less than "
+        f"{1e6 * _TINY:.0f} microseconds of work each: calling such a layer costs more than running it.",
         "torch.compile(model) or an exported model removes most calls; larger batches share them among pictures",
         _gains(tiny, lambda layer: layer.seconds - fastest(layer, measured)),
         beside=max(0.0, measured.outside),
@@ -216,8 +217,9 @@ def _gains(layers: Iterable[MeasuredLayer], gain: Callable[[MeasuredLayer], floa
     return tuple(sorted((one for one in gains if one.gain > 0), key=lambda one: -one.gain))
 
 
-def _count(layers: Sequence[MeasuredLayer]) -> str:
-    return f"{len(layers)} layer" + ("" if len(layers) == 1 else "s")
+def _count(layers: Sequence[MeasuredLayer], does: str = "", do: str = "") -> str:
+    """ "1 layer moves", "15 layers move"."""
+    return f"{len(layers)} layer {does}".rstrip() if len(layers) == 1 else f"{len(layers)} layers {do}".rstrip()
 
 
 def _rate(layers: Sequence[MeasuredLayer]) -> str:

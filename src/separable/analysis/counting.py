@@ -91,7 +91,8 @@ class _Counter(TorchDispatchMode):
             frame.bytes += moved
             convolution = convolution_of(func.overloadpacket.__name__, args, kwargs or {})
             kind = kind_of(func.overloadpacket.__name__, convolution, macs)
-            frame.operations.append(Operation(kind, macs, moved, convolution, follows))
+            if moved:  # an empty buffer is no work
+                frame.operations.append(Operation(kind, macs, moved, convolution, follows))
         for tensor in _tensors(result):
             self.makers[tensor] = kind
         return result

@@ -59,7 +59,7 @@ def _advice(number: int, advice: Advice, found: NetworkDiagnosis) -> Iterator[st
     yield f"{number:>2}. {advice.title}: {_ms(advice.gain)}, {100 * share:.0f} % of the time ({how})"
     yield f"    {advice.why}"
     if advice.layers:
-        named = [f"{one.name} {_ms(one.gain)} of {_ms(one.seconds)}" for one in advice.layers[:_NAMED]]
+        named = [f"{one.name} ({_ms(one.gain)} of {_ms(one.seconds)})" for one in advice.layers[:_NAMED]]
         more = f" and {len(advice.layers) - _NAMED} more" if len(advice.layers) > _NAMED else ""
         yield f"    Most in {', '.join(named)}{more}."
     yield f"    -> {advice.fix}."
