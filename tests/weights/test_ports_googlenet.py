@@ -152,7 +152,7 @@ def test_a_file_names_its_network_and_is_written_back(theirs: nn.Module, ours: I
     found = identify(theirs.state_dict())
     assert found is not None
     assert (found.port, found.num_classes, found.differences) == (GOOGLENET, 7, 0)
-    assert found.options == {"batch_norm": True, "five_by_five": False, "aux_head": True}
+    assert found.options == {"batch_norm": True, "gamma": True, "five_by_five": False, "aux_head": True}
     written = port_tensors(GOOGLENET, ours)
     assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in written.items())
     with pytest.raises(WeightsMismatchError, match=r"torchvision has no googlenet like this.*batch_norm=False"):

@@ -58,6 +58,7 @@ class InceptionV1(ImageModel):
         aux_head: add the two auxiliary classifiers; in training mode the output is then (logits, 4a's, 4d's).
         batch_norm: batch normalisation after every convolution in place of its bias and of the two local response
             normalisations.
+        gamma: whether that normalisation has its scale, as in torchvision; TF-slim leaves it out.
         five_by_five: False for the windows of TF-slim and torchvision: 3x3 in place of every 5x5 (torchvision calls it
             "a known bug"), 2x2 in place of the last 3x3/2 pool; auxiliary heads average whatever grid there is to 4x4.
             With `batch_norm` it is then torchvision's `googlenet`, 6,624,904 parameters.
@@ -77,6 +78,7 @@ class InceptionV1(ImageModel):
         *,
         aux_head: bool = False,
         batch_norm: bool = False,
+        gamma: bool = True,
         five_by_five: bool = True,
         separable_stem: bool = False,
         width: float = 1.0,
@@ -87,14 +89,14 @@ class InceptionV1(ImageModel):
         options = given(locals())
         super().__init__()
         check_common(num_classes, in_channels, width, dropout, features_only)
-        for name in ("aux_head", "batch_norm", "five_by_five", "separable_stem"):
+        for name in ("aux_head", "batch_norm", "gamma", "five_by_five", "separable_stem"):
             check_flag(name, options[name])
         check_fraction("aux_dropout", aux_dropout)
-        unit: ConvOptions = {"batch_norm": batch_norm, "bias": not batch_norm}
+        unit: ConvOptions = {"batch_norm": batch_norm, "gamma": gamma, "bias": not batch_norm}
         narrow, wide = scaled(64, width), scaled(192, width)
         # Stem
         self.conv1 = (
-            SeparableStem(in_channels, narrow, batch_norm=batch_norm)
+            SeparableStem(in_channels, narrow, batch_norm=batch_norm, gamma=gamma)
             if separable_stem
             else ConvBN(in_channels, narrow, 7, stride=2, **unit)
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from separable.models.base import ImageModel
 from separable.weights.ports.port import renamed
+from separable.weights.slim_first_names import BN_INCEPTION_SCOPES, INCEPTION_V1_SCOPES
 
 __all__ = ["slim_names"]
 
@@ -163,6 +164,8 @@ _RESNET_V2: dict[str, tuple[str, Mapping[str, str]]] = {
     "head": ("Logits", {"classifier": "Logits"}),
 }
 _TABLES = {
+    "inception_v1": ("InceptionV1", INCEPTION_V1_SCOPES),
+    "bn_inception": ("InceptionV2", BN_INCEPTION_SCOPES),
     "inception_v3": ("InceptionV3", _V3),
     "inception_v4": ("InceptionV4", _V4),
     "inception_resnet_v2": ("InceptionResnetV2", _RESNET_V2),
@@ -182,6 +185,8 @@ def _inception(name: str) -> Callable[[str], str]:
         layer, kind = _parted(ours)
         block, _, inside = layer.partition(".")
         scope, layers = table.get(block, (block, {}))
+        if inside in ("conv.depthwise", "conv.pointwise") and kind == "weights":  # a separable first layer
+            kind = f"{inside.removeprefix('conv.')}_weights"
         return "/".join(part for part in (root, scope, layers.get(inside, inside), kind) if part)
 
     return rename

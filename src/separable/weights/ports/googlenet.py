@@ -38,7 +38,12 @@ def _rename(name: str) -> str:
 
 
 def _options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    return {"batch_norm": True, "five_by_five": False, "aux_head": "aux1.fc1.weight" in tensors}
+    return {
+        "batch_norm": True,
+        "gamma": "conv1.bn.weight" in tensors,
+        "five_by_five": False,
+        "aux_head": "aux1.fc1.weight" in tensors,
+    }
 
 
 def _contract(model: ImageModel, tensors: Mapping[str, Tensor]) -> InputContract:

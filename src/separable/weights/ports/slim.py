@@ -19,12 +19,13 @@ __all__ = ["SLIM_PORTS", "slim_transforms"]
 
 _SIZES = (0.125, 0.25, 0.5, 0.75, 1.0)
 _WIDEST = {  # the widest convolution, and its channels at width 1: the narrow ones have a lower bound of 16
+    "InceptionV1/Mixed_5c/Branch_0/Conv2d_0a_1x1/weights": 384,
+    "InceptionV2/Mixed_5c/Branch_0/Conv2d_0a_1x1/weights": 352,
     "InceptionV3/Mixed_7c/Branch_1/Conv2d_0a_1x1/weights": 384,
     "MobilenetV1/Conv2d_13_pointwise/weights": 1024,
 }
 
 _CONV = Transform(lambda kernel: kernel.permute(3, 2, 0, 1), lambda weight: weight.permute(2, 3, 1, 0))
-_DEPTHWISE = Transform(lambda kernel: kernel.permute(2, 3, 0, 1), lambda weight: weight.permute(2, 3, 0, 1))
 _DENSE = Transform(lambda kernel: kernel.reshape(kernel.shape[-2:]).T, lambda weight: weight.T)
 _POINT = Transform(lambda kernel: kernel.reshape(kernel.shape[-2:]).T, lambda weight: weight.T[None, None])
 
@@ -37,14 +38,23 @@ def slim_transforms(model: ImageModel) -> dict[str, Transform]:
         if name.endswith("classifier.weight"):
             found[name] = classifier
         elif value.dim() == 4:
-            found[name] = _DEPTHWISE if ".depthwise." in name else _CONV
+            found[name] = _depthwise(model, name) if ".depthwise." in name else _CONV
     return found
+
+
+def _depthwise(model: ImageModel, name: str) -> Transform:
+    """(height, width, in, multiplier) and (in x multiplier, 1, height, width)."""
+    inputs = getattr(model.get_submodule(name.removesuffix(".weight")), "groups", 1)
+    return Transform(
+        lambda kernel: kernel.permute(2, 3, 0, 1).flatten(0, 1)[:, None],
+        lambda weight: weight.squeeze(1).unflatten(0, (inputs, -1)).permute(2, 3, 0, 1),
+    )
 
 
 def _contract(model: ImageModel, tensors: Mapping[str, Tensor]) -> InputContract:
     if model.name == "inception_resnet_v2":
         check_needed(model, "TF-slim", residual_scale=(0.17, 0.1, 0.2))
-    size = 224 if model.name == "mobilenet_v1" else 299
+    size = 224 if model.name in ("inception_v1", "bn_inception", "mobilenet_v1") else 299
     return torch_contract(size, mean=HALF, std=HALF, padding="tf_same", eps=1e-3)
 
 
@@ -54,6 +64,15 @@ def _options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         if name in tensors:
             there = tensors[name].shape[-1]
             found["width"] = next((width for width in _SIZES if int(channels * width) == there), there / channels)
+    if any(name.startswith("InceptionV1/") for name in tensors):
+        found |= {"batch_norm": True, "five_by_five": False}
+    if any(name.startswith("InceptionV2/") for name in tensors):
+        found["separable_stem"] = "InceptionV2/Conv2d_1a_7x7/depthwise_weights" in tensors
+        found["stem_batch_norm"] = "InceptionV2/Conv2d_1a_7x7/BatchNorm/beta" in tensors
+    if any(
+        name.startswith(("InceptionV1/", "InceptionV2/")) for name in tensors
+    ):  # of these two alone, both kinds exist
+        found["gamma"] = any(name.endswith("BatchNorm/gamma") for name in tensors)
     return found
 
 
@@ -74,6 +93,8 @@ def _port(root: str, ours: str, classifier: str, mark: str) -> Port:
 
 
 SLIM_PORTS = (
+    _port("InceptionV1", "inception_v1", "Logits/Conv2d_0c_1x1", "Mixed_5b/Branch_2/Conv2d_0a_3x3/weights"),
+    _port("InceptionV2", "bn_inception", "Logits/Conv2d_1c_1x1", "Mixed_3b/Branch_2/Conv2d_0c_3x3/weights"),
     _port("InceptionV3", "inception_v3", "Logits/Conv2d_1c_1x1", "Mixed_5c/Branch_1/Conv_1_0c_5x5/weights"),
     _port("InceptionV4", "inception_v4", "Logits/Logits", "Mixed_3a/Branch_1/Conv2d_0a_3x3/weights"),
     _port("InceptionResnetV2", "inception_resnet_v2", "Logits/Logits", "Repeat/block35_1/Conv2d_1x1/weights"),
