@@ -72,6 +72,14 @@ def test_parameters_are_timms_and_keras(applications: Any) -> None:
     assert parameters(meta()) == trainable == 55_813_192
 
 
+def test_weights_start_as_slims_and_keras() -> None:
+    """Its argument scope names no initialiser: Xavier's uniform, within sqrt(6 / (fan_in + fan_out))."""
+    model = build_model("inception_resnet_v2", 10, width=0.5, repeats=(1, 1, 1))
+    kernel = model.get_submodule("block17_1.branch7x7_3.conv").weight
+    out_channels, in_channels = kernel.shape[:2]
+    assert kernel.abs().max().item() == pytest.approx((6 / (7 * (in_channels + out_channels))) ** 0.5, rel=1e-2)
+
+
 def test_residuals_are_scaled_and_the_last_is_not() -> None:
     found = [(module.scale, type(module.act)) for module in residuals(meta())]
     assert found == [(0.17, nn.ReLU)] * 10 + [(0.1, nn.ReLU)] * 20 + [(0.2, nn.ReLU)] * 9 + [(1.0, nn.Identity)]

@@ -65,6 +65,17 @@ def test_the_auxiliary_head_is_slims() -> None:
     assert parameters(head) == 1024 * 128 + 128 + 128 * 768 * 25 + 768 + 768 * 1000 + 1000
 
 
+def test_weights_start_as_slims() -> None:
+    """`variance_scaling_initializer` for convolutions; slim's dense layers keep its default, Xavier's uniform."""
+    model = build_model("inception_v4", 1000, width=0.5, repeats=(1, 1, 1))
+    kernel = model.get_submodule("inception_c1.branch3x3dbl_3.conv").weight
+    assert kernel.std().item() == pytest.approx((2 / kernel[0].numel()) ** 0.5, rel=0.02)
+    classifier = model.get_classifier()
+    limit = (6 / (768 + 1000)) ** 0.5
+    assert classifier.weight.abs().max().item() == pytest.approx(limit, rel=1e-3)
+    assert not classifier.bias.any()
+
+
 def test_repeats_and_width() -> None:
     model = meta(repeats=[1, 2, 1], width=0.1)
     assert model.options["repeats"] == (1, 2, 1)

@@ -88,6 +88,15 @@ def test_dilations_at_output_stride_8_and_the_multi_grid() -> None:
     assert [tap.block for tap in model.taps] == ["conv2", "entry2", "entry4", "middle1", "exit2"]
 
 
+def test_weights_start_as_deeplabs() -> None:
+    """Normal of deviation 0.09 cut at two deviations, which leaves 0.0792; depthwise kernels and classifier too."""
+    model = build_model("xception41", 1000, width=0.5, middle_blocks=0)
+    for layer in ("exit2.sepconv3.depthwise", "exit2.sepconv3.pointwise", "head.classifier"):
+        weight = model.get_submodule(layer).weight
+        assert weight.std().item() == pytest.approx(0.0792, rel=0.02), layer
+        assert weight.abs().max() <= 0.18
+
+
 def test_the_name_decides_the_depth() -> None:
     for name in NAMES:
         model = meta(name)

@@ -2,13 +2,32 @@
 
 from separable.blocks.conv import ConvBN
 from separable.blocks.dense_head import ConvHead, DenseHead
+from separable.blocks.dense_pool import DenseMaxPool
 from separable.blocks.dropout import KeyedDropout, set_dropout_keys
 from separable.blocks.factorised import ExpandedConv, FactorisedConv
 from separable.blocks.fire import Fire
 from separable.blocks.grid_reduction import GridReduction
 from separable.blocks.head import ClassifierHead
 from separable.blocks.inception import InceptionA, InceptionAux, InceptionB, InceptionC, InceptionD, InceptionE
+from separable.blocks.inception_resnet import (
+    InceptionResNetA,
+    InceptionResNetB,
+    InceptionResNetC,
+    InceptionResNetEntry,
+    InceptionResNetReduction,
+    ScaledResidual,
+)
 from separable.blocks.inception_steps import ExtremeInception, InceptionUnits, RegroupedInception, SimplifiedInception
+from separable.blocks.inception_v4 import (
+    InceptionV4A,
+    InceptionV4B,
+    InceptionV4C,
+    InceptionV4Reduction,
+    InceptionV4Stem1,
+    InceptionV4Stem2,
+    InceptionV4Stem3,
+    ReductionA,
+)
 from separable.blocks.mobilenet import DepthwiseBN, MobileNetUnit
 from separable.blocks.naive_inception import NaiveInception
 from separable.blocks.pool import AveragePool, MaxPool
@@ -16,14 +35,18 @@ from separable.blocks.residual import Bottleneck
 from separable.blocks.separable import SeparableConv2d
 from separable.blocks.step_conversion import regroup, to_extreme
 from separable.blocks.xception import XceptionDown, XceptionMiddle, XceptionStem, XceptionTail
+from separable.blocks.xception_aligned import AlignedXceptionModule, AlignedXceptionTail
 
 __all__ = [
+    "AlignedXceptionModule",
+    "AlignedXceptionTail",
     "AveragePool",
     "Bottleneck",
     "ClassifierHead",
     "ConvBN",
     "ConvHead",
     "DenseHead",
+    "DenseMaxPool",
     "DepthwiseBN",
     "ExpandedConv",
     "ExtremeInception",
@@ -36,12 +59,26 @@ __all__ = [
     "InceptionC",
     "InceptionD",
     "InceptionE",
+    "InceptionResNetA",
+    "InceptionResNetB",
+    "InceptionResNetC",
+    "InceptionResNetEntry",
+    "InceptionResNetReduction",
     "InceptionUnits",
+    "InceptionV4A",
+    "InceptionV4B",
+    "InceptionV4C",
+    "InceptionV4Reduction",
+    "InceptionV4Stem1",
+    "InceptionV4Stem2",
+    "InceptionV4Stem3",
     "KeyedDropout",
     "MaxPool",
     "MobileNetUnit",
     "NaiveInception",
+    "ReductionA",
     "RegroupedInception",
+    "ScaledResidual",
     "SeparableConv2d",
     "SimplifiedInception",
     "XceptionDown",

@@ -34,7 +34,7 @@ from separable.blocks.inception_resnet import (
     InceptionResNetReduction,
 )
 from separable.blocks.inception_v4 import InceptionV4Stem1, InceptionV4Stem2, InceptionV4Stem3, ReductionA
-from separable.blocks.init import init_variance_scaling
+from separable.blocks.init import init_glorot_uniform
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
 from separable.models.options import (
@@ -67,7 +67,7 @@ class InceptionResNetV2(ImageModel):
         dropout: before the classifier; the paper and slim keep 0.8, Keras all.
         features_only: return the feature pyramid in place of logits.
 
-    Weights start as slim's do: cut normal of variance 2 / fan_in.
+    Weights start as slim's and Keras' do: Glorot uniform.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class InceptionResNetV2(ImageModel):
             features_only=features_only,
             aux={grid17[-1]: aux} if aux else None,
         )
-        init_variance_scaling(self)
+        init_glorot_uniform(self)
 
     def _slim_stem(self, in_channels: int, gamma: bool, width: float) -> tuple[Tap, Tap, Tap]:
         """Inception V3's stem and one plain module; where its three grids end."""

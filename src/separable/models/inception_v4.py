@@ -29,7 +29,7 @@ from separable.blocks.inception_v4 import (
     InceptionV4Stem3,
     ReductionA,
 )
-from separable.blocks.init import init_variance_scaling
+from separable.blocks.init import init_glorot_uniform, init_variance_scaling
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
 from separable.models.options import check_common, check_flag, check_length, check_minimum, given
@@ -52,7 +52,7 @@ class InceptionV4(ImageModel):
         dropout: before the classifier; the paper and slim keep 0.8.
         features_only: return the feature pyramid in place of logits.
 
-    Weights start as slim's do: cut normal of variance 2 / fan_in.
+    Weights start as slim's do: cut normal of variance 2 / fan_in, Glorot uniform in the classifiers.
     """
 
     def __init__(
@@ -115,6 +115,9 @@ class InceptionV4(ImageModel):
             aux={b_names[-1]: aux} if aux else None,
         )
         init_variance_scaling(self)
+        for head in (self.head, *self.aux_heads.values()):
+            if head is not None:
+                init_glorot_uniform(head.classifier)
 
     def _repeat(
         self,
