@@ -4,6 +4,9 @@ All strided layers of these networks are unpadded, so no border rule can tell th
 residuals' scales can.
 """
 
+import inspect
+import math
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -17,7 +20,7 @@ from torch import Tensor, nn
 from separable.blocks.inception_resnet import ScaledResidual
 from separable.errors import WeightsMismatchError
 from separable.models.base import ImageModel
-from separable.models.build import build_model
+from separable.models.build import build_model, model_spec
 from separable.weights import create_model, load_weights
 from tests.parity.keras_net import KerasNet, picture_tensor
 from tests.parity.torch_net import calibrate, distance, pictures, spread
@@ -192,6 +195,25 @@ def keras_pair(keras_net: Callable[..., KerasNet], keras_file: Callable[..., Pat
     model = build_model("inception_resnet_v2").eval()
     load_weights(model, keras_file("inception_resnet_v2", ".h5"))
     return keras_net("inception_resnet_v2"), model
+
+
+def test_keras_parameters(keras_pair: tuple[KerasNet, ImageModel]) -> None:
+    keras_net, model = keras_pair
+    trainable = sum(math.prod(weight.shape) for weight in keras_net.full.trainable_weights)
+    assert sum(value.numel() for value in model.parameters()) == trainable == 55_813_192
+
+
+def test_the_published_files_are_those_that_keras_names(keras_pair: tuple[KerasNet, ImageModel]) -> None:
+    import keras
+
+    source = inspect.getsource(sys.modules[keras.applications.InceptionResNetV2.__module__])
+    files = model_spec("inception_resnet_v2").keras_weights
+    assert [file.has_classifier for file in files] == [True, False]
+    for file in files:
+        folder, _, name = file.url.rpartition("/")
+        assert folder == "https://storage.googleapis.com/tensorflow/keras-applications/inception_resnet_v2"
+        assert f'file_hash="{file.md5}"' in source
+        assert name in source or name.endswith("_notop.h5")
 
 
 @pytest.mark.parametrize("size", [(75, 75), (150, 97), (224, 224), (299, 299)])
