@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from separable.errors import UsageError
-from separable.ops.dispatch import Implementation, require_available
+from separable.ops.dispatch import Implementation, choose
 from separable.ops.padding import Padding, Pair, to_pair
 from separable.ops.reference import depthwise_conv2d_reference
 
@@ -28,7 +28,7 @@ def depthwise_conv2d(
         bias: (C * m,) or None.
         stride, dilation: a number or a pair (height, width).
         padding: a number, a pair, or "same" in TensorFlow's sense: ceil(side / stride) out, the odd pixel last.
-        implementation: "auto" takes the fastest, "reference" plain torch.
+        implementation: "auto" is the fastest that is loaded, "cpu" the kernels of `ops.cpu`, "reference" plain torch.
 
     Returns:
         (N, C * m, OH, OW) in the dtype of `x`.
@@ -37,10 +37,13 @@ def depthwise_conv2d(
         UsageError: shapes or types that do not belong together, a stride or dilation below 1, an unknown padding or
             implementation.
     """
-    require_available(implementation)
     check_depthwise_shapes(x, weight)
     check_added(x, bias, "bias", weight.shape[0])
     check_steps(stride, dilation)
+    if choose(implementation, x, weight) == "cpu":
+        from separable.ops.cpu.depthwise import depthwise_conv2d_cpu  # registering operators takes a while
+
+        return depthwise_conv2d_cpu(x, weight, bias, stride, padding, dilation)
     return depthwise_conv2d_reference(x, weight, bias, stride, padding, dilation)
 
 

@@ -1,10 +1,11 @@
 """Depthwise separable convolution as one operation: the public function, its checks, the choice of implementation."""
 
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from separable.errors import UsageError
 from separable.ops.depthwise import check_added, check_depthwise_shapes, check_steps, check_type
-from separable.ops.dispatch import Implementation, require_available
+from separable.ops.dispatch import Implementation, choose
 from separable.ops.padding import Padding, Pair
 from separable.ops.reference import separable_conv2d_reference
 
@@ -30,7 +31,7 @@ def separable_conv2d(
         bias: (O,) or None, added after the 1x1.
         stride, dilation: of the depthwise part, a number or a pair (height, width).
         padding: a number, a pair, or "same" in TensorFlow's sense: ceil(side / stride) out, the odd pixel last.
-        implementation: "auto" takes the fastest, "reference" plain torch.
+        implementation: "auto" is the fastest that is loaded, "cpu" the kernels of `ops.cpu`, "reference" plain torch.
 
     Returns:
         (N, O, OH, OW) in the dtype of `x`.
@@ -39,7 +40,6 @@ def separable_conv2d(
         UsageError: shapes or types that do not belong together, a stride or dilation below 1, an unknown padding or
             implementation.
     """
-    require_available(implementation)
     check_depthwise_shapes(x, depthwise_weight)
     if tuple(pointwise_weight.shape[1:]) != (depthwise_weight.shape[0], 1, 1):
         raise UsageError(
@@ -50,4 +50,9 @@ def separable_conv2d(
     check_type(x, pointwise_weight, "pointwise_weight")
     check_added(x, bias, "bias", pointwise_weight.shape[0])
     check_steps(stride, dilation)
+    if choose(implementation, x, depthwise_weight) == "cpu":
+        from separable.ops.cpu.depthwise import depthwise_conv2d_cpu  # registering operators takes a while
+
+        y = depthwise_conv2d_cpu(x, depthwise_weight, None, stride, padding, dilation)
+        return conv2d(y, pointwise_weight, bias)
     return separable_conv2d_reference(x, depthwise_weight, pointwise_weight, bias, stride, padding, dilation)

@@ -1,0 +1,18 @@
+"""The CPU kernels for the tests that ask for them, and out of use again afterwards."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from separable.ops.cpu import build
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Iterator[None]:
+    """Built and in use. `auto` means plain torch again in the next module: its bits are others."""
+    before = build._loaded
+    status = build.load_kernels()
+    if not status.available:
+        pytest.skip(f"the CPU kernels were not tested: {status.reason}")
+    yield
+    build._loaded = before
