@@ -67,6 +67,16 @@ class Graph:
                 found[source].append(node.index)
         return {index: tuple(users) for index, users in found.items()}
 
+    def ancestors(self, index: int) -> set[int]:
+        """The node itself and all that its output depends on."""
+        found, stack = set[int](), [index]
+        while stack:
+            current = stack.pop()
+            if current not in found:
+                found.add(current)
+                stack.extend(self.nodes[current].inputs)
+        return found
+
 
 def record_graph(model: nn.Module, input_shape: Sequence[int] | Tensor) -> Graph:
     """Run `model` once in evaluation mode and write down what it does.
@@ -120,7 +130,7 @@ def _record(model: nn.Module, x: Tensor) -> Graph:
     with _stand_in(model, x) as copied, torch.no_grad():
         recorder = Recorder(copied)
         recorder.start(x)
-        with _tapped(copied, recorder) as auxiliary, recorder.watching():
+        with recorder.watching(), _tapped(copied, recorder) as auxiliary:
             result = copied(x)
         ends = [node for tensor in tensors_in(result) if (node := recorder.node_of(tensor)) is not None]
         if not ends:
@@ -142,7 +152,10 @@ def _stand_in(model: nn.Module, x: Tensor) -> Iterator[nn.Module]:
 
 @contextmanager
 def _tapped(model: nn.Module, recorder: Recorder) -> Iterator[list[RawNode]]:
-    """Auxiliary heads run right after the block they look at; their outputs are in the list afterwards."""
+    """Auxiliary heads run right after the block they look at; their outputs are in the list afterwards.
+
+    Entered after the recorder's hooks are in place, so that the block's call is over when its head's begins.
+    """
     ends: list[RawNode] = []
     handles = []
     for block, name in getattr(model, "aux_names", {}).items():

@@ -149,7 +149,8 @@ class Recorder:
     def _opaque(self, frame: _Frame, inputs: Any, output: Any) -> list[RawNode]:
         """A node for a module that works out of sight, such as compiled code."""
         live = [node for tensor in tensors_in(inputs) if (node := self.node_of(tensor)) is not None]
-        fresh = [tensor for tensor in tensors_in(output) if tensor not in self.origin and tensor.is_floating_point()]
+        seen = (self.origin, self.constants)
+        fresh = [tensor for tensor in tensors_in(output) if not any(tensor in known for known in seen)]
         if not live or not fresh:
             return []
         node = RawNode(type(frame.module).__name__, "other", frame, {})

@@ -1,5 +1,6 @@
 """`separable draw`."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,12 +49,11 @@ def draw(
     from separable.analysis.draw import draw_graph, marks_of
     from separable.analysis.graph import record_graph
     from separable.files import write_text_atomically
-    from separable.runtime.load import load_located
     from separable.runtime.locate import locate
 
     with Output(json) as output:
         located = locate(model)
-        network = load_located(located, key_values(option, "--option"), published=False)
+        network = _load(located, option)
         height, width = picture_size(size) or _own_size(network)
         graph = record_graph(network, (1, _channels(network), height, width))
         marks = marks_of(graph)
@@ -61,7 +61,7 @@ def draw(
         chosen = next(known for known in _THEMES if known == theme)
         svg = draw_graph(graph, title, source=source, every_layer=layers, theme=chosen, marks=marks)
         write_text_atomically(out, svg)
-        found = f"; {len(marks)} remarks on design principles in its legend" if marks else ""
+        found = f"; remarks on design principles in its legend: {len(marks)}" if marks else ""
         output.show(f"{out}: {title}, {len(graph.nodes)} operations at {height}x{width}{found}")
         output.document(
             {
@@ -89,6 +89,17 @@ def _check(out: Path, theme: str) -> None:
             expected=f"a name that ends with .svg, such as {svg}",
             fix=f"Write {svg}; a browser, Inkscape or `rsvg-convert {svg} -o {out.stem}.png` makes other formats of it",
         )
+
+
+def _load(located: "Located", option: list[str] | None) -> "nn.Module":
+    """The network; one of the catalogue without weights, whose initial values take seconds and are not drawn."""
+    import torch
+
+    from separable.runtime.load import load_located
+
+    bare = torch.device("meta") if located.kind == "catalogue" else contextlib.nullcontext()
+    with bare:
+        return load_located(located, key_values(option, "--option"), published=False)
 
 
 def _heading(model: str, located: "Located", network: "nn.Module") -> tuple[str, str]:

@@ -53,5 +53,8 @@ def page_of(
 
 
 def _subtitle(graph: Graph, source: str) -> str:
-    parameters = f"{sum(node.parameters for node in graph.nodes):,} parameters"
+    aside = {node.index for node in graph.nodes} - graph.ancestors(graph.outputs[0])
+    parameters = f"{sum(node.parameters for node in graph.nodes if node.index not in aside):,} parameters"
+    if any(graph.nodes[index].parameters for index in aside):
+        parameters += f" and {sum(graph.nodes[index].parameters for index in aside):,} in side branches"
     return ", ".join(part for part in (source, f"input {shape_text(graph.input_shape)}", parameters) if part)

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from separable.analysis.draw.contract import contracted
 from separable.analysis.draw.tree import Box, Item, Parallel, Series, Tangle, series_between, units_in
 from separable.analysis.draw.units import Unit
 from separable.analysis.graph import Graph
@@ -72,24 +73,33 @@ class SideBranch:
 
 @dataclass(frozen=True)
 class Network:
+    kind: str
+    """The class of the whole."""
     input_shape: tuple[int, ...]
     groups: tuple[Group, ...]
     sides: tuple[SideBranch, ...]
 
 
 def arrange(graph: Graph, units: Sequence[Unit], *, collapse: bool = True) -> Network:
-    """The network's main line as groups of blocks, and what hangs on it."""
+    """The network's main line as groups of blocks, and what hangs on it.
+
+    Args:
+        collapse: blocks that are alike become one group, and tangles are drawn by modules.
+    """
     by_index = {unit.index: unit for unit in units}
     ends = _ends(graph, units)
     main = max((_ancestors(by_index, end) for end in ends), key=lambda found: (len(found), max(found)))
     sink = max(main)
     line = series_between(by_index, 0, sink, main - {0, sink})
-    blocks = _blocks(graph, by_index, (*line.items, *([Box(by_index[sink])] if sink else [])))
+    items = (*line.items, *([Box(by_index[sink])] if sink else []))
+    if collapse:
+        items = tuple(contracted(item, graph.kinds) for item in items)
+    blocks = _blocks(graph, items)
     groups = [Group((block,)) for block in blocks]
     if collapse:
         groups = _collapse(blocks)
     sides = _sides(graph, by_index, main)
-    return Network(graph.input_shape, tuple(groups), tuple(sides))
+    return Network(graph.kinds.get("", ""), graph.input_shape, tuple(groups), tuple(sides))
 
 
 def signature(item: "Item | Series", *, channels: bool = True) -> object:
@@ -97,7 +107,7 @@ def signature(item: "Item | Series", *, channels: bool = True) -> object:
     if isinstance(item, Box):
         unit, label = item.unit, item.unit.label
         shown = label.text() if channels else (label.head, label.channels is None, label.tail)
-        return shown, unit.after
+        return shown, unit.after, unit.between
     if isinstance(item, Tangle):
         first = item.units[0].index
         edges = tuple((a - first, b - first) for a, b in item.edges)
@@ -156,14 +166,14 @@ def _sides(graph: Graph, units: Mapping[int, Unit], main: set[int]) -> list[Side
     return sides
 
 
-def _blocks(graph: Graph, units: Mapping[int, Unit], items: Sequence[Item]) -> list[Block]:
+def _blocks(graph: Graph, items: Sequence[Item]) -> list[Block]:
     scopes = [_scope_of(items, place) for place in range(len(items))]
     blocks: list[Block] = []
     shape = graph.input_shape
     for name, start, end in _ranges(graph, items, scopes, 0, len(items), 0):
         series = Series(tuple(items[start:end]))
-        only = units_in(series)[0] if end - start == 1 else None
-        label = name or (only.nodes[0].name if only else "")
+        only = items[start]
+        label = name or (only.unit.nodes[0].name if end - start == 1 and isinstance(only, Box) else "")
         blocks.append(Block(label, _kind(graph, name), series, shape))
         shape = blocks[-1].output_shape
     return blocks

@@ -60,6 +60,7 @@ def column(sections: Sequence[Section], render: Render, *, is_first: bool, is_la
     left = max(piece.left for pieces in drawn for piece in pieces)
     right = max(piece.right for pieces in drawn for piece in pieces)
     shown = [text_pixels(shape_text(group.last.output_shape), 11) for section in sections for group in section.groups]
+    overhang = max(piece.overhang for pieces in drawn for piece in pieces)
     left, right = max(left, 80.0), max(right, 80.0, 14 + max(shown))
     shapes: list[Shape] = []
     y = 0.0
@@ -69,14 +70,14 @@ def column(sections: Sequence[Section], render: Render, *, is_first: bool, is_la
         is_end = is_last and number == len(sections) - 1
         closing = tensor_text(section.groups[-1].last.output_shape, "output" if is_end else "")
         body = _section(section, [widened(piece, left, right) for piece in pieces], opening, closing)
-        panel = Rect(-left - _MARGIN, y, left + right + 2 * _MARGIN + 6, body.height, "panel")
+        panel = Rect(-left - _MARGIN, y, left + right + 2 * _MARGIN + max(6, overhang), body.height, "panel")
         heading = Text(-left - _MARGIN + 12, y + 20, section.title, "heading", "start", 13)
         shapes += [panel, heading, *body.moved(0, y).shapes]
         y += body.height
         if number < len(sections) - 1:
             shapes.append(Line(((0, y - 3), (0, y + 14 + _HEADING)), arrow=False))
             y += 14
-    return Piece(left + _MARGIN, right + _MARGIN + 6, y, tuple(shapes), (), ())
+    return Piece(left + _MARGIN, right + _MARGIN + max(6, overhang), y, tuple(shapes), (), ())
 
 
 def _section(section: Section, pieces: Sequence[Piece], opening: str, closing: str) -> Piece:

@@ -58,7 +58,7 @@ def box_width(series: Series, write: Write) -> float:
         if isinstance(item, Box) and not item.unit.is_join:
             label, note = write(item.unit)
             widths.append(max(text_pixels(label), text_pixels(note, 10)) + 2 * _SIDE_PADDING)
-        elif isinstance(item, Parallel) and isinstance(after, Box) and after.unit.is_circle:
+        elif isinstance(item, Parallel) and _has_main(item, after.unit if isinstance(after, Box) else None):
             widths.append(box_width(_main_branch(item), write))
     return max(widths)
 
@@ -66,6 +66,7 @@ def box_width(series: Series, write: Write) -> float:
 def unit_box(unit: Unit, words: tuple[str, str], width: float) -> Piece:
     """One box around the axis."""
     label, note = words
+    label = {"+": "Sum", "x": "Product"}.get(label, label)  # in a tangle, where circles have no sides to come from
     height = (THIN if unit.label.family == "light" else BOX) + (_NOTE if note else 0)
     names = tuple(node.name for node in unit.nodes)
     shapes: list[Shape] = [
@@ -81,8 +82,7 @@ def _item(item: Item, joins: Unit | None, write: Write, width: float, before: Pi
     if isinstance(item, Tangle):
         return lay_out_tangle(item, lambda unit, wide: unit_box(unit, write(unit), wide), write)
     if isinstance(item, Parallel):
-        around = joins is not None and joins.is_circle
-        return _around_the_main(item, write, width) if around else _side_by_side(item, write)
+        return _around_the_main(item, write, width) if _has_main(item, joins) else _side_by_side(item, write)
     unit = item.unit
     if unit.is_circle:
         return _circle(unit)
@@ -142,6 +142,13 @@ def _around_the_main(item: Parallel, write: Write, width: float) -> Piece:
             placed.append(piece.moved(right + _BETWEEN + piece.left, 0))
             right += _BETWEEN + piece.width
     return _together(placed, left, right)
+
+
+def _has_main(item: Parallel, joins: Unit | None) -> bool:
+    """Whether one branch is the main line and the others are shortcuts: before a sum, or where they are bare lines."""
+    if joins is not None and joins.is_circle:
+        return True
+    return sum(bool(branch.items) for branch in item.branches) == 1
 
 
 def _main_branch(item: Parallel) -> Series:

@@ -8,7 +8,7 @@ from separable.analysis.draw.names import readable_kind
 from separable.analysis.draw.shapes import Line, Piece, Port, Rect, Shape, Text, text_pixels
 from separable.analysis.draw.words import Words, block_names, parameters_text
 
-__all__ = ["boxed", "framed", "row", "widened"]
+__all__ = ["boxed", "framed", "row", "row_width", "widened", "with_side"]
 
 _HEADER, _PADDING = 24.0, 12.0
 _STACK = 4.0
@@ -67,11 +67,20 @@ def _with_frame(piece: Piece, group: Group, times: str, names: str, parameters: 
     return replace(piece, shapes=(*shapes, *piece.shapes))
 
 
+def row_width(group: Group, title: str) -> float:
+    """The width that `row` needs."""
+    label, note = _row_words(group, title)
+    return max(text_pixels(label, bold=True), text_pixels(note, 10)) + 20
+
+
+def _row_words(group: Group, title: str) -> tuple[str, str]:
+    label = f"{len(group.blocks)} x {title}" if len(group.blocks) > 1 else title
+    return label, ", ".join(part for part in (block_names(group.blocks), parameters_text(group)) if part)
+
+
 def row(group: Group, title: str, width: float) -> Piece:
     """The block as one box that names its type, which is drawn elsewhere."""
-    label = f"{len(group.blocks)} x {title}" if len(group.blocks) > 1 else title
-    note = ", ".join(part for part in (block_names(group.blocks), parameters_text(group)) if part)
-    width = max(width, text_pixels(label, bold=True) + 20, text_pixels(note, 10) + 20)
+    label, note = _row_words(group, title)
     height = BOX + 16
     anchors = tuple(block.name for block in group.blocks) + tuple(
         node.name for block in group.blocks for unit in block.units for node in unit.nodes
@@ -85,9 +94,23 @@ def row(group: Group, title: str, width: float) -> Piece:
     return Piece(width / 2, width / 2, height, tuple(shapes), (Port(0, 0),), (Port(0, height),))
 
 
+def with_side(piece: Piece, title: str) -> Piece:
+    """An arrow from the right of `piece` to a box that names a side branch, which is drawn elsewhere."""
+    width, y = text_pixels(title, 11) + 16, piece.height - 14
+    x = max(shape.x + shape.width for shape in piece.shapes if isinstance(shape, Rect))
+    start = max(shape.x + shape.width for shape in piece.shapes if isinstance(shape, Rect) and shape.style != "behind")
+    shapes = (
+        Line(((start, y), (x + 18, y))),
+        Rect(x + 18, y - 11, width, 22, "module"),
+        Text(x + 18 + width / 2, y + 4, title, size=11),
+    )
+    return replace(piece, shapes=(*piece.shapes, *shapes), overhang=x + 18 + width - piece.right)
+
+
 def widened(piece: Piece, left: float, right: float) -> Piece:
     """The same with its frames, if it has any, reaching `left` and `right`; words at their ends move along."""
     frames = [shape for shape in piece.shapes if isinstance(shape, Rect) and shape.style == "frame"]
+    left = left if piece.left > piece.right else min(left, max(piece.left, right))  # a plain chain stays in its middle
     if not frames or (piece.left >= left and piece.right >= right):
         return piece
     shapes: list[Shape] = []

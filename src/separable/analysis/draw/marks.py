@@ -11,7 +11,8 @@ from separable.analysis.principles import find_broken_principles
 
 __all__ = ["Mark", "legend", "mark_shapes", "marks_of"]
 
-_RADIUS, _LINE, _LETTERS = 8.5, 20.0, 130
+_RADIUS, _LINE, _LETTERS = 8.5, 16.0, 115
+_HEADING = "Broken design principles (arXiv:1512.00567, section 2); grey: on early grids, finer than 1/8 of the picture"
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,15 @@ def marks_of(graph: Graph) -> tuple[Mark, ...]:
 def legend(marks: Sequence[Mark], x: float, y: float) -> tuple[list[Shape], float]:
     """One line a mark; also where the lines end."""
     shapes: list[Shape] = []
+    if marks:
+        shapes.append(Text(x, y + 6, _HEADING, "name", "start", 12))
+        y += 30
     for number, mark in enumerate(marks, start=1):
         shapes += _dot(x + _RADIUS, y - 4, number, mark.level)
-        for line in textwrap.wrap(f"{mark.where}: {mark.text}", _LETTERS):
+        for line in textwrap.wrap(f"{mark.where}: {mark.text}".replace(" %", "\N{NO-BREAK SPACE}%"), _LETTERS):
             shapes.append(Text(x + 2 * _RADIUS + 8, y, line, "" if mark.level == "warning" else "soft", "start", 12))
-            y += _LINE - 4
-        y += 6
+            y += _LINE
+        y += 5
     return shapes, y
 
 
@@ -62,15 +66,12 @@ def _dot(x: float, y: float, number: int, level: str) -> list[Shape]:
 
 
 def _place(shapes: Sequence[Shape], where: str) -> Rect | None:
-    def fits(name: str) -> bool:
-        return name == where or name.startswith(f"{where}.")
-
-    found = [
-        shape for shape in shapes if isinstance(shape, Rect) and shape.style != "behind" and any(map(fits, shape.names))
-    ]
-    exact = [shape for shape in found if where in shape.names]
-    candidates = exact or found
-    if not candidates:
-        return None
-    pick = min if exact else max
-    return pick(candidates, key=lambda shape: shape.width * shape.height)
+    """The smallest shape among those that stand for most of what is called `where`."""
+    best: Rect | None = None
+    key = (0, 0.0)
+    for shape in shapes:
+        if isinstance(shape, Rect) and shape.style != "behind":
+            count = sum(name == where or name.startswith(f"{where}.") for name in shape.names)
+            if count and (count, -shape.width * shape.height) > key:
+                best, key = shape, (count, -shape.width * shape.height)
+    return best

@@ -2,7 +2,32 @@
 
 import re
 
-__all__ = ["readable_kind", "title_of"]
+__all__ = ["FIGURES", "readable_kind", "title_of"]
+
+FIGURES = {
+    "Fire": "figure 1 of arXiv:1602.07360",
+    "InceptionA": "figure 5 of arXiv:1512.00567",
+    "InceptionAux": "figure 8 of arXiv:1512.00567",
+    "InceptionB": "figure 10 of arXiv:1512.00567",
+    "InceptionC": "figure 6 of arXiv:1512.00567",
+    "InceptionD": "figure 10 of arXiv:1512.00567",
+    "InceptionE": "figure 7 of arXiv:1512.00567",
+    "InceptionResNetA": "figure 16 of arXiv:1602.07261",
+    "InceptionResNetB": "figure 17 of arXiv:1602.07261",
+    "InceptionResNetC": "figure 19 of arXiv:1602.07261",
+    "InceptionResNetReduction": "figure 18 of arXiv:1602.07261",
+    "InceptionV4A": "figure 4 of arXiv:1602.07261",
+    "InceptionV4B": "figure 5 of arXiv:1602.07261",
+    "InceptionV4C": "figure 6 of arXiv:1602.07261",
+    "InceptionV4Reduction": "figure 8 of arXiv:1602.07261",
+    "InceptionV4Stem1": "figure 3 of arXiv:1602.07261",
+    "InceptionV4Stem2": "figure 3 of arXiv:1602.07261",
+    "InceptionV4Stem3": "figure 3 of arXiv:1602.07261",
+    "ReducedInception": "figure 2(b) of arXiv:1409.4842",
+    "ReductionA": "figure 7 of arXiv:1602.07261",
+}
+"""Where the papers draw the modules that are classes here."""
+
 
 _TITLES = {
     "alexnet": "AlexNet",
@@ -17,7 +42,13 @@ _TITLES = {
     "vgg16": "VGG-16",
     "xception": "Xception",
 }
-_COMPOUNDS = {"Res Net": "ResNet", "Mobile Net": "MobileNet", "Dense Net": "DenseNet", "Mix Conv": "MixConv"}
+_COMPOUNDS = {
+    "Res Net": "ResNet",
+    "Goog Le Net": "GoogLeNet",
+    "Mobile Net": "MobileNet",
+    "Dense Net": "DenseNet",
+    "Mix Conv": "MixConv",
+}
 
 
 def title_of(name: str) -> str:

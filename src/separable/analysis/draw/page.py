@@ -1,13 +1,13 @@
 """The whole drawing: title, columns of the main line, types of modules, notes, findings."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from separable.analysis.draw.blocks import Group, Network, count_branches
 from separable.analysis.draw.columns import BETWEEN_COLUMNS, beside, column, pack
 from separable.analysis.draw.flow import box_width, lay_out
-from separable.analysis.draw.groups import boxed, framed, row
+from separable.analysis.draw.groups import boxed, framed, row, row_width, with_side
 from separable.analysis.draw.marks import Mark, legend, mark_shapes
 from separable.analysis.draw.panels import find_types, panel, side_panel
 from separable.analysis.draw.sections import divide
@@ -20,6 +20,7 @@ __all__ = ["Page", "compose"]
 
 _EDGE, _TOP = 28.0, 74.0
 _WIDE_MODULE, _MANY_MODULES = 430.0, 12
+_MOST_COLUMNS = 7
 _SHAPE = 1.35
 """Width by height that a drawing of many columns aims at."""
 
@@ -47,39 +48,43 @@ def compose(
     titles = {id(group): kind.title for kind in types for group in kind.groups}
     extra = [panel(kind, words) for kind in types]
     extra += [side_panel(side, words, _block_with(network, side.source)) for side in network.sides]
-    render = _renderer(network.groups, words, titles)
-    body = min(_bodies(network, render, extra), key=_badness)
+    render = _renderer(network, words, titles)
+    body = _best(_lines(network, render), list(arrangements(extra, BETWEEN_COLUMNS)) if extra else [])
     return _finish(body, title, subtitle, words.caption(), marks)
 
 
-def _bodies(network: Network, render: Callable[[Group], Piece], extra: Sequence[Piece]) -> Iterator[Piece]:
-    """The main line in any number of columns, and beside it what belongs there, in any width."""
-    sections = divide(network.groups)
-    placed = list(arrangements(extra, BETWEEN_COLUMNS)) if extra else []
-    for count in range(1, 8):
+def _lines(network: Network, render: Callable[[Group], Piece]) -> list[Piece]:
+    """The main line in one column, in two, and so on."""
+    sections = divide(network)
+    lines = []
+    for count in range(1, _MOST_COLUMNS + 1):
         columns = pack(sections, render, count)
         last = len(columns) - 1
-        pieces = [
-            column(part, render, is_first=place == 0, is_last=place == last) for place, part in enumerate(columns)
-        ]
-        line = beside(pieces)
-        if not extra:
-            yield line
-            continue
-        for panels in placed:
-            yield beside([line, panels])
+        lines.append(
+            beside(
+                [column(part, render, is_first=not place, is_last=place == last) for place, part in enumerate(columns)]
+            )
+        )
+    return lines
 
 
-def _badness(body: Piece) -> float:
-    """Little for a small drawing of a good shape."""
-    off = abs(math.log(body.width / body.height / _SHAPE))
-    return body.width * body.height * (1 + 1.5 * off)
+def _best(lines: Sequence[Piece], panels: Sequence[Piece]) -> Piece:
+    """The pair of a line and of panels beside it that makes a small drawing of a good shape."""
+
+    def badness(pair: Sequence[Piece]) -> float:
+        width = sum(piece.width + BETWEEN_COLUMNS for piece in pair) - BETWEEN_COLUMNS
+        height = max(piece.height for piece in pair)
+        return width * height * (1 + 1.5 * abs(math.log(width / height / _SHAPE)))
+
+    pairs = [[line, beside_it] for line in lines for beside_it in panels] if panels else [[line] for line in lines]
+    return beside(min(pairs, key=badness))
 
 
-def _renderer(groups: Sequence[Group], words: Words, titles: Mapping[int, str]) -> Callable[[Group], Piece]:
+def _renderer(network: Network, words: Words, titles: Mapping[int, str]) -> Callable[[Group], Piece]:
     """Draws a group as a row of the overview, a box, or a frame; boxes on the axis are equally wide everywhere."""
-    inside = [group.first.series for group in groups if id(group) not in titles]
-    width = max([box_width(series, words) for series in inside], default=120.0)
+    inside = [group.first.series for group in network.groups if id(group) not in titles]
+    rows = [row_width(group, titles[id(group)]) for group in network.groups if id(group) in titles]
+    width = max([120.0, *rows, *(box_width(series, words) for series in inside)])
     drawn: dict[int, Piece] = {}
 
     def render(group: Group) -> Piece:
@@ -90,6 +95,9 @@ def _renderer(groups: Sequence[Group], words: Words, titles: Mapping[int, str]) 
                 drawn[id(group)] = boxed(group, words, width)
             else:
                 drawn[id(group)] = framed(group, words, width)
+            for side in network.sides:
+                if any(unit.index == side.source for block in group.blocks for unit in block.units):
+                    drawn[id(group)] = with_side(drawn[id(group)], side.block.name)
         return drawn[id(group)]
 
     return render

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from separable.analysis.draw.blocks import Block, Group, SideBranch, signature
 from separable.analysis.draw.flow import FORK, GAP, connect, lay_out
 from separable.analysis.draw.labels import shape_text
-from separable.analysis.draw.names import readable_kind
+from separable.analysis.draw.names import FIGURES, readable_kind
 from separable.analysis.draw.shapes import Line, Piece, Port, Rect, Shape, Text, text_pixels
 from separable.analysis.draw.tree import units_in
 from separable.analysis.draw.words import Words, block_names, parameters_text
@@ -57,7 +57,7 @@ def panel(kind: ModuleType, words: Words) -> Piece:
         ]
         for number, group in enumerate(kind.groups)
     ]
-    return _panel(kind.title, inner, [header, *rows])
+    return _panel(kind.title, inner, [header, *rows], FIGURES.get(kind.groups[0].first.kind, ""))
 
 
 def side_panel(side: SideBranch, words: Words, start: str) -> Piece:
@@ -65,7 +65,8 @@ def side_panel(side: SideBranch, words: Words, start: str) -> Piece:
     title = f"{readable_kind(side.block.kind) or 'Side branch'}, after {start}"
     inner = _with_start(lay_out(side.block.series, words))
     shape = shape_text(side.block.output_shape)
-    return _panel(title, inner, [["module", "output", "parameters"], [*_side_row(side.block, shape)]])
+    figure = FIGURES.get(side.block.kind, "")
+    return _panel(title, inner, [["module", "output", "parameters"], _side_row(side.block, shape)], figure)
 
 
 def _side_row(block: Block, shape: str) -> list[str]:
@@ -88,16 +89,18 @@ def _with_start(inner: Piece) -> Piece:
     return Piece(*sides, inner.height + 22 + gap + 18, shapes, (), ())
 
 
-def _panel(title: str, inner: Piece, rows: Sequence[Sequence[str]]) -> Piece:
+def _panel(title: str, inner: Piece, rows: Sequence[Sequence[str]], figure: str) -> Piece:
     widths = [max(text_pixels(cell, 11, bold=True) for cell in cells) + 14 for cells in zip(*rows, strict=True)]
-    total = max(inner.width, sum(widths), text_pixels(title, 13, bold=True))
-    height = _HEADING + inner.height + 12 + _ROW * len(rows) + 12
+    total = max(inner.width, sum(widths), text_pixels(title, 13, bold=True), text_pixels(figure, 11))
+    top = _HEADING + (14 if figure else 0)
+    height = top + inner.height + 12 + _ROW * len(rows) + 12
     middle = _MARGIN + total / 2 + (inner.left - inner.right) / 2
     shapes: list[Shape] = [
         Rect(0, 0, total + 2 * _MARGIN, height, "panel"),
         Text(_MARGIN, 21, title, "heading", "start", 13),
-        *inner.moved(middle, _HEADING).shapes,
-        *_table(rows, widths, _MARGIN + (total - sum(widths)) / 2, _HEADING + inner.height + 20),
+        *([Text(_MARGIN, 36, figure, "subheading", "start", 11)] if figure else []),
+        *inner.moved(middle, top).shapes,
+        *_table(rows, widths, _MARGIN + (total - sum(widths)) / 2, top + inner.height + 20),
     ]
     return Piece(0, total + 2 * _MARGIN, height, tuple(shapes), (), ())
 

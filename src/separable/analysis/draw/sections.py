@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from separable.analysis.draw.blocks import Block, Group
+from separable.analysis.draw.blocks import Block, Group, Network
 from separable.analysis.draw.tree import Box
 
 __all__ = ["Section", "divide"]
@@ -18,9 +18,10 @@ class Section:
     """Whether the title is the paper's."""
 
 
-def divide(groups: Sequence[Group]) -> list[Section]:
-    """`groups` in sections, in order."""
-    flows = _flows(groups)
+def divide(network: Network) -> list[Section]:
+    """The groups of `network` in sections, in order."""
+    groups = network.groups
+    flows = _flows(groups) if network.kind.endswith("Xception") else []
     titles = flows or _grids(groups)
     runs = itertools.groupby(zip(titles, groups, strict=True), key=lambda pair: pair[0])
     return [Section(title, tuple(group for _, group in run), bool(flows)) for title, run in runs]
@@ -28,7 +29,11 @@ def divide(groups: Sequence[Group]) -> list[Section]:
 
 def _flows(groups: Sequence[Group]) -> list[str]:
     """Entry, middle and exit flow of the Xceptions (figure 5 of arXiv:1610.02357), found by their middle blocks."""
-    middle = [number for number, group in enumerate(groups) if group.first.kind == "XceptionMiddle"]
+    middle = [
+        number
+        for number, group in enumerate(groups)
+        if group.first.kind == "XceptionMiddle" or group.first.name.startswith("middle")
+    ]
     if not middle:
         return []
     first, last = middle[0], middle[-1]

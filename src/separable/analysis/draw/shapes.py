@@ -8,7 +8,9 @@ __all__ = ["Line", "Piece", "Port", "Rect", "Shape", "Text", "text_pixels"]
 # Advance widths of Helvetica and of the fonts made to its measure (Arial, Liberation Sans), in thousandths of the size.
 _WIDTHS = dict.fromkeys("abdeghnopqu0123456789_?#$L", 556) | dict.fromkeys("cksvxyzJ", 500)
 _WIDTHS |= dict.fromkeys("ABEKPSVXY&", 667) | dict.fromkeys("CDHNRUw", 722) | dict.fromkeys("GOQ", 778)
-_WIDTHS |= dict.fromkeys("il'|", 222) | dict.fromkeys(" .,:;/!It[]\\f", 278) | dict.fromkeys('r()-"', 345)
+_WIDTHS |= (
+    dict.fromkeys("il'|", 222) | dict.fromkeys(" \N{NO-BREAK SPACE}.,:;/!It[]\\f", 278) | dict.fromkeys('r()-"', 345)
+)
 _WIDTHS |= dict.fromkeys("FTZ", 611) | dict.fromkeys("+=<>~", 584) | dict.fromkeys("mM%", 860) | {"W": 944, "@": 1015}
 _WIDER_FONTS = 1.06
 
@@ -78,6 +80,8 @@ class Piece:
     shapes: tuple[Shape, ...] = ()
     entries: tuple[Port, ...] = field(default=(Port(0, 0),))
     exits: tuple[Port, ...] = ()
+    overhang: float = 0.0
+    """How much further to the right something reaches that frames need not go around."""
 
     @property
     def width(self) -> float:

@@ -71,7 +71,7 @@ def _stretched(piece: Piece, width: float, height: float) -> Piece:
     for shape in piece.moved(dx, 0).shapes:
         if isinstance(shape, Rect) and shape.style == "panel":
             shape = replace(shape, x=shape.x - dx, width=width, height=height)
-        elif isinstance(shape, Text) and shape.style == "heading":
+        elif isinstance(shape, Text) and shape.style in ("heading", "subheading"):
             shape = replace(shape, x=shape.x - dx)
         shapes.append(shape)
     return Piece(0, width, height, tuple(shapes), (), ())

@@ -43,7 +43,7 @@ svg.network{background:var(--page);font-family:"Helvetica Neue",Helvetica,Arial,
 svg.network text{fill:var(--ink)}
 svg.network .title{font-weight:700}
 svg.network .heading,svg.network .name{font-weight:700}
-svg.network .soft,svg.network .note{fill:var(--soft)}
+svg.network .soft,svg.network .subheading,svg.network .note{fill:var(--soft)}
 svg.network .times{fill:var(--accent);font-weight:700}
 svg.network .on-mark{fill:var(--page);font-weight:700}
 svg.network .sign{font-weight:400}

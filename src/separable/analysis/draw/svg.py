@@ -45,6 +45,7 @@ def to_svg(shapes: Sequence[Shape], width: float, height: float, *, title: str, 
         viewBox=f"0 0 {width:g} {height:g}",
         width=f"{width:g}",
         height=f"{height:g}",
+        style="max-width:100%;height:auto",
         role="img",
         aria_label=f"{title}: {summary}",
     )

@@ -44,7 +44,9 @@ def lay_out_tangle(
         lanes[lane : lane + 1] = [end + 12]
         x = width / 2 + 12 + lane * _LANE
         for place in arcs.get(source, []):
-            shapes.append(Line(((width / 2, start), (x, start), (x, place), (width / 2, place))))
+            shapes.append(Line(((x, place), (width / 2, place))))
+        if source not in leaving:
+            shapes.append(Line(((width / 2, start), (x, start), (x, end)), arrow=False))
         if source in leaving:
             shapes.append(Line(((width / 2, start), (x, start), (x, height)), arrow=False))
             exits.append(Port(x, height))
@@ -52,8 +54,9 @@ def lay_out_tangle(
     entries = [Port(0, 0)] if tangle.units[0].index in tangle.starts else []
     if entering:
         x = -width / 2 - 14
-        entries.insert(0, Port(x, 0))
-        shapes += [Line(((x, 0), (x, tops[index] + 8), (-width / 2, tops[index] + 8))) for index in entering]
+        entries.insert(0, Port(x, 0, ends=False))
+        shapes.append(Line(((x, 0), (x, tops[entering[-1]] + 8)), arrow=False))
+        shapes += [Line(((x, tops[index] + 8), (-width / 2, tops[index] + 8))) for index in entering]
     right = width / 2 + (12 + len(lanes) * _LANE if lanes else 0)
     left = width / 2 + (22 if entering else 0)
     return Piece(left, right, height, tuple(shapes), tuple(entries), tuple(exits))

@@ -26,6 +26,8 @@ class Unit:
     inputs: tuple[int, ...]
     after: tuple[str, ...] = ()
     """What follows inside the box: ("BN", "ReLU")."""
+    between: tuple[str, ...] = ()
+    """What stands between the halves of a separable convolution."""
 
     @property
     def scope(self) -> tuple[str, ...]:
@@ -56,8 +58,7 @@ def units_of(graph: Graph, *, every_layer: bool = False) -> list[Unit]:
         every_layer: each layer has its own box; only pads, slices and dropouts are left out.
     """
     nodes = _with_strides(graph)
-    consumers = graph.consumers()
-    parents = _parents(graph)
+    belongs = _Joiner(graph, nodes)
     chains: list[list[Node]] = []
     chain_of: dict[int, int] = {}
     for node in nodes:
@@ -65,7 +66,7 @@ def units_of(graph: Graph, *, every_layer: bool = False) -> list[Unit]:
         if node.operation in _NOT_DRAWN:
             continue
         joined = source is not None and not every_layer and chain_of.get(source.index) is not None
-        if joined and source is not None and _belongs(chains[chain_of[source.index]], node, parents, nodes, consumers):
+        if joined and source is not None and belongs(chains[chain_of[source.index]], node):
             place = chain_of[source.index]
             chains[place].append(node)
         else:
@@ -89,35 +90,44 @@ def _unit(index: int, chain: Sequence[Node], nodes: Sequence[Node], unit_of: dic
         label = label_of(chain[0])
     if label.family == "join" and len(inputs) < 2:  # a token put in front, a sum with itself
         label = replace(label, head={"+": "Add", "x": "Multiply"}.get(label.head, label.head), family="light")
-    after = tuple(short_name(node) for node in chain if node.operation in _LIGHT and node is not chain[0])
-    return Unit(index, label, tuple(chain), inputs, after)
+    last = max((place for place, node in enumerate(chain) if node in weighted), default=0)
+    names = [short_name(node) if node.operation in _LIGHT else "" for node in chain]
+    between, after = (tuple(name for name in part if name) for part in (names[1:last], names[last + 1 :]))
+    return Unit(index, label, tuple(chain), inputs, after, between)
 
 
-def _belongs(
-    chain: Sequence[Node],
-    node: Node,
-    parents: dict[int, tuple[str, ...]],
-    nodes: Sequence[Node],
-    consumers: dict[int, tuple[int, ...]],
-) -> bool:
-    """Whether `node` goes into the box of `chain`: same container, sole consumer, and the usual order."""
-    last = chain[-1]
-    if parents[last.index] != parents[node.index] or len(node.inputs) != 1:
+class _Joiner:
+    """Decides which nodes share a box."""
+
+    def __init__(self, graph: Graph, nodes: Sequence[Node]) -> None:
+        self.nodes, self.kinds = nodes, graph.kinds
+        self.consumers, self.parents = graph.consumers(), _parents(graph)
+
+    def __call__(self, chain: Sequence[Node], node: Node) -> bool:
+        """Whether `node` goes into the box of `chain`: same container, sole consumer, and the usual order."""
+        last, parent = chain[-1], self.parents[node.index]
+        if len(node.inputs) != 1 or _users(self.nodes, self.consumers, last.index) != [node.index]:
+            return False
+        if node.operation == "norm" and chain[0].operation in _WEIGHTED and last.operation in _WEIGHTED:
+            return self.parents[last.index][: len(parent)] == parent  # it may stand just outside of the convolution
+        if self.parents[last.index] != parent or node.operation == "norm":
+            return False
+        if node.operation == "activation":
+            return last.operation in _WEIGHTED | {"norm"}
+        kind = self.kinds.get(parent[-1].partition("#")[0], "") if parent else ""
+        return _is_pointwise(node) and _is_depthwise(chain, with_norm="sep" in kind.lower())
+
+
+def _is_pointwise(node: Node) -> bool:
+    return node.operation == "conv" and set(node.settings["kernel"]) == {1} and node.settings["groups"] == 1
+
+
+def _is_depthwise(chain: Sequence[Node], *, with_norm: bool) -> bool:
+    """Whether a 1x1 after `chain` makes it separable. A norm between the halves does only where the module says so."""
+    first = chain[0]
+    if first.operation != "conv" or not 1 < first.settings["groups"] == first.settings["in_channels"]:
         return False
-    if _users(nodes, consumers, last.index) != [node.index]:
-        return False
-    if node.operation == "norm":
-        return chain[0].operation in _WEIGHTED and last.operation in _WEIGHTED
-    if node.operation == "activation":
-        return last.operation in _WEIGHTED | {"norm"}
-    is_pointwise = node.operation == "conv" and set(node.settings["kernel"]) == {1} and node.settings["groups"] == 1
-    return is_pointwise and len([n for n in chain if n.operation == "conv"]) == 1 and _is_depthwise(chain)
-
-
-def _is_depthwise(chain: Sequence[Node]) -> bool:
-    first = chain[0].settings
-    only = all(node.operation in ("conv", "activation") for node in chain)
-    return only and chain[0].operation == "conv" and 1 < first["groups"] == first["in_channels"]
+    return all(node.operation == "activation" or (with_norm and node.operation == "norm") for node in chain[1:])
 
 
 def _users(nodes: Sequence[Node], consumers: dict[int, tuple[int, ...]], index: int) -> list[int]:

@@ -1,7 +1,7 @@
 """What a drawing says beside its boxes' labels: what follows every convolution, shapes, names, numbers."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from separable.analysis.draw.blocks import Block, Group
@@ -19,6 +19,8 @@ class Words:
     """Writes on boxes what differs from `usual`, the norm and activation that most convolutions have after them."""
 
     usual: tuple[str, ...] = ()
+    between: tuple[str, ...] = ()
+    """Likewise between the halves of separable convolutions."""
     letters: dict[int, str] = field(default_factory=dict)
     """Letters in place of numbers of channels, by the unit's index."""
 
@@ -29,10 +31,19 @@ class Words:
         """The sentence for what the boxes leave out, or nothing."""
         if not self.usual:
             return ""
-        names = " and ".join(_LONG.get(name, name) for name in self.usual)
-        return f"Every convolution is followed by {names} (not drawn), unless its box says otherwise."
+        text = f"Every convolution is followed by {_in_words(self.usual)} (not drawn), unless its box says otherwise."
+        if self.between:
+            text += f" Between the halves of a separable one there is {_in_words(self.between)}."
+        return text
 
     def _note(self, unit: Unit) -> str:
+        note = self._what_follows(unit)
+        if unit.label.family != "separable" or unit.between == self.between:
+            return note
+        between = f"{', '.join(unit.between) or 'nothing'} between"
+        return ", ".join(part for part in (between, note) if part)
+
+    def _what_follows(self, unit: Unit) -> str:
         after = unit.after
         usual = self.usual if unit.label.family in _CONVOLUTIONS else ()
         if unit.label.family in ("light", "module") or after == usual:
@@ -45,10 +56,19 @@ class Words:
         return "then " + ", ".join(after)
 
 
-def choose_words(units: Iterable[Unit]) -> Words:
+def choose_words(units: Sequence[Unit]) -> Words:
     """The commonest thing after a convolution becomes the usual one."""
     found = Counter(unit.after for unit in units if unit.label.family in _CONVOLUTIONS)
-    return Words(max(found, key=lambda after: (found[after], after)) if found else ())
+    between = Counter(unit.between for unit in units if unit.label.family == "separable")
+    return Words(_commonest(found), _commonest(between))
+
+
+def _commonest(found: Counter[tuple[str, ...]]) -> tuple[str, ...]:
+    return max(found, key=lambda names: (found[names], names)) if found else ()
+
+
+def _in_words(names: Sequence[str]) -> str:
+    return " and ".join(_LONG.get(name, name) for name in names)
 
 
 def tensor_text(shape: Sequence[int], place: str = "") -> str:
