@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from separable.blocks import MaxPool
 from separable.blocks.inception_v1 import GoogLeNetAux, LocalResponseNorm, ReducedInception
 from separable.models import ImageModel, build_model
 from tests.models.onnx_light import described, run_layers
@@ -193,3 +194,20 @@ def test_the_widths_and_the_order_are_those_of_the_onnx_graph(test_data: Path) -
     assert described(run_layers(on_meta(), 224), *keys) == described(graph, *keys)
     lrn = [layer for layer in graph if layer["op"] == "LRN"]
     assert [(n["size"], n["beta"], n["bias"], round(n["alpha"], 9)) for n in lrn] == [(5, 0.75, 1.0, 1e-4)] * 2
+
+
+@pytest.mark.compiles
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_pools_that_round_up_are_traced_for_every_side(kernel: int) -> None:
+    pool, auto = MaxPool("same", kernel=kernel), torch.export.Dim.AUTO
+    pool.set_border("caffe")
+    example = torch.randn(2, 3, 12, 13)
+    exported = torch.export.export(pool, (example,), dynamic_shapes=({2: auto, 3: auto},)).module()
+    traced = torch.jit.trace(pool, example)
+    for side in ((5, 6), (6, 7), (8, 5), (12, 13)):
+        x = torch.randn(2, 3, *side)
+        expected = F.max_pool2d(x, kernel, 2, ceil_mode=True)
+        assert torch.equal(pool(x), expected)
+        assert torch.equal(exported(x), expected)
+        assert torch.equal(traced(x), expected)

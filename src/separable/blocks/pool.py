@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from separable import ops
 from separable.blocks.border import Bordered, symmetric_padding
-from separable.ops.padding import Padding
+from separable.ops.padding import Padding, is_tracing
 
 __all__ = ["AveragePool", "MaxPool"]
 
@@ -27,8 +27,15 @@ class MaxPool(nn.Module, Bordered):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.padding == "same" and self.border == "caffe" and self.stride > 1:
-            return F.max_pool2d(x, self.kernel, self.stride, ceil_mode=True)
+            return self._rounding_up(x)
         return ops.max_pool2d(x, self.kernel, self.stride, _padding(self.padding, self.kernel, self.border))
+
+    def _rounding_up(self, x: Tensor) -> Tensor:
+        """What hangs over is written out while tracing: `ceil_mode` leaves sides that torch cannot reason about."""
+        if not is_tracing():
+            return F.max_pool2d(x, self.kernel, self.stride, ceil_mode=True)
+        below, right = ((self.kernel - side) % self.stride for side in x.shape[2:])
+        return F.max_pool2d(F.pad(x, (0, right, 0, below), value=float("-inf")), self.kernel, self.stride)
 
     def extra_repr(self) -> str:
         return f"kernel={self.kernel}, stride={self.stride}, padding={self.padding!r}"
