@@ -1,5 +1,6 @@
-"""The layers of a network in the order in which they run, in the words of the ONNX model zoo's graphs."""
+"""The layers of a network in the order in which they run, in the words of the ONNX model zoo's graphs; its depth."""
 
+import re
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from separable.blocks import AveragePool, MaxPool
 from separable.blocks.inception_v1 import LocalResponseNorm
 from separable.models import ImageModel
 
-__all__ = ["described", "run_layers"]
+__all__ = ["depth", "described", "run_layers"]
 
 Layer = dict[str, Any]
 
@@ -37,6 +38,16 @@ def run_layers(model: ImageModel, side: int) -> list[Layer]:
     for hook in hooks:
         hook.remove()
     return layers
+
+
+def depth(model: ImageModel) -> int:
+    """Layers with weights on the longest path through branches whose layers are numbered, classifier included."""
+    total = 1
+    for name in model.chain:
+        parameters = [inside for inside, _ in model.get_submodule(name).named_parameters()]
+        places = [int(found[1]) for inside in parameters if (found := re.match(r"branch\w*_(\d+)[ab]?\.", inside))]
+        total += max(places, default=int(bool(parameters)))
+    return total
 
 
 def described(layers: list[Layer], *keys: str) -> list[Layer]:

@@ -9,7 +9,7 @@ from torch import nn
 
 from separable.blocks import InceptionAux
 from separable.models import ImageModel, build_model
-from tests.models.onnx_light import run_layers
+from tests.models.onnx_light import depth, run_layers
 
 # arXiv:1512.00567, table 1: what enters each row, as printed; the mended rows are those of TF-slim's inception_v3.py.
 TABLE_1 = [
@@ -71,6 +71,12 @@ def test_the_plain_7x7_ends_where_its_three_3x3_end() -> None:
     assert {name: shape for name, shape in plain.items() if name != "conv1a"} == {
         name: shape for name, shape in factorised.items() if name not in ("conv1a", "conv2a", "conv2b")
     }
+
+
+def test_the_depth() -> None:
+    """Section 6 counts 42 layers, which no reading of table 1 has."""
+    assert [depth(on_meta(factorized_7x7=flag)) for flag in (False, True)] == [46, 48]
+    assert depth(on_meta("inception_v1")) == 22, "1409.4842, section 5: 22 layers deep"
 
 
 def macs(model: ImageModel, side: int = 299) -> int:
