@@ -74,7 +74,7 @@ def test_the_plain_7x7_ends_where_its_three_3x3_end() -> None:
 
 
 def test_the_depth() -> None:
-    """Section 6 counts 42 layers, which no reading of table 1 has."""
+    """Section 6 says 42 layers: six convolutions and three in each of twelve modules would be that many."""
     assert [depth(on_meta(factorized_7x7=flag)) for flag in (False, True)] == [46, 48]
     assert depth(on_meta("inception_v1")) == 22, "1409.4842, section 5: 22 layers deep"
 
