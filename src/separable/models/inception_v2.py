@@ -21,7 +21,7 @@ Readings, and what they rest on:
 - Misprints of table 1, mended as in TF-slim's code, "the best reference" by its authors' word: the convolution after
   the first pool is 1x1; the next is 3x3/1 and followed by the pool that leaves 35x35x192; there is no third, and the
   first figure 5 module starts from 192 channels and ends at 256; its pool projection is 32. Section 6 names figures 5
-  and 6 where the table has 6 and 7. The longest path has 46 layers with weights, 48 with three 3x3; "42" is three a module.
+  and 6 where the table has 6 and 7. The longest path has 46 layers with weights, 48 with three 3x3.
 - "5x Inception" at 17x17 are four modules and the reduction before them.
 - "BN auxiliary": "the version in which the fully connected layer of the auxiliary classifier is also batch-normalized,
   not just the convolutions" (section 9). TF-slim's fully connected layer is the 5x5 convolution over the 5x5 grid.
