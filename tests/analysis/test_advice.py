@@ -154,7 +154,7 @@ def test_the_text_ranks_warns_and_sums() -> None:
     assert "\n 1. " in text
     assert "Batch normalisation as a pass of its own: 1 ms, 100 % of the time (at most)" in text
     assert "outside of layers" in text
-    assert lines[-2] == "Together at most 1 ms of 1 ms: each layer counts once, under what gains most there."
+    assert lines[-2] == "Together at most 0.99 ms of 1 ms: each layer counts once, under what gains most there."
     assert lines[-1] == "Not in that sum, being another workload: Only 1 picture at a time."
     calm = diagnosis_text("x", diagnosed(model, torch="2.12.0"))
     assert "Danger" not in calm

@@ -152,7 +152,7 @@ def diagnose_network(
         measured=base,
         seconds=found,
         advice=tuple(sorted(worth, key=lambda one: -one.gain)),
-        possible=min(_together(worth), found),
+        possible=max(0.0, min(_together(worth), found - _floor(base, variants))),
         warnings=_warnings(base, versions),
         runs=_runs(variants, wholes, input_shape),
     )
@@ -328,6 +328,12 @@ def _together(advice: Sequence[Advice]) -> float:
         if not one.measured or not one.layers:
             beside += one.gain - sum(layer.gain for layer in one.layers)
     return sum(best.values()) + beside
+
+
+def _floor(base: MeasuredProfile, variants: Sequence[_Variant]) -> float:
+    """Seconds that remain if every layer reaches its limit, in the precision in which that is lowest."""
+    tried = [base, *(one.measured for one in variants)]
+    return min(sum(fastest(layer, one) for layer in one.layers) for one in tried)
 
 
 def _warnings(measured: MeasuredProfile, versions: Mapping[str, str]) -> tuple[tuple[str, KnownBad], ...]:

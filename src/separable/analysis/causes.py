@@ -3,11 +3,13 @@
 Each cause names layers and, for each, an upper bound of what removing it could gain. One layer may have several.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from separable.analysis.kinds import Convolution
 from separable.analysis.roofline import MeasuredLayer, MeasuredProfile
+from separable.machine.ceilings import PRECISIONS
 
 __all__ = ["Cause", "LayerGain", "causes_of", "fastest"]
 
@@ -59,6 +61,7 @@ def causes_of(measured: MeasuredProfile, lanes: int) -> list[Cause]:
         _batch_norms(ran),
         _activations(ran),
         _depthwise(ran, measured),
+        _separable(ran, measured),
         _grouped(ran, measured),
         _pools(ran, measured),
         _unfilled(ran, measured, lanes),
@@ -98,13 +101,29 @@ def _activations(ran: Sequence[MeasuredLayer]) -> Cause:
 
 
 def _depthwise(ran: Sequence[MeasuredLayer], measured: MeasuredProfile) -> Cause:
-    slow = [layer for layer in ran if _has(layer, lambda one: one.is_depthwise) and _is_slow(layer, measured)]
+    slow = [layer for layer in ran if _is_depthwise(layer) and _is_slow(layer, measured)]
     return Cause(
         "depthwise",
         "Depthwise convolutions below the speed of memory",
         f"{_count(slow, 'moves', 'move')} {_rate(slow)}, {_of_best(slow, measured)} of what copies of that size reach "
         "here. They compute next to nothing for each byte, so a good kernel is as fast as a copy.",
         "See what the other layout and bf16 gain; larger batches and fewer, wider layers help too",
+        _gains(slow, lambda layer: layer.seconds - fastest(layer, measured)),
+    )
+
+
+def _separable(ran: Sequence[MeasuredLayer], measured: MeasuredProfile) -> Cause:
+    """Depthwise and 1x1 in one layer, which is a row of its own where the layer calls both as functions."""
+    both = [layer for layer in ran if _has(layer, lambda one: one.is_depthwise) and not _is_depthwise(layer)]
+    slow = [layer for layer in both if _is_slow(layer, measured)]
+    between = sum((layer.activations - math.prod(layer.output_shape)) for layer in slow)
+    width = PRECISIONS[measured.precision].itemsize
+    return Cause(
+        "separable",
+        "Separable convolutions below their limit",
+        f"{_count(slow, 'reaches', 'reach')} {_of_best(slow, measured)} of it. The depthwise half alone is as slow as "
+        f"memory at best, and the {2 * between * width / 1e6:.3g} MB between the halves are written and read again.",
+        "See what the other layout and bf16 gain",
         _gains(slow, lambda layer: layer.seconds - fastest(layer, measured)),
     )
 
@@ -171,7 +190,7 @@ def _slow_products(ran: Sequence[MeasuredLayer], measured: MeasuredProfile) -> C
     share = rate / measured.ceilings.gemm_flops[measured.precision]
     return Cause(
         "products",
-        "Convolutions far below the rate of a matrix product",
+        "Convolutions far below the rate of multiply-adds",
         f"{_count(slow, 'reaches', 'reach')} {100 * share:.0f} % of it. Few channels, small grids or one picture at a "
         "time leave the processor too little to do at once.",
         "See what the other layout, bf16 and a larger batch gain; a first layer of 3 channels stays slow",
@@ -194,6 +213,14 @@ def _tiny(ran: Sequence[MeasuredLayer], measured: MeasuredProfile) -> Cause:
 
 def _makes_products(kind: str) -> bool:
     return "convolution" in kind or kind.startswith("depthwise") or kind == "linear"
+
+
+def _is_depthwise(layer: MeasuredLayer) -> bool:
+    """Whether all that it computes are depthwise convolutions."""
+    own = _convolutions(layer)
+    return (
+        bool(own) and all(one.is_depthwise for one in own) and sum(one.macs > 0 for one in layer.operations) == len(own)
+    )
 
 
 def _is_tiny(layer: MeasuredLayer) -> bool:
@@ -229,4 +256,4 @@ def _rate(layers: Sequence[MeasuredLayer]) -> str:
 
 def _of_best(layers: Sequence[MeasuredLayer], measured: MeasuredProfile) -> str:
     seconds = sum(layer.seconds for layer in layers)
-    return f"{100 * sum(fastest(layer, measured) for layer in layers) / max(seconds, 1e-12):.0f} %"
+    return f"{100 * sum(fastest(layer, measured) for layer in layers) / max(seconds, 1e-12):.2g} %"

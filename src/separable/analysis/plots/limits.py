@@ -27,7 +27,7 @@ def limit_chart(
     rows: Sequence[LimitRow], *, name: str, width: float = 820, write: Callable[[float], str] = "{:.3g}".format
 ) -> Markup:
     """Draw a bar for what each row takes, its part up to the limit solid; a limit above the value is an outline."""
-    left = 10 + 7.0 * max([text_width(shorten(row.label, _LETTERS)) for row in rows], default=0)
+    left = 16 + 7.3 * max([text_width(shorten(row.label, _LETTERS)) for row in rows], default=0)
     right = 62 + 7.4 * max([text_width(row.detail) for row in rows], default=0)
     ticks = nice_ticks(0.0, max([max(row.value, row.limit) for row in rows], default=1.0))
     longest = max([max(row.value, row.limit) for row in rows], default=1.0) or ticks[-1]

@@ -22,13 +22,15 @@ class ShareRow:
     """Words for the hover, one for each share."""
 
 
-def share_chart(rows: Sequence[ShareRow], columns: Sequence[str], *, name: str, width: float = 820) -> Markup:
+def share_chart(
+    rows: Sequence[ShareRow], columns: Sequence[str], *, name: str, accent_last: bool = True, width: float = 820
+) -> Markup:
     """Draw a row for each part and a column for each total; a bar as long as its column is the largest share there is.
 
     All columns have one scale, so that bars can be compared along a row as well as down a column. The last column is
-    drawn in the accent colour, the others quietly.
+    drawn in the accent colour if so wished, the others quietly.
     """
-    left = 10 + 7.0 * max([text_width(shorten(row.label, _LETTERS)) for row in rows], default=0)
+    left = 16 + 7.3 * max([text_width(shorten(row.label, _LETTERS)) for row in rows], default=0)
     room = (width - left) / max(1, len(columns))
     largest = max([share for row in rows for share in row.shares if math.isfinite(share)], default=1.0) or 1.0
     parts = []
@@ -40,7 +42,7 @@ def share_chart(rows: Sequence[ShareRow], columns: Sequence[str], *, name: str, 
         parts.append(element("text", label, x=left - 10, y=top + 15, text_anchor="end", class_="name"))
         for place, share in enumerate(row.shares):
             note = row.notes[place] if place < len(row.notes) else ""
-            last = place == len(columns) - 1
+            last = accent_last and place == len(columns) - 1
             parts.append(_cell(share, note, (left + place * room, top), (room - _GAP, largest), last))
     height = _HEAD + max(1, len(rows)) * _ROW + 4
     return figure(width, height, _summary(name, rows, columns), *parts)

@@ -40,7 +40,7 @@ def _measured_words(subject: Subject) -> str:
     words = f"{_share_words(heaviest, measured.watched)} "
     kind = max(subject.by_kind, key=lambda part: part.seconds)
     if kind.layers:
-        words += f"By kind, {kind.label} takes most: {percent(kind.seconds / measured.watched)}. "
+        words += f"Of the kinds of layers, {kind.label}: {percent(kind.seconds / measured.watched)}. "
     reached = measured.limit / measured.watched
     words += (
         f"If every layer ran at this machine's limit, the whole would take {milliseconds(measured.limit)}, "
@@ -51,8 +51,8 @@ def _measured_words(subject: Subject) -> str:
 
 def _share_words(part: Part, whole: float) -> str:
     if not part.layers:
-        return f"Most of the time, {percent(part.seconds / whole)}, is spent outside of any layer."
-    return f"Most of the time goes to {part.label}: {percent(part.seconds / whole)}."
+        return f"The largest part of the time, {percent(part.seconds / whole)}, is spent outside of any layer."
+    return f"Of its parts, {part.label} takes the most time: {percent(part.seconds / whole)}."
 
 
 def _counted_words(subject: Subject) -> str:
@@ -62,7 +62,7 @@ def _counted_words(subject: Subject) -> str:
     if not totals.macs:
         return "Nothing was run: these are counts alone."
     return (
-        f"Most of the multiply-adds, {percent(macs / totals.macs)}, are in {heaviest.label}. "
+        f"Of its parts, {heaviest.label} has the most multiply-adds: {percent(macs / totals.macs)}. "
         "Nothing was run: these are counts alone."
     )
 

@@ -23,7 +23,7 @@ _COUNTED = (
 )
 _MEASURED = (
     Column("time", True, "Median of several runs, children's time taken off"),
-    Column("limit", True, "Multiply-adds at the rate of a matrix product or bytes at that of a copy, the longer"),
+    Column("limit", True, "Multiply-adds at the best rate measured or bytes at that of a copy, the longer"),
     Column("set by", False, "Which of the two is the longer"),
     Column("reached", True, "Limit over time"),
 )

@@ -43,7 +43,9 @@ def kinds_section(subject: Subject) -> Markup:
 
 def _chart(subject: Subject, parts: Sequence[Part], name: str) -> Markup:
     columns = [column for column, _ in COSTS] + (["time"] if subject.measured else [])
-    return share_chart([_row(subject, part) for part in parts], columns, name=name)
+    return share_chart(
+        [_row(subject, part) for part in parts], columns, name=name, accent_last=subject.measured is not None
+    )
 
 
 def _row(subject: Subject, part: Part) -> ShareRow:

@@ -9,6 +9,8 @@ from separable.analysis.profile_page.wording import flops, milliseconds, size, t
 
 __all__ = ["principles_section", "setup_section"]
 
+_BEST_OF = "the better of a large matrix product and a 3x3 convolution: "
+
 
 def principles_section(subject: Subject) -> Markup:
     """A paragraph for each finding, warnings before notes."""
@@ -49,7 +51,10 @@ def setup_section(subject: Subject) -> Markup:
             ("layout", layout),
             ("mode", "evaluation, without gradients; training was not measured"),
             ("machine", f"{ceilings.processor}, {ceilings.threads} threads ({ceilings.device})"),
-            ("matrix product", ", ".join(f"{name} {flops(rate)}" for name, rate in ceilings.gemm_flops.items())),
+            (
+                "multiply-adds",
+                _BEST_OF + ", ".join(f"{name} {flops(rate)}" for name, rate in ceilings.gemm_flops.items()),
+            ),
             ("copy in memory", f"{amount(ceilings.copy_bytes_per_second)}B/s, bytes read and bytes written"),
             ("copies by size", copies),
             ("runs", f"{measured.runs} with a stopwatch at every module, in turns with as many without; medians"),

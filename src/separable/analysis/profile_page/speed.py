@@ -69,7 +69,7 @@ def roofline_section(subject: Subject) -> Markup | None:
     ceilings = measured.ceilings
     gemm = ceilings.gemm_flops[measured.precision]
     fastest = max(rate for _, rate in ceilings.copies)
-    roof = Roof(f"matrix product, {flops(gemm)}", gemm, ceilings.copy_bytes_per_second, fastest)
+    roof = Roof(f"multiply-adds, {flops(gemm)}", gemm, ceilings.copy_bytes_per_second, fastest)
     lead = (
         "Where on the ground a layer stands is given by what it is; how high it gets, by how well it runs. Under the "
         "slope it waits for memory, under the level roof for the processor."
@@ -77,7 +77,7 @@ def roofline_section(subject: Subject) -> Markup | None:
     legend = element(
         "ul",
         element("li", element("i", class_="spot"), "a layer; its area is its time"),
-        element("li", element("i", class_="line"), "the roof: matrix product and copy in memory"),
+        element("li", element("i", class_="line"), "the roof: multiply-adds and copy in memory"),
         element("li", element("i", class_="dash"), f"copy inside a cache, {amount(fastest)}B/s"),
         class_="legend",
     )
