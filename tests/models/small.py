@@ -10,8 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from separable.models import ImageModel, build_model
+from tests.tolerances import LAYOUT_FP32
 
-__all__ = ["NETWORKS", "SMALL", "VARIANTS", "each_case", "each_network", "logits", "make", "pictures"]
+__all__ = [
+    "NETWORKS",
+    "SMALL",
+    "VARIANTS",
+    "assert_same",
+    "each_case",
+    "each_network",
+    "logits",
+    "make",
+    "make_alive",
+    "pictures",
+]
 
 SMALL: dict[str, dict[str, Any]] = {
     "alexnet": {"width": 0.1},
@@ -48,6 +60,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "squeezenet-1.1": {"version": "1.1"},
     "vgg16-dense": {"dense_evaluation": True},
     "xception-plain": {"width": 0.1, "middle_blocks": 0, "residual": False, "fc_layers": [16, 8]},
+    "xception-dilated": {"output_stride": 8},
     "xception-elu": {"width": 0.1, "middle_blocks": 9, "intermediate_activation": "elu"},
     "xception-stride1": {"stem_stride": 1},
     "xception41-dilated": {"output_stride": 16, "multi_grid": [1, 2, 4]},
@@ -63,6 +76,27 @@ def make(case: str, num_classes: int = 5, **more: Any) -> ImageModel:
     torch.manual_seed(0)
     name = case.split("-")[0]
     return build_model(name, num_classes, **{**SMALL[name], **VARIANTS.get(case, {}), **more})
+
+
+def make_alive(case: str, **more: Any) -> ImageModel:
+    """As `make`, its batch normalisations with statistics of noise, in evaluation mode.
+
+    With those it starts from, a deep narrow network's logits are 1e-9 in size, and any two agree.
+    """
+    model = make(case, **more).train()
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model(pictures(model, 4, extra=(72, 61)))  # large enough that the last map is no single pixel
+    for norm in norms:
+        norm.momentum = 0.01
+    return model.eval()
+
+
+def assert_same(got: Tensor, expected: Tensor) -> None:
+    """One function in two forms: fp32 sums in another order, relative to the largest value."""
+    torch.testing.assert_close(got, expected, rtol=0, atol=LAYOUT_FP32 * expected.abs().max().item())
 
 
 def pictures(model: ImageModel, count: int = 2, extra: tuple[int, int] = (6, 13)) -> Tensor:

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from separable.errors import InputSizeError
-from tests.models.small import each_case, each_network, logits, make, pictures
-from tests.tolerances import LAYOUT_FP32
+from tests.models.small import assert_same, each_case, each_network, logits, make, make_alive, pictures
 
 
 @each_case
@@ -31,28 +30,25 @@ def test_odd_even_and_rectangular_sides(case: str, extra: tuple[int, int]) -> No
         assert features.shape[:2] == (2, model.num_features)
         assert model.forward_head(features).shape == (2, 5)
     assert features.isfinite().all()
-    if "paper" not in case:  # its last module ends in a ReLU too, but for the networks below
-        assert features.min() >= 0, "the last activation is applied"
+    assert features.min() >= 0, "the last activation is applied"
 
 
 @each_case
 def test_channels_last_changes_nothing_but_the_layout(case: str) -> None:
-    model = make(case)
+    model = make_alive(case)
     x = pictures(model)
     plain = logits(model, x)
-    last = logits(model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(plain, last, rtol=0, atol=LAYOUT_FP32 * plain.abs().max().item())
+    assert_same(logits(model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)), plain)
 
 
 @each_network
 def test_half_precision_stays_finite(case: str) -> None:
-    model = make(case)
+    model = make_alive(case)
     x = pictures(model)
     exact = logits(model, x)
     half = logits(model.bfloat16(), x.bfloat16())
     assert half.dtype == torch.bfloat16
-    assert half.isfinite().all()
-    assert half.shape == exact.shape
+    assert (half.float() - exact).abs().max() < 0.3 * exact.abs().max(), "NaN fails too"
 
 
 @each_network
