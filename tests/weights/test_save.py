@@ -18,7 +18,9 @@ from tests.weights.conftest import make_net
 OPTIONS = [
     ("xception", {"width": 0.125, "middle_blocks": 1, "fc_layers": (16, 8), "stem_stride": 1, "residual": False}),
     ("inception_v3", {"aux_head": True, "gamma": True, "width": 0.125}),
+    ("inception_resnet_v2", {"width": 0.1, "repeats": (1, 2, 1), "residual_scale": (0.3, 0.2, 0.1), "form": "paper"}),
     ("mobilenet_v1", {"width": 0.25, "in_channels": 1}),
+    ("xception41", {"width": 0.05, "output_stride": 8, "multi_grid": (1, 2, 4)}),
 ]
 
 
@@ -112,7 +114,9 @@ def test_what_the_file_lacks_keeps_its_initial_weights(tmp_path: Path) -> None:
         ({"options": {"width": float("nan")}}, WeightsFormatError, r"Bad model option width\. Got: nan"),
         ({"options": {"width": "big"}}, WeightsFormatError, r"Bad model option width\. Got: 'big'"),
         ({"options": [1]}, WeightsFormatError, r"does not say which model it holds\. Got: AttributeError 'list'"),
-        ({"name": "xception", "options": {"middle_blocks": 10**9}}, WeightsFormatError, r"1000000000 middle blocks"),
+        ({"name": "xception", "options": {"middle_blocks": 10**9}}, WeightsFormatError, r"1000000000 blocks"),
+        ({"name": "inception_v4", "options": {"repeats": [1, 10**9, 1]}}, WeightsFormatError, r"1000000002 blocks"),
+        ({"name": "inception_v4", "options": {"repeats": "473"}}, WeightsFormatError, r"Bad model option repeats"),
         ({"format_version": "1"}, WeightsFormatError, r"does not say which model it holds\. Got: TypeError"),
         ({"input": [1]}, WeightsFormatError, r"no input contract\. Got: list under 'input'"),
     ],

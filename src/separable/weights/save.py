@@ -87,8 +87,8 @@ def _described(config: dict[str, Any], file: Path) -> ImageModel:
         if config["format_version"] > _VERSION:
             raise WeightsFormatError(f"{file} was written by a newer separable", fix="Upgrade separable to read it")
         name, num_classes, options, _ = config["name"], config["num_classes"], config["options"], config["input"]
-        if options.get("middle_blocks", 0) > len(shapes):  # building them would take for ever
-            raise ValueError(f"{options['middle_blocks']} middle blocks in a file of {len(shapes)} tensors")
+        if (blocks := _repeated_blocks(options)) > len(shapes):  # building them would take for ever
+            raise ValueError(f"{blocks} blocks in a file of {len(shapes)} tensors")
         with torch.device("meta"):
             model = build_model(name, num_classes, **options)
     except _NO_MODEL as error:
@@ -104,6 +104,13 @@ def _described(config: dict[str, Any], file: Path) -> ImageModel:
         model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))  # to_empty would import sympy
         return model
     return build_model(name, num_classes, **options)  # what the file may lack keeps its initial weights
+
+
+def _repeated_blocks(options: dict[str, Any]) -> int:
+    """How many blocks the options ask for that name a number of them; a network's own numbers are None or left out."""
+    repeats = options.get("repeats")
+    counts = [options.get("middle_blocks"), *(repeats if isinstance(repeats, list) else ())]
+    return sum(count for count in counts if isinstance(count, int))
 
 
 def _agreed(path: Path, header: dict[str, Any]) -> dict[str, Any]:
