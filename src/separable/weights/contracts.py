@@ -4,13 +4,16 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from separable.errors import WeightsFormatError
 from separable.models.base import ImageModel
+from separable.models.build import build_model
 from separable.models.contract import InputContract
 from separable.weights.convert import Converted
 from separable.weights.stored import StoredLayers
 
-__all__ = ["contract_for", "stored_contract"]
+__all__ = ["contract_for", "own_contract", "stored_contract"]
 
 _HALF = (0.5, 0.5, 0.5)
 _CAFFE = (103.939 / 255, 116.779 / 255, 123.68 / 255)
@@ -29,7 +32,7 @@ def contract_for(model: ImageModel, stored: StoredLayers, converted: Converted) 
     - VGG16 and the ResNets of Keras' applications: BGR, the mean of ImageNet's pixels subtracted; the ResNets' epsilon.
     - Everything else: Keras' applications, x / 127.5 - 1.
     """
-    old = replace(model.input_contract, colour_order="RGB", pixel_range=(0.0, 255.0), filter="bilinear")
+    old = replace(own_contract(model), colour_order="RGB", pixel_range=(0.0, 255.0), filter="bilinear")
     if stored.format == "npz" and converted.folded:
         match = re.match(r"mobilenet_v1_[\d.]+_(\d+)", stored.path.name)
         size = (int(match[1]), int(match[1])) if match else old.size
@@ -42,6 +45,12 @@ def contract_for(model: ImageModel, stored: StoredLayers, converted: Converted) 
         old = replace(old, colour_order="BGR", batch_norm_eps=1.001e-5)
         return replace(old, mean=_CAFFE, std=(1 / 255,) * 3, resize="shorter", crop_fraction=0.875), stored.format
     return replace(old, mean=_HALF, std=_HALF, resize="shorter", crop_fraction=0.875), stored.format
+
+
+def own_contract(model: ImageModel) -> InputContract:
+    """The contract that the catalogue builds this network with, whatever weights it has taken over since."""
+    with torch.device("meta"):
+        return build_model(model.name, model.num_classes, **model.options).input_contract
 
 
 def stored_contract(path: Path, stored: object) -> InputContract:

@@ -67,7 +67,7 @@ def convert_weights(
     say(f"Reading {file}")
     opened = open_source(file)
     network, report, recognised = _read(opened, model, options, numerics, release)
-    say(f"It holds {recognised.framework}'s {network.name} with {network.num_classes:,} classes")
+    say(f"It holds {recognised}")
     certificate = certificate_for(network, report, str(source), numerics)
     say(f"Writing {target}")
     written = _write(network, target, to, allow_difference)

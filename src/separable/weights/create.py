@@ -13,7 +13,7 @@ from separable.models.build import build_model, model_spec
 from separable.models.spec import PublishedWeights
 from separable.weights.compare import LoadReport
 from separable.weights.folder import weight_file
-from separable.weights.load import fill, load_weights, read_content
+from separable.weights.load import Numerics, fill, load_weights, read_content
 
 __all__ = ["create_model"]
 
@@ -25,6 +25,8 @@ def create_model(
     *,
     cache_dir: Path | str | None = None,
     url_base: str | None = None,
+    numerics: Numerics = "source",
+    release: str | None = None,
     progress: Callable[[int, int | None], None] | None = None,
     **options: Any,
 ) -> ImageModel:
@@ -40,6 +42,7 @@ def create_model(
             weight file, model folder or run, as `load_weights` takes them.
         cache_dir: where downloads are kept; `$SEPARABLE_CACHE` or `~/.cache/separable` if None.
         url_base: fetch the published file from this address plus its name, for mirrors.
+        numerics, release: of another framework's weights, see `load_weights`.
         progress: called with (bytes so far, bytes in all or None) during a download.
         options: of the model; see `model_spec(name).options`.
 
@@ -49,12 +52,14 @@ def create_model(
         WeightsFormatError, WeightsMismatchError: a file that cannot be read, or is another network's.
     """
     if num_classes is None and weights is not None and weights != "keras":
-        return _with_its_classes(name, Path(weights), options)
+        return _with_its_classes(name, Path(weights), options, numerics, release)
     model = build_model(name, 1000 if num_classes is None else num_classes, **options)
     if weights is None:
         return model
     if weights != "keras":
-        _silence_new_classifier(model, load_weights(model, weights, classes="replace"))
+        _silence_new_classifier(
+            model, load_weights(model, weights, classes="replace", numerics=numerics, release=release)
+        )
         return model
     published = _published(model)
     url = published.url if url_base is None else f"{url_base.rstrip('/')}/{published.url.rsplit('/', 1)[-1]}"
@@ -68,15 +73,17 @@ def create_model(
     return model
 
 
-def _with_its_classes(name: str, path: Path, options: dict[str, Any]) -> ImageModel:
+def _with_its_classes(
+    name: str, path: Path, options: dict[str, Any], numerics: Numerics, release: str | None
+) -> ImageModel:
     """The network with as many classes as the file `path` has."""
     with torch.device("meta"):
         shapes = build_model(name, **options)
     path = weight_file(path)
-    content = read_content(shapes, path, new_classifier=False)
+    content = read_content(shapes, path, new_classifier=False, release=release)
     if shapes.head is None:
         model = build_model(name, **options)
-        fill(model, path, content, new_classifier=False)
+        fill(model, path, content, new_classifier=False, numerics=numerics)
         return model
     weight = content.tensors.get("head.classifier.weight")
     if weight is None:
@@ -86,7 +93,7 @@ def _with_its_classes(name: str, path: Path, options: dict[str, Any]) -> ImageMo
         )
     fits = weight.dim() > 1 and weight.shape[1] == shapes.head.num_inputs  # if not, filling says what is wrong
     model = build_model(name, weight.shape[0] if fits else 1000, **options)
-    fill(model, path, content, new_classifier=False)
+    fill(model, path, content, new_classifier=False, numerics=numerics)
     return model
 
 

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from separable.errors import UsageError, WeightsMismatchError
 from separable.models.base import ImageModel
-from separable.models.build import build_model
 from separable.models.contract import InputContract
 from separable.weights.compare import Content, LoadReport, compare
-from separable.weights.contracts import contract_for, stored_contract
+from separable.weights.contracts import contract_for, own_contract, stored_contract
 from separable.weights.convert import convert_layers
 from separable.weights.folder import weight_file
 from separable.weights.keras_names import plan_for
@@ -116,8 +115,7 @@ def fill(
 
 def own_numerics(model: ImageModel, contract: InputContract) -> InputContract:
     """`contract` with the numerics that the catalogue builds this network with."""
-    with torch.device("meta"):
-        own = build_model(model.name, model.num_classes, **model.options).input_contract
+    own = own_contract(model)
     return replace(contract, padding=own.padding, batch_norm_eps=own.batch_norm_eps, counts_padding=own.counts_padding)
 
 

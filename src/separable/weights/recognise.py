@@ -35,6 +35,10 @@ class Recognised:
     framework: str = "separable"
     port: Port | None = None
 
+    def __str__(self) -> str:
+        owner = {"keras": "Keras'", "tf-slim": "TF-slim's"}.get(self.framework, f"{self.framework}'s")
+        return f"{owner} {self.model} with {self.num_classes:,} classes"
+
 
 def recognise(source: Source, name: str | None = None, options: dict[str, Any] | None = None) -> Recognised:
     """The network in `source`.
