@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from separable.models import build_model
 
-__all__ = ["CATALOGUE", "Awkward", "catalogue", "pictures"]
+__all__ = ["CATALOGUE", "Awkward", "awake", "catalogue", "pictures"]
 
 CATALOGUE = {  # narrow and shallow, and a side at which the last map has several positions
     "mobilenet_v1": (96, {"width": 0.125}),
@@ -20,13 +20,17 @@ def catalogue(name: str, classes: int = 5) -> tuple[nn.Module, Tensor]:
     torch.manual_seed(1)
     model = build_model(name, classes, **options).double()  # type: ignore[arg-type]
     x = pictures(2, side)
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
+    return awake(model, side), x
+
+
+def awake(model: nn.Module, side: int = 64) -> nn.Module:
+    """`model` with batch-norm statistics of pictures, so that its logits depend on what it sees. In training mode."""
+    for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
         norm.momentum = 1.0
         nn.init.uniform_(norm.bias, -0.3, 0.3)
     with torch.no_grad():
-        model(pictures(4, side))
-    return model, x
+        model.train()(pictures(4, side).to(next(model.parameters()).dtype))
+    return model
 
 
 def pictures(count: int, side: int, seed: int = 0) -> Tensor:

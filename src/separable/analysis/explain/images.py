@@ -60,7 +60,7 @@ def overlay(seen: Tensor, cam: Tensor) -> Pixels:
 def attribution_limit(values: Tensor) -> float:
     """The size of a pixel's attribution (its colours summed) that the scale ends at: its 99th percentile."""
     sums = values.double().cpu().sum(0).abs().numpy()
-    return float(np.percentile(sums, _PERCENTILE)) or float(sums.max(initial=0.0))
+    return float(np.percentile(sums, _PERCENTILE, method="higher")) or float(sums.max(initial=0.0))
 
 
 def signed_image(values: Tensor) -> Pixels:

@@ -15,7 +15,7 @@ from separable.analysis.explain.layers import FeatureLayer
 from separable.analysis.page.wording import percent
 from separable.models import InputContract
 
-__all__ = ["Subject", "drawn_images", "file_name"]
+__all__ = ["Subject", "drawn_images", "file_name", "maps_file"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def drawn_images(subject: Subject) -> dict[str, bytes]:
         if evidence.attribution is not None:
             images[f"integrated-{name}.png"] = png(signed_image(evidence.attribution.values[0]))
     for layer, maps in found.maps:
-        images[f"maps-{layer.name}.png"] = png(map_grid(maps)[0])
+        images[maps_file(layer)] = png(map_grid(maps)[0])
     if subject.filters is not None:
         images["filters.png"] = png(filter_grid(subject.filters[1], bgr=subject.contract.colour_order == "BGR"))
     return images
@@ -103,6 +103,11 @@ def file_name(index: int, name: str) -> str:
     """Letters and digits that stand for a class in a file's name: "282-tiger-cat"."""
     words: Sequence[str] = re.findall(r"[a-z0-9]+", name.lower())
     return "-".join([str(index), *words])[:60].rstrip("-")
+
+
+def maps_file(layer: FeatureLayer) -> str:
+    """The name of the file with a layer's maps; a module may be called anything."""
+    return f"maps-{re.sub('[^A-Za-z0-9_.-]', '_', layer.name)}.png"
 
 
 def _share(evidence: Evidence) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from separable.analysis.explain.images import data_uri, jpeg, map_grid
-from separable.analysis.explain.subject import Subject
+from separable.analysis.explain.subject import Subject, maps_file
 from separable.analysis.page.html import figure, note, section
 from separable.analysis.page.wording import percent
 from separable.analysis.plots import Bar, bar_chart
@@ -54,7 +54,7 @@ def maps_section(subject: Subject, images: Mapping[str, bytes]) -> Markup | None
         words = f"{chosen} of {layer.channels} maps, {layer.height}x{layer.width} positions"
         words += f"; {silent} of all are the same everywhere" if silent and layer.positions > 1 else ""
         title = element("h3", layer.name)
-        grid = element("div", image(images[f"maps-{layer.name}.png"], f"Feature maps of {layer.name}"), class_="grid")
+        grid = element("div", image(images[maps_file(layer)], f"Feature maps of {layer.name}"), class_="grid")
         content += [title, grid, note(f"{words}.")]
     lead = (
         "What becomes of the picture on its way through the network, at each resolution: the maps that vary most, each "
