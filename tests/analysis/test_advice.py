@@ -136,6 +136,9 @@ def test_a_diagnosis_from_end_to_end() -> None:
     assert next(model.parameters()).is_contiguous()
     assert found.seconds == pytest.approx(0.001), "an unwatched run is one tick of the clock"
     assert [what for what, _ in found.runs] == ["as it is", "fp32 channels_last", "batch 8, for each 1"]
+    assert [seconds for _, seconds in found.runs] == pytest.approx([0.001, 0.001, 0.001 / 8])
+    (batch,) = [one for one in found.advice if one.key == "batch"]
+    assert batch.gain == pytest.approx(0.001 * 7 / 8)
     assert [name for name, _ in found.warnings] == ["3"]
     assert found.advice == tuple(sorted(found.advice, key=lambda one: -one.gain))
     told = json.loads(json.dumps(found.to_json()))

@@ -62,6 +62,9 @@ def test_pooling_before_widening_is_found(side: int) -> None:
 def test_what_the_paper_does_instead_is_not() -> None:
     """Figure 9, right (widen, then pool) and figure 10 (strided convolutions beside a pool)."""
     assert not found(conv(320, 640), nn.MaxPool2d(3, 2), conv(640, 640), *head(640))
+    even = [conv(320, 320) for _ in range(4)]
+    late = found(*even, conv(320, 640), nn.MaxPool2d(3, 2), conv(640, 1280), *head(1280))
+    assert not late, "what the stage kept counts, not the layer that widened it for the pool"
     reduction = Parallel(nn.Conv2d(320, 320, 3, 2), nn.MaxPool2d(3, 2))
     assert not found(reduction, conv(640, 640), *head(640))
 

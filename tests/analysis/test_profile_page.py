@@ -188,6 +188,7 @@ def test_share_bars_are_as_long_as_their_shares() -> None:
     svg = share_chart(rows, ["one", "two"], name="x")
     widths = [float(bar.get("width") or 0) for bar in drawn(svg, "bar")]
     assert widths == pytest.approx([2 * widths[1], widths[1], widths[0] / 4, 0, 0.001 * widths[0]], abs=0.02)
+    assert widths[0] == pytest.approx(float(drawn(svg, "track")[0].get("width") or 0)), "the largest fills its column"
     texts = [node.text for node in fromstring(svg).iter(SVG + "text")]
     assert {"50.0%", "25.0%", "12.5%", "0", "<0.1%"} <= set(texts)
     assert "most one in a (50%)" in svg
