@@ -26,6 +26,9 @@ FROZEN = {
         *("--batch", "--device", "--html", "--measure", "--no-measure", "--option", "--precision", "--size", "MODEL"),
     ],
     "draw": ["--layers", "--option", "--out", "--size", "--theme", "MODEL"],
+    "convert": [
+        *("--allow-difference", "--model", "--numerics", "--option", "--release", "--to", "--verify", "DST", "SRC"),
+    ],
     "doctor": ["--batch", "--input", "--option", "--size", "[MODEL]"],
 }
 
