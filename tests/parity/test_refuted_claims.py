@@ -221,7 +221,7 @@ def test_the_5x5_of_torchvisions_googlenet_is_a_3x3() -> None:
         printed, theirs = (build_model("inception_v1", batch_norm=True, five_by_five=five) for five in (True, False))
     counts = [sum(parameter.numel() for parameter in model.parameters()) for model in (printed, theirs)]
     assert counts[1] == sum(parameter.numel() for parameter in network.parameters()) == 6_624_904
-    assert counts[0] - counts[1] == 16 * sum(a * b for a, b in FIVE_BY_FIVE)
+    assert counts[0] - counts[1] == 16 * sum(a * b for a, b in FIVE_BY_FIVE) == 380_928
 
 
 FIVE_BY_FIVE = (  # arXiv:1409.4842, table 1: #5x5 reduce, #5x5
