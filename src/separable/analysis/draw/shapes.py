@@ -9,9 +9,11 @@ __all__ = ["Line", "Piece", "Port", "Rect", "Shape", "Text", "text_pixels"]
 _WIDTHS = dict.fromkeys("abdeghnopqu0123456789_?#$L", 556) | dict.fromkeys("cksvxyzJ", 500)
 _WIDTHS |= dict.fromkeys("ABEKPSVXY&", 667) | dict.fromkeys("CDHNRUw", 722) | dict.fromkeys("GOQ", 778)
 _WIDTHS |= (
-    dict.fromkeys("il'|", 222) | dict.fromkeys(" \N{NO-BREAK SPACE}.,:;/!It[]\\f", 278) | dict.fromkeys('r()-"', 345)
+    dict.fromkeys("ijl'|", 230)
+    | dict.fromkeys(" \N{NO-BREAK SPACE}.,:;/!It[]\\f", 278)
+    | dict.fromkeys('r()-"`{}*', 350)
 )
-_WIDTHS |= dict.fromkeys("FTZ", 611) | dict.fromkeys("+=<>~", 584) | dict.fromkeys("mM%", 860) | {"W": 944, "@": 1015}
+_WIDTHS |= dict.fromkeys("FTZ", 611) | dict.fromkeys("+=<>~", 584) | dict.fromkeys("mM%", 850) | {"W": 944, "@": 1015}
 _WIDER_FONTS = 1.06
 
 

@@ -1,0 +1,295 @@
+"""What the drawings say: labels, branches, repetitions, sections; and that the SVG is sound."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from separable.analysis.draw import Mark, draw_graph, marks_of, page_of, title_of
+from separable.analysis.draw.blocks import Network, arrange, count_branches, signature
+from separable.analysis.draw.labels import shape_text
+from separable.analysis.draw.names import FIGURES, readable_kind
+from separable.analysis.draw.shapes import Rect, Text
+from separable.analysis.draw.tree import Box, Item, Parallel, Series, Tangle
+from separable.analysis.draw.units import units_of
+from separable.analysis.graph import Graph, record_graph
+from separable.models import build_model, list_models
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@cache
+def graph_of(name: str, **options: Any) -> Graph:
+    with torch.device("meta"):
+        model = build_model(name, **options)
+    height, width = model.input_contract.size
+    return record_graph(model, (1, 3, height, width))
+
+
+def network_of(graph: Graph, *, collapse: bool = True) -> Network:
+    return arrange(graph, units_of(graph, every_layer=not collapse), collapse=collapse)
+
+
+def written(item: "Item | Series") -> Any:
+    """Labels: a list for what runs in series, a tuple for what runs side by side."""
+    if isinstance(item, Box):
+        return " ".join((item.unit.label.text(), *item.unit.after))
+    if isinstance(item, Tangle):
+        return {unit.label.text() for unit in item.units}
+    if isinstance(item, Parallel):
+        return tuple(written(branch) for branch in item.branches)
+    return [written(part) for part in item.items]
+
+
+def words(graph: Graph, **options: Any) -> list[str]:
+    return [shape.words for shape in page_of(graph, "net", **options).shapes if isinstance(shape, Text)]
+
+
+def blocks(graph: Graph) -> dict[str, Any]:
+    return {group.first.name: written(group.first.series) for group in network_of(graph).groups}
+
+
+def test_xception_is_figure_5() -> None:
+    graph = graph_of("xception")
+    drawn = blocks(graph)
+    assert list(drawn) == ["block1", "block2", "block3", "block4", "block5", "block13", "block14", "head"]
+    assert drawn["block1"] == ["Conv 32, 3x3, stride 2x2 BN ReLU", "Conv 64, 3x3 BN ReLU"]
+    main = ["ReLU", "SeparableConv 256, 3x3 BN", "ReLU", "SeparableConv 256, 3x3 BN", "MaxPooling 3x3, stride 2x2"]
+    assert drawn["block3"] == [(main, ["Conv 256, 1x1, stride 2x2 BN"]), "+"]
+    assert drawn["block2"][0][0][0] == "SeparableConv 128, 3x3 BN", "the stem has just applied a ReLU"
+    assert drawn["block5"] == [([], ["ReLU", "SeparableConv 728, 3x3 BN"] * 3), "+"]
+    assert drawn["head"] == ["GlobalAveragePooling", "Dense 1000"]
+    groups = network_of(graph).groups
+    assert [len(group.blocks) for group in groups] == [1, 1, 1, 1, 8, 1, 1, 1]
+    said = words(graph)
+    assert {"Entry flow", "Middle flow", "Exit flow", "8 x", "block5 to block12", "8 x 1,613,976 parameters"} <= set(
+        said
+    )
+    assert said.count("19x19x728 feature maps") == 4, "below and above the gaps between the three columns"
+    assert "299x299x3 images" in said
+    assert "1000 outputs" in said
+    assert "Every convolution is followed by batch normalisation (not drawn), unless its box says otherwise." in said
+    assert said.count("then ReLU") == 2, "the two convolutions of the stem"
+
+
+def test_inception_v3_is_figures_5_to_10() -> None:
+    graph = graph_of("inception_v3", aux_head=True)
+    drawn = blocks(graph)
+    conv = "Conv {} BN ReLU".format
+    assert drawn["mixed1"] == [
+        (
+            [conv("64, 1x1")],
+            [conv("48, 1x1"), conv("64, 5x5")],
+            [conv("64, 1x1"), conv("96, 3x3"), conv("96, 3x3")],
+            ["AveragePooling 3x3", conv("64, 1x1")],
+        ),
+        "Filter concat",
+    ]
+    halves = ([conv("384, 1x3")], [conv("384, 3x1")])
+    assert drawn["mixed9"][0][1] == [conv("384, 1x1"), halves], "figure 7: both halves go to the same concatenation"
+    assert drawn["mixed9"][0][2] == [conv("448, 1x1"), conv("384, 3x3"), halves]
+    assert drawn["mixed3"][0][2] == ["MaxPooling 3x3, stride 2x2"], "figure 10"
+    groups = network_of(graph).groups
+    assert [group.first.name for group in groups if len(group.blocks) > 1] == ["mixed1", "mixed5", "mixed9"]
+    said = words(graph)
+    assert {"Stem", "35x35 grid", "17x17 grid", "8x8 grid", "Classifier", "2 x Inception E"} <= set(said)
+    assert said.count("Inception C") == 3, "mixed4, mixed7, and the drawing of the type"
+    table = said[said.index("mixed4") :]
+    assert table[:4] == ["mixed4", "128", "17x17x768", "1,295,872"]
+    assert table[4:8] == ["mixed5, mixed6", "160", "17x17x768", "2 x 1,689,280"]
+    assert said.count("Conv n, 1x7") == 2
+    assert {"Inception Aux, after mixed7", "figure 8 of arXiv:1512.00567", "aux_head"} <= set(said)
+
+
+def test_the_table_of_googlenet() -> None:
+    """One type of module with six letters, as table 1 of arXiv:1409.4842 lists them."""
+    said = words(graph_of("inception_v1"))
+    start = said.index("inception3a")
+    assert said[start : start + 9] == ["inception3a", *("64", "96", "128", "16", "32", "32"), "28x28x256", "163,696"]
+    assert {"Conv a, 1x1", "Conv c, 3x3", "Conv e, 5x5", "Conv f, 1x1", "MaxPooling 3x3"} <= set(said)
+
+
+def test_resnet_mobilenet_and_vgg() -> None:
+    bottleneck = blocks(graph_of("resnet50"))["conv2_block2"]
+    assert bottleneck == [
+        (["Conv 64, 1x1 BN ReLU", "Conv 64, 3x3 BN ReLU", "Conv 256, 1x1 BN"], []),
+        "+",
+        "ReLU",
+    ]
+    assert "2 x" in words(graph_of("resnet50"))
+    mobilenet = blocks(graph_of("mobilenet_v1"))
+    assert mobilenet["block2"] == ["DepthwiseConv 64, 3x3, stride 2x2 BN ReLU6", "Conv 128, 1x1 BN ReLU6"]
+    assert "block7 to block11" in words(graph_of("mobilenet_v1"))
+    assert {"no ReLU"} <= set(words(graph_of("resnet50")))
+
+
+class _Plain(nn.Module):
+    """Three equal residual blocks, one of another width, a squeeze, and what is not in series or parallel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 1)
+        self.blocks = nn.ModuleList([_Residual(8), _Residual(8), _Residual(8), _Residual(8, middle=4)])
+        self.a, self.b, self.c = (nn.Conv2d(8, 8, 1) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x))
+        for block in self.blocks:
+            x = block(x)
+        a, b = self.a(x), self.b(x)
+        c = self.c(a + b)
+        return torch.cat((a * c, b, c), 1)
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int, middle: int = 8) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Conv2d(width, middle, 3, padding=1), nn.ReLU(), nn.Conv2d(middle, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+def test_anybodys_network() -> None:
+    groups = network_of(record_graph(_Plain(), (1, 3, 8, 8))).groups
+    assert [(group.first.name, len(group.blocks)) for group in groups] == [
+        ("first", 1),
+        ("blocks.0", 3),
+        ("blocks.3", 1),
+        ("", 1),
+    ]
+    assert written(groups[0].first.series) == ["Conv 8, 1x1 ReLU"]
+    assert written(groups[1].first.series) == [([], ["Conv 8, 3x3 ReLU", "Conv 8, 1x1"]), "+"]
+    assert written(groups[3].first.series) == [{"Conv 8, 1x1", "+", "x"}, "Filter concat"]
+    assert count_branches(groups[1].first.series) == 2
+    same, other = groups[1].first.series, groups[2].first.series
+    assert signature(same) != signature(other)
+    assert signature(same, channels=False) == signature(other, channels=False)
+
+
+def test_blocks_that_shrink_the_grid_are_not_alike() -> None:
+    def halving() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 3, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(3, 3, 1), nn.ReLU())
+
+    groups = network_of(record_graph(nn.Sequential(halving(), halving()), (1, 3, 32, 32))).groups
+    assert [(group.first.name, group.last.output_shape[2]) for group in groups] == [("0", 16), ("1", 8)]
+
+
+def test_every_layer_collapses_and_merges_nothing() -> None:
+    graph = graph_of("xception")
+    units = units_of(graph, every_layer=True)
+    assert all(len(unit.nodes) == 1 for unit in units)
+    assert len(units) == sum(node.operation not in ("pad", "slice", "dropout") for node in graph.nodes)
+    groups = network_of(graph, collapse=False).groups
+    assert all(len(group.blocks) == 1 for group in groups)
+    drawn = [shape for shape in page_of(graph, "net", every_layer=True).shapes if isinstance(shape, Rect)]
+    names = {name for shape in drawn for name in shape.names}
+    assert {node.name for node in graph.nodes[1:] if node.operation not in ("pad", "slice")} <= names
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_nothing_is_lost(name: str) -> None:
+    """Every unit of the main line and of the side branches is in exactly one block, and so is every parameter."""
+    graph = graph_of(name)
+    network = network_of(graph)
+    inside = [unit.index for group in network.groups for block in group.blocks for unit in block.units]
+    inside += [unit.index for side in network.sides for unit in side.block.units]
+    assert sorted(inside) == [unit.index for unit in units_of(graph)][1:]
+    counted = sum(group.parameters for group in network.groups) + sum(side.block.parameters for side in network.sides)
+    assert counted == sum(node.parameters for node in graph.nodes)
+
+
+def svg_of(theme: Any = "auto", marks: Sequence[Mark] = ()) -> str:
+    return draw_graph(graph_of("mobilenet_v1"), "<Mobile & Net>", source="arXiv", theme=theme, marks=marks)
+
+
+def test_svg_is_sound_and_says_what_it_is() -> None:
+    svg = svg_of()
+    root = ElementTree.fromstring(svg)
+    assert root.tag == f"{SVG}svg"
+    assert root.get("role") == "img"
+    assert root.findtext(f"{SVG}title") == "<Mobile & Net>"
+    assert root.get("aria-label") == "<Mobile & Net>: arXiv, input 224x224x3, 4,231,976 parameters"
+    assert {node.text for node in root.iter(f"{SVG}text")} >= {"block7 to block11", "GlobalAveragePooling"}
+    assert not re.search(r"https?://(?!www\.w3\.org)", svg), "self-contained"
+    assert "<script" not in svg
+    hover = [rect.findtext(f"{SVG}title") or "" for rect in root.iter(f"{SVG}rect")]
+    assert (
+        "block1.depthwise.conv, block1.depthwise.bn, block1.depthwise.act: 32x112x112 (channels first), 352 parameters"
+        in hover
+    )
+
+
+def test_themes() -> None:
+    auto, light, dark = (svg_of(theme) for theme in ("auto", "light", "dark"))
+    assert auto.count("--page:") == 2
+    assert "@media (prefers-color-scheme:dark)" in auto
+    for one, other in ((light, dark), (dark, light)):
+        assert one.count("--page:") == 1
+        assert "@media" not in one
+        assert one.split("</style>")[1] == other.split("</style>")[1] == auto.split("</style>")[1]
+    used = set(re.findall(r"var\(--([\w-]+)\)", auto))
+    assert used <= set(re.findall(r"--([\w-]+):", light)) & set(re.findall(r"--([\w-]+):", dark))
+    classes = {name for value in re.findall(r'class="([^"]+)"', auto.split("</style>")[1]) for name in value.split()}
+    assert all(f".{name}" in auto.split("</style>")[0] for name in classes)
+
+
+def test_the_same_to_the_byte() -> None:
+    def fresh() -> str:
+        model = build_model("inception_v1", width=0.1, aux_head=True)
+        return draw_graph(record_graph(model, (1, 3, 224, 224)), "one")
+
+    assert fresh() == fresh()
+
+
+def test_marks_stand_at_their_places() -> None:
+    graph = graph_of("mobilenet_v1")
+    marks = marks_of(graph)
+    assert [(mark.where, mark.level) for mark in marks] == [
+        ("block4.depthwise.conv", "note"),
+        ("block6.depthwise.conv", "warning"),
+        ("block12.depthwise.conv", "warning"),
+    ]
+    shapes = page_of(graph, "net", marks=marks).shapes
+    dots = [shape for shape in shapes if isinstance(shape, Rect) and shape.style in ("mark", "remark")]
+    assert len(dots) == 6, "one at the place and one in the legend for each"
+    (box,) = [s for s in shapes if isinstance(s, Rect) and s.style == "depthwise" and marks[1].where in s.names]
+    assert any(abs(d.x + d.width / 2 - box.x - box.width) < 1 and abs(d.y + d.height / 2 - box.y) < 1 for d in dots)
+    said = [shape.words for shape in shapes if isinstance(shape, Text)]
+    assert any(line.startswith("block6.depthwise.conv: Avoid representational bottlenecks") for line in said)
+    inside = page_of(graph, "net", marks=[Mark("block9", "somewhere")]).shapes
+    frames = [shape for shape in inside if isinstance(shape, Rect) and "block9" in shape.names]
+    assert [frame.style for frame in frames] == ["frame"]
+    assert page_of(graph, "net", marks=[Mark("nowhere", "lost")]).shapes, "a place that is not drawn is only listed"
+
+
+def test_names() -> None:
+    assert title_of("inception_v3") == "Inception V3"
+    assert title_of("resnet152") == "ResNet-152"
+    assert title_of("xception65") == "Xception-65"
+    assert title_of("mine") == "mine"
+    assert all(title_of(name)[0].isupper() for name in list_models())
+    assert [readable_kind(kind) for kind in ("InceptionA", "InceptionResNetB", "InceptionV4Stem2", "Bottleneck")] == [
+        *("Inception A", "Inception ResNet B", "Inception V4 Stem 2", "Bottleneck")
+    ]
+    assert shape_text((1, 728, 19, 17)) == "19x17x728"
+    assert shape_text((1, 1000)) == "1000"
+
+
+def test_figures_are_those_the_modules_cite() -> None:
+    import separable.blocks as package
+    from separable.blocks import fire, inception, inception_resnet, inception_v1, inception_v4
+
+    for kind, figure in FIGURES.items():
+        homes = (package, fire, inception, inception_resnet, inception_v1, inception_v4)
+        module = next(getattr(home, kind) for home in homes if hasattr(home, kind))
+        number, paper = re.fullmatch(r"figure (\S+) of (arXiv:\S+)", figure).groups()  # type: ignore[union-attr]
+        assert re.search(rf"[Ff]igure {re.escape(number)}\b|[Ff]igure {re.escape(number)}", module.__doc__), kind
+        source = __import__("sys").modules[module.__module__].__doc__ or ""
+        assert paper in source or paper in module.__doc__, kind
