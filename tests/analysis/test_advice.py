@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from separable.analysis.advice import Advice, NetworkDiagnosis, _together, diagnose_network, vector_lanes
+from separable.analysis.advice import Advice, NetworkDiagnosis, gain_together
 from separable.analysis.causes import Cause, LayerGain, causes_of, fastest
+from separable.analysis.diagnosing import diagnose_network, vector_lanes
 from separable.analysis.diagnosis_text import diagnosis_text
 from separable.analysis.profile import count
-from separable.analysis.roofline import MeasuredProfile, _layer, limit_of
+from separable.analysis.roofline import MeasuredProfile, layer_of, limit_of
 from separable.analysis.timing import CpuWatch
 from separable.machine.ceilings import Ceilings
 from separable.machine.known_bad import known_bad_convolution
@@ -27,7 +28,7 @@ def timed(model: nn.Module, seconds: Sequence[float], outside: float = 0.0) -> M
     profile, rows = count(model, SHAPE)
     assert len(rows) == len(seconds)
     layers = tuple(
-        _layer(row, own, *limit_of(row.layer.macs, row.layer.bytes, CEILINGS, "fp32"))
+        layer_of(row, own, *limit_of(row.layer.macs, row.layer.bytes, CEILINGS, "fp32"))
         for row, own in zip(rows, seconds, strict=True)
     )
     watched = sum(seconds) + outside
@@ -90,7 +91,7 @@ def test_a_network_at_its_limit_has_no_cause() -> None:
     model = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, bias=False))
     profile, rows = count(model, (1, 16, 64, 64))
     limit = limit_of(rows[0].layer.macs, rows[0].layer.bytes, CEILINGS, "fp32")
-    layers = (_layer(rows[0], limit[0], *limit),)
+    layers = (layer_of(rows[0], limit[0], *limit),)
     assert not causes_of(MeasuredProfile(profile, layers, limit[0], limit[0], 5, "fp32", False, CEILINGS), 16)
 
 
@@ -101,13 +102,13 @@ def advice(key: str, gain: float, layers: tuple[LayerGain, ...], **more: bool) -
 def test_the_sum_counts_every_layer_once() -> None:
     first = advice("a", 5.0, (LayerGain("x", 0, 9.0, 4.0), LayerGain("y", 0, 9.0, 1.0)))
     second = advice("b", 9.0, (LayerGain("x", 0, 9.0, 3.0), LayerGain("x", 1, 9.0, 6.0)))
-    assert _together([first]) == 5.0
-    assert _together([first, second]) == 4.0 + 1.0 + 6.0
+    assert gain_together([first]) == 5.0
+    assert gain_together([first, second]) == 4.0 + 1.0 + 6.0
     beside = advice("c", 7.0, (LayerGain("y", 0, 9.0, 2.0),))
-    assert _together([first, beside]) == 4.0 + 2.0 + 5.0, "five of the seven are outside of layers"
-    assert _together([first, advice("batch", 100.0, (), measured=True, counts=False)]) == 5.0
+    assert gain_together([first, beside]) == 4.0 + 2.0 + 5.0, "five of the seven are outside of layers"
+    assert gain_together([first, advice("batch", 100.0, (), measured=True, counts=False)]) == 5.0
     whole = advice("layout", 3.0, (LayerGain("x", 0, 9.0, 5.0),), measured=True)
-    assert _together([first, whole]) == 5.0 + 1.0, "a layout's own gain is that of its layers"
+    assert gain_together([first, whole]) == 5.0 + 1.0, "a layout's own gain is that of its layers"
 
 
 class Ticking:

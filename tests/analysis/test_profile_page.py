@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from separable.analysis.graph import record_graph
+from separable.analysis.measuring import count_only, measure
 from separable.analysis.plots import (
     LimitRow,
     Roof,
@@ -24,7 +25,6 @@ from separable.analysis.plots.scales import LogScale
 from separable.analysis.principles import find_broken_principles
 from separable.analysis.profile_page import Subject, profile_page
 from separable.analysis.profile_page.wording import milliseconds, share, size
-from separable.analysis.roofline import count_only, measure
 from separable.analysis.stages import stages_of
 from separable.analysis.timing import CpuWatch
 from separable.machine.ceilings import Ceilings

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from separable.analysis.kinds import Convolution, Operation, layer_kind
+from separable.analysis.measuring import count_only, measure
 from separable.analysis.profile import count
-from separable.analysis.roofline import count_only, limit_of, measure
+from separable.analysis.roofline import limit_of
 from separable.analysis.timing import CpuWatch
 from separable.blocks import SeparableConv2d
 from separable.errors import UsageError
@@ -110,9 +111,7 @@ def test_bf16_and_channels_last_run_a_copy() -> None:
 
 def test_what_cannot_be_measured_is_said() -> None:
     only = Ceilings("cpu", "test", 1, {"fp32": 1e9}, ((1, 1e9),), {})
-    with pytest.raises(
-        UsageError, match=r"only emulates bf16, which has no limit to measure against. Measure in fp32"
-    ):
+    with pytest.raises(UsageError, match=r"only emulates bf16, which has no limit to measure against. Measure in fp32"):
         measure(nn.ReLU(), (1, 3), only, precision="bf16")
 
     class Stubborn(nn.Module):

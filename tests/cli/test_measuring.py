@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from separable.analysis import advice, roofline
+from separable.analysis import diagnosing, measuring
 from separable.machine.ceilings import Ceilings
 from tests.cli.conftest import Cli
 
@@ -27,8 +27,8 @@ def known_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
     def ceilings(*_: object, **__: object) -> Ceilings:
         return Ceilings("cpu", "test", 2, {"fp32": 1e11}, ((10**6, 1e11), (10**8, 1e10)), {})
 
-    monkeypatch.setattr(roofline, "measure_ceilings", ceilings)
-    monkeypatch.setattr(advice, "measure_ceilings", ceilings)
+    monkeypatch.setattr(measuring, "measure_ceilings", ceilings)
+    monkeypatch.setattr(diagnosing, "measure_ceilings", ceilings)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_profile_measures_when_asked_and_not_otherwise(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("nothing was to be measured")
 
-    monkeypatch.setattr(roofline, "measure_here", refuse)
+    monkeypatch.setattr(measuring, "measure_here", refuse)
     assert "outside of layers" not in cli("profile", *SMALL).out
     told = document(cli("profile", *SMALL, "--html", "counts.html", "--no-measure", "--json").out)
     assert told["measured"] is None

@@ -69,9 +69,9 @@ def doctor(
 
 
 def _examine(name: str, size: str | None, batch: int, given: str | None, option: list[str] | None, json: bool) -> None:
-    from separable.analysis.advice import diagnose_network
+    from separable.analysis.diagnosing import diagnose_network
     from separable.analysis.diagnosis_text import diagnosis_text
-    from separable.analysis.roofline import try_out
+    from separable.analysis.measuring import try_out
     from separable.machine.environment import package_versions
     from separable.runtime.load import load_located
     from separable.runtime.locate import locate

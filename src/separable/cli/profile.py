@@ -87,9 +87,9 @@ def _examine(
     name: str, network: "nn.Module", shape: tuple[int, ...], precision: str, device: str, measured: bool
 ) -> "Subject":
     from separable.analysis.graph import record_graph
+    from separable.analysis.measuring import count_only
     from separable.analysis.principles import find_broken_principles
     from separable.analysis.profile_page import Subject
-    from separable.analysis.roofline import count_only
     from separable.errors import SeparableError
     from separable.machine.environment import describe_environment
 
@@ -107,7 +107,7 @@ def _examine(
 
 
 def _measure(network: "nn.Module", shape: tuple[int, ...], precision: str, device: str) -> "MeasuredProfile":
-    from separable.analysis.roofline import measure_here
+    from separable.analysis.measuring import measure_here
     from separable.machine.allocator import keep_freed_memory
 
     keep_freed_memory()  # as every training of ours does; without it the time between layers is the kernel's
