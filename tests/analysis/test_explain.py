@@ -1,11 +1,15 @@
 """Grad-CAM and integrated gradients against captum and against what can be computed by hand; models left alone."""
 
 import copy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from captum.attr import IntegratedGradients, LayerGradCam
+from PIL import Image
 from torch import Tensor, nn
 
 from separable.analysis.explain import (
@@ -19,9 +23,13 @@ from separable.analysis.explain import (
     integrated_gradients,
     telling_layers,
 )
+from separable.data.decode import decode_picture
+from separable.data.preprocess import normalise, prepare
 from separable.errors import UsageError
-from separable.models import build_model
+from separable.models import build_model, list_models
+from separable.weights import create_model
 from tests.analysis.explained import CATALOGUE, Awkward, catalogue, pictures
+from tests.models.small import SMALL
 from tests.tolerances import EXPLANATION_FP64, SAME_FORMULA_FLOAT64
 
 
@@ -373,3 +381,67 @@ def test_first_filters_are_the_first_convolutions_that_see_more_than_a_pixel() -
     assert torch.equal(first_filters(model), model[1].weight)
     assert first_filters(build_model("xception", 2, width=0.0625, middle_blocks=0)).shape == (8, 3, 3, 3)
     assert first_filters(nn.Conv2d(3, 4, 1)).shape == (4, 3, 1, 1)
+
+
+class _Aliased(nn.Module):
+    """`same` puts out the very tensor that is overwritten afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.same = nn.Conv2d(3, 4, 3), nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        kept = self.same(y)
+        y.mul_(0.0)
+        return kept.mean((2, 3)) + y.mean((2, 3))
+
+
+def test_a_map_is_kept_though_its_memory_is_used_again() -> None:
+    model, x = _Aliased().double(), pictures(1, 8)
+    torch.testing.assert_close(feature_maps(model, x, "same"), model.conv(x).detach())
+    expected = torch.relu(model.conv(x)[:, 1].detach() / 36)
+    torch.testing.assert_close(grad_cam(model, x, 1, "same"), expected)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_network_of_the_catalogue_is_explained(name: str) -> None:
+    torch.manual_seed(0)
+    model = build_model(name, 3, **SMALL[name])
+    side = max(model.input_contract.min_size, 64)
+    x = pictures(1, side).float()
+    layers = feature_layers(model, x)
+    layer = default_layer(model, layers)
+    assert layer.name == model.chain[-1]
+    assert grad_cam(model, x).shape == (1, layer.height, layer.width)
+    assert bool(grad_cam(model, x).isfinite().all())
+    found = integrated_gradients(model, x, steps=1)
+    assert float(found.values.abs().max()) > 0
+    assert bool(found.values.isfinite().all())
+    assert layer in telling_layers(model, layers, layer)
+    finer = finer_layer(model, layers, layer)
+    assert finer is not None
+    assert finer.positions > layer.positions
+    assert first_filters(model).shape[2] > 1
+
+
+@pytest.mark.shared
+def test_the_dog_lights_up(test_data: Path) -> None:
+    """Real weights, a real photograph, and a mask that people drew: 0 is the dog, 1 what is not, 2 its border."""
+    path = test_data / "weights" / "coral" / "mobilenet_v1_0.5_160_dequant_float32.npz"
+    model = create_model("mobilenet_v1", 1001, path, width=0.5)
+    contract = replace(model.input_contract, resize="squash")
+    folder = test_data / "coral_images"
+    x = normalise(prepare(decode_picture(folder / "dog_segmentation.bmp"), contract)[None], contract)
+    black = normalise(torch.zeros(1, 3, 160, 160, dtype=torch.uint8), contract)
+    with Image.open(folder / "dog_segmentation_mask.bmp") as picture:
+        drawn = torch.from_numpy(np.array(picture.resize((160, 160), Image.Resampling.NEAREST)))
+    dog, rest = drawn == 0, drawn == 1
+    assert int(dog.sum()) > 5000 < int(rest.sum())
+    found = integrated_gradients(model, x, None, black)
+    assert found.target.tolist() == [259], "a Samoyed"
+    assert float(found.share) <= 0.05
+    sizes = found.values[0].sum(0).abs()
+    assert float(sizes[dog].mean()) > 3 * float(sizes[rest].mean())
+    cam = nn.functional.interpolate(grad_cam(model, x)[None], (160, 160), mode="bilinear")[0, 0]
+    assert float(cam[dog].mean()) > 1.05 * float(cam[rest].mean())

@@ -90,11 +90,9 @@ def finer_layer(model: nn.Module, layers: Sequence[FeatureLayer], layer: Feature
         layers = [one for one in layers if one.name in model.chain]
     names = [one.name for one in layers]
     before = layers[: names.index(layer.name)] if layer.name in names else layers
-    roomy = [one for one in before if min(one.height, one.width) >= _ROOMY]
-    if roomy:
-        return roomy[-1]
-    most = max(before, key=lambda one: one.positions, default=None)
-    return most if most is not None and most.positions > layer.positions else None
+    finer = [one for one in before if one.positions > layer.positions]
+    roomy = [one for one in finer if min(one.height, one.width) >= _ROOMY]
+    return roomy[-1] if roomy else max(finer, key=lambda one: one.positions, default=None)
 
 
 class _Tap:

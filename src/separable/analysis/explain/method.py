@@ -4,6 +4,7 @@ from separable.analysis.explain.integrated import LARGEST_GAP, LARGEST_STEPS
 from separable.analysis.explain.subject import Subject
 from separable.analysis.page.html import command, key_values, section
 from separable.analysis.plots.markup import Markup, element, join
+from separable.models import InputContract
 
 __all__ = ["method_section"]
 
@@ -23,9 +24,7 @@ def method_section(subject: Subject) -> Markup:
     first = subject.explanation.evidence[0]
     contract = subject.contract
     pairs: list[tuple[str, str | Markup]] = [("Network", f"{subject.network}, in evaluation mode")]
-    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (contract.mean, contract.std))
-    high = contract.pixel_range[1]
-    pairs.append(("Input", f"(pixel / {high:g} \N{MINUS SIGN} mean) / std in {contract.colour_order}; {mean}; {std}"))
+    pairs.append(("Input", _input(contract)))
     if first.cam is not None:
         pairs.append(("Grad-CAM", _grad_cam(subject)))
     if first.attribution is not None:
@@ -33,6 +32,12 @@ def method_section(subject: Subject) -> Markup:
     pairs += [("Scales", _SCALES), ("What it is not", _LIMITS)]
     lead = "How the pictures above were computed, and the command that makes this page again."
     return section("method", "Method", lead, key_values(pairs), command(subject.command))
+
+
+def _input(contract: InputContract) -> str:
+    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (contract.mean, contract.std))
+    formula = f"(pixel / {contract.pixel_range[1]:g} \N{MINUS SIGN} mean) / std"
+    return f"{formula} in {contract.colour_order} with the means {mean} and the deviations {std}"
 
 
 def _grad_cam(subject: Subject) -> Markup:
