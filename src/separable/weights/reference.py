@@ -24,12 +24,20 @@ from separable.weights.ports.find import canonical
 from separable.weights.ports.port import Port
 from separable.weights.ports.read import check_fixed
 
-__all__ = ["Pixels", "Reference", "as_input", "keras_reference", "torch_reference"]
+__all__ = [
+    "KERAS_NETWORKS",
+    "Pixels",
+    "Reference",
+    "as_input",
+    "keras_reference",
+    "source_network",
+    "torch_reference",
+]
 
 Pixels = NDArray[np.uint8]
 
 _INSTALL = {"timm": 'pip install "separable[bench]"', "torchvision": 'pip install "separable[bench]"'}
-_KERAS = {
+KERAS_NETWORKS = {
     "inception_resnet_v2": ("inception_resnet_v2", "InceptionResNetV2"),
     "inception_v3": ("inception_v3", "InceptionV3"),
     "mobilenet_v1": ("mobilenet", "MobileNet"),
@@ -63,12 +71,12 @@ def as_input(pixels: Pixels, contract: InputContract) -> Tensor:
     return (x / contract.pixel_range[1] - mean) / std
 
 
-def torch_reference(port: Port, model: ImageModel, tensors: dict[str, Tensor], path: Path) -> Reference:
-    """timm's or torchvision's network with `tensors`, named as in the file.
+def source_network(port: Port, model: ImageModel) -> tuple[nn.Module, str]:
+    """The network that timm or torchvision has for `model`, freshly initialised, and the framework's version.
 
     Raises:
         MissingExtraError: the framework is not installed, or cannot be imported here.
-        WeightsMismatchError: it has no such network, or its network does not take these tensors.
+        WeightsMismatchError: it has no such network.
     """
     if port.framework not in _INSTALL:
         raise MissingExtraError(
@@ -79,11 +87,22 @@ def torch_reference(port: Port, model: ImageModel, tensors: dict[str, Tensor], p
     module = _import(port.framework)
     name, options = port.models[model.name], {"num_classes": model.num_classes, **port.arguments(model)}
     with warnings.catch_warnings(action="ignore"):
-        network = (
+        network: nn.Module = (
             module.create_model(name, pretrained=False, **options)
             if port.framework == "timm"
             else module.models.get_model(name, weights=None, **options)
         )
+    return network, str(module.__version__)
+
+
+def torch_reference(port: Port, model: ImageModel, tensors: dict[str, Tensor], path: Path) -> Reference:
+    """timm's or torchvision's network with `tensors`, named as in the file.
+
+    Raises:
+        MissingExtraError: the framework is not installed, or cannot be imported here.
+        WeightsMismatchError: it has no such network, or its network does not take these tensors.
+    """
+    network, version = source_network(port, model)
     _fill(network, canonical(port, tensors), path, port)
     mean_std = port.fed(model)
     contract = model.input_contract
@@ -97,7 +116,7 @@ def torch_reference(port: Port, model: ImageModel, tensors: dict[str, Tensor], p
             logits: Tensor = network(x)
         return logits
 
-    return Reference(port.framework, module.__version__, name, run)
+    return Reference(port.framework, version, port.models[model.name], run)
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path, port: Port) -> None:
@@ -158,14 +177,14 @@ def keras_reference(model: ImageModel, path: Path) -> Reference:
         MissingExtraError: Keras is not installed.
         WeightsMismatchError: Keras has no such network, or cannot read the file.
     """
-    if model.name not in _KERAS:
-        raise WeightsMismatchError(f"Keras has no {model.name}", expected=" or ".join(sorted(_KERAS)))
+    if model.name not in KERAS_NETWORKS:
+        raise WeightsMismatchError(f"Keras has no {model.name}", expected=" or ".join(sorted(KERAS_NETWORKS)))
     os.environ.setdefault("KERAS_BACKEND", "torch")
     try:
         keras: Any = importlib.import_module("keras")
     except ImportError as error:
         raise MissingExtraError("Keras is not installed", fix="pip install keras") from error
-    module_name, class_name = _KERAS[model.name]
+    module_name, class_name = KERAS_NETWORKS[model.name]
     module = getattr(keras.applications, module_name)
     built: dict[tuple[int, ...], Any] = {}
 
