@@ -7,6 +7,8 @@ from torch import nn
 
 from separable.analysis.advice import Advice, NetworkDiagnosis, gain_together
 from separable.analysis.alternatives import (
+    advice_from_runs,
+    advice_on_batch,
     floor_of,
     run_alternatives,
     runs_in_words,
