@@ -180,6 +180,17 @@ def test_a_layout_that_fails_is_not_advised() -> None:
     assert [what for what, _ in found.runs] == ["as it is", "batch 8, for each 1"]
 
 
+class _FixedBatch(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(1, 3, 32 * 32)[:, :, :9]
+
+
+def test_a_network_of_one_picture_is_not_given_more() -> None:
+    found = diagnosed(nn.Sequential(_FixedBatch(), nn.Linear(9, 2)))
+    assert [what for what, _ in found.runs] == ["as it is", "fp32 channels_last"]
+    assert "batch" not in {one.key for one in found.advice}
+
+
 def test_bf16_is_tried_where_the_processor_has_it() -> None:
     both = Ceilings("cpu", "test", 1, {"fp32": 1e12, "bf16": 2e12}, CEILINGS.copies, {})
     found = diagnose_network(nn.Conv2d(3, 4, 1), (1, 3, 8, 8), {}, ceilings=both, watch=CpuWatch(Ticking()), budget=0.0)

@@ -7,7 +7,7 @@ from torch import nn
 
 from separable.analysis.advice import Advice
 from separable.analysis.causes import LayerGain, fastest
-from separable.analysis.measuring import in_precision, measure, pictures_like
+from separable.analysis.measuring import in_precision, measure, pictures_like, try_out
 from separable.analysis.roofline import MeasuredProfile
 from separable.analysis.timing import Stopwatch, time_in_turns
 from separable.errors import SeparableError
@@ -15,6 +15,7 @@ from separable.machine.ceilings import Ceilings
 
 __all__ = [
     "Alternative",
+    "Timed",
     "advice_from_runs",
     "advice_on_batch",
     "floor_of",
@@ -59,55 +60,80 @@ def run_alternatives(
     return found
 
 
+@dataclass(frozen=True)
+class Timed:
+    """Seconds that whole runs took, in turns: the network as it is, each alternative, and more pictures."""
+
+    base: float
+    alternatives: tuple[float, ...]
+    batch: float | None
+    """For as many pictures as `base`, out of eight times as many; None for a network that takes no more."""
+
+
 def time_alternatives(
     model: nn.Module,
     shape: Sequence[int],
     base: MeasuredProfile,
-    variants: Sequence[Alternative],
+    alternatives: Sequence[Alternative],
     watch: Stopwatch | None,
     budget: float,
-) -> list[float]:
-    """Seconds of the base, of each variant, and last of the base on eight times the pictures, all in turns."""
+) -> Timed:
+    """Run the base, each alternative, and the base on eight times the pictures, in turns."""
     runner = in_precision(model, base.precision, False)
     cases = [(runner, pictures_like(runner, shape))]
-    for variant in variants:
-        other = in_precision(model, variant.precision, variant.channels_last)
-        cases.append((other, pictures_like(other, shape, variant.channels_last)))
-    if shape[0] < _BATCH:
-        cases.append((runner, pictures_like(runner, (_BATCH * shape[0], *shape[1:]))))
-    return time_in_turns(cases, watch=watch, budget=budget)
+    for one in alternatives:
+        other = in_precision(model, one.precision, one.channels_last)
+        cases.append((other, pictures_like(other, shape, one.channels_last)))
+    larger = (_BATCH * shape[0], *shape[1:])
+    batched = shape[0] < _BATCH and _runs(runner, larger)
+    if batched:
+        cases.append((runner, pictures_like(runner, larger)))
+    seconds = time_in_turns(cases, watch=watch, budget=budget)
+    return Timed(seconds[0], tuple(seconds[1 : 1 + len(alternatives)]), seconds[-1] / _BATCH if batched else None)
+
+
+def _runs(model: nn.Module, shape: Sequence[int]) -> bool:
+    """Whether the network takes so many pictures: a fixed batch is written into some, and memory ends."""
+    try:
+        try_out(model, shape)
+    except Exception:
+        return False
+    return True
 
 
 def runs_in_words(
-    variants: Sequence[Alternative], wholes: Sequence[float], shape: Sequence[int]
+    alternatives: Sequence[Alternative], timed: Timed, shape: Sequence[int]
 ) -> tuple[tuple[str, float], ...]:
-    names = ["as it is", *(f"{one.precision}{' channels_last' if one.channels_last else ''}" for one in variants)]
-    runs = list(zip(names, wholes, strict=False))
-    if shape[0] < _BATCH:
-        runs.append((f"batch {_BATCH * shape[0]}, for each {shape[0]}", wholes[-1] / _BATCH))
+    """What was run, and its seconds for as many pictures as the base."""
+    runs = [("as it is", timed.base)]
+    for one, seconds in zip(alternatives, timed.alternatives, strict=True):
+        runs.append((f"{one.precision}{' channels_last' if one.channels_last else ''}", seconds))
+    if timed.batch is not None:
+        runs.append((f"batch {_BATCH * shape[0]}, for each {shape[0]}", timed.batch))
     return tuple(runs)
 
 
-def advice_from_runs(base: MeasuredProfile, variants: Sequence[Alternative], wholes: Sequence[float]) -> list[Advice]:
+def advice_from_runs(base: MeasuredProfile, alternatives: Sequence[Alternative], timed: Timed) -> list[Advice]:
+    """What the other layout and bf16 were measured to gain."""
     advice = []
-    timed = list(zip(variants, wholes[1:], strict=False))
-    for variant, seconds in timed:
-        if variant.precision == base.precision:
-            text = f"With channels innermost it takes {1000 * seconds:.4g} ms, {1000 * wholes[0]:.4g} ms now."
+    pairs = list(zip(alternatives, timed.alternatives, strict=True))
+    for one, seconds in pairs:
+        if one.precision == base.precision:
+            text = f"With channels innermost it takes {1000 * seconds:.4g} ms, {1000 * timed.base:.4g} ms now."
             fix = "model.to(memory_format=torch.channels_last), and the same for the pictures"
             title = "The contiguous layout where channels_last pays"
-            advice.append(_from_variant("channels_last", title, text, fix, base, variant, wholes[0] - seconds))
-    halves = [(variant, seconds) for variant, seconds in timed if variant.precision != base.precision]
+            advice.append(_from_variant("channels_last", title, text, fix, base, one, timed.base - seconds))
+    halves = [pair for pair in pairs if pair[0].precision != base.precision]
     if halves:
-        variant, seconds = min(halves, key=lambda pair: pair[1])
-        layout = "channels_last" if variant.channels_last else "contiguous"
+        one, seconds = min(halves, key=lambda pair: pair[1])
+        layout = "channels_last" if one.channels_last else "contiguous"
         text = (
-            f"In bf16, {layout}, it takes {1000 * seconds:.4g} ms, {1000 * wholes[0]:.4g} ms now: this processor "
+            f"In bf16, {layout}, it takes {1000 * seconds:.4g} ms, {1000 * timed.base:.4g} ms now: this processor "
             "multiplies bf16 itself, and half the bytes move."
         )
         fix = "torch.autocast('cpu', torch.bfloat16) or model.bfloat16(); check the accuracy, three digits remain"
         title = "fp32 where the processor has bf16"
-        advice.append(_from_variant("bf16", title, text, fix, base, variant, wholes[0] - seconds))
+        advice.append(_from_variant("bf16", title, text, fix, base, one, timed.base - seconds))
     return advice
 
 
@@ -125,11 +151,11 @@ def _from_variant(
     return Advice(key, title, why, fix, gain, True, won)
 
 
-def advice_on_batch(shape: Sequence[int], wholes: Sequence[float]) -> list[Advice]:
+def advice_on_batch(shape: Sequence[int], timed: Timed) -> list[Advice]:
     """What more pictures at once were measured to gain, which is another workload."""
-    if shape[0] >= _BATCH:
+    if timed.batch is None:
         return []
-    alone, together = wholes[0], wholes[-1] / _BATCH
+    alone, together = timed.base, timed.batch
     return [
         Advice(
             "batch",

@@ -65,12 +65,12 @@ def diagnose_network(
         step.done()
         variants = run_alternatives(model, input_shape, top, precision, watch, budget / 2)
         step.done()
-        wholes = time_alternatives(model, input_shape, base, variants, watch, budget)
+        timed = time_alternatives(model, input_shape, base, variants, watch, budget)
         step.done()
     advice = [
-        *_allocator(found, wholes[0], input_shape),
-        *advice_from_runs(base, variants, wholes),
-        *advice_on_batch(input_shape, wholes),
+        *_allocator(found, timed.base, input_shape),
+        *advice_from_runs(base, variants, timed),
+        *advice_on_batch(input_shape, timed),
         *(_from_cause(cause) for cause in causes_of(base, vector_lanes(processor))),
     ]
     worth = [one for one in advice if one.gain >= _WORTH_IT * base.watched]
@@ -81,7 +81,7 @@ def diagnose_network(
         advice=tuple(sorted(worth, key=lambda one: -one.gain)),
         possible=max(0.0, min(gain_together(worth), found - floor_of(base, variants))),
         warnings=_warnings(base, versions),
-        runs=runs_in_words(variants, wholes, input_shape),
+        runs=runs_in_words(variants, timed, input_shape),
     )
 
 
