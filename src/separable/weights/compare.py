@@ -61,7 +61,7 @@ def compare(
     if out & {"head.classifier.weight"}:
         notes.append("the file's classifier was left out")
     missing = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
-    may_miss = ("aux_head", *_CLASSIFIERS) if new_classifier else ("aux_head",)
+    may_miss = ("aux_head", *_new_parts(found)) if new_classifier else ("aux_head",)
     _refuse(
         model,
         path,
@@ -104,6 +104,11 @@ def _left_out(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], new_cl
     return out
 
 
+def _new_parts(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Beginnings of the names that come with a new classifier: without any head, the dense layers below it as well."""
+    return _CLASSIFIERS if any(name.startswith("head.") for name in tensors) else (*_CLASSIFIERS, "head.")
+
+
 def _refuse(
     model: ImageModel,
     path: Path,
@@ -116,7 +121,7 @@ def _refuse(
     if not (missing or unexpected or shapes or content.missing):
         return
     others = bool(unexpected or content.missing)
-    if not others and not shapes and all(name.startswith(_CLASSIFIERS) for name in missing):
+    if not others and not shapes and all(name.startswith(_new_parts(content.tensors)) for name in missing):
         raise WeightsMismatchError(
             f"{path} has no classifier (a 'notop' file)",
             expected=f"one of {model.num_classes} classes",

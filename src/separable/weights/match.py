@@ -47,8 +47,9 @@ def pair_layers(
         found[layer.kind].append(layer)
     _take_classifier(plan, found, pairing, new_classifier)
     folded = not found["norm"]
+    headless = not found["dense"] and pairing.classifier is None  # `compare` says so
     for kind in (*_KINDS, "dense"):
-        if kind == "norm" and folded:
+        if (kind == "norm" and folded) or (kind == "dense" and headless):
             continue
         _pair_kind(plan, kind, found[kind], stored, pairing, trust_order)
     pairing.unexpected += [layer.name for layer in found["other"]]
@@ -65,7 +66,7 @@ def _take_classifier(plan: Plan, found: dict[Kind, list[StoredLayer]], pairing: 
         pairing.classifier = (_counted(found["dense"]) or found["dense"])[-1]
     elif not found["dense"] and len(found["conv"]) == len(plan.targets("conv")) + 1:
         pairing.classifier = (_counted(found["conv"]) or found["conv"])[-1]
-    elif found["dense"] and new_classifier and not plan.dense:
+    elif found["dense"] and not plan.dense and (new_classifier or plan.classifier is None):
         pairing.dropped = [layer.name for layer in found["dense"]]
         found["dense"] = []
     for layers in (found["dense"], found["conv"]):
