@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from separable.cli.class_names import class_number
+from separable.cli.explaining import page_paths
 from separable.errors import UsageError
 from separable.models import build_model
 from separable.weights import save_model
@@ -32,6 +33,13 @@ def contracted():
     model = build()
     model.input_contract = InputContract(size=(20, 30), mean=(0, 0, 0), std=(1, 1, 1), class_names=("a", "b", "c"))
     return model
+
+class Strict(nn.Module):
+    def forward(self, x):
+        assert x.shape[2] == 224, f"Input height ({x.shape[2]}) doesn't match model (224)."
+
+def strict():
+    return Strict()
 
 def plain():
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 20 * 20, 2))
@@ -160,6 +168,8 @@ def test_what_cannot_be_explained_is_said(cli: Cli, model: Path, tmp_path: Path)
     )
     grey = ("explain", "mine.py:grey", "0.png", "--size", "24", "--pixels", "0..1")
     refused(cli(*grey), "cannot take a colour picture of 24x24", "channels")
+    strict = ("explain", "mine.py:strict", "0.png", "--size", "24", "--pixels", "0..1")
+    refused(cli(*strict), "AssertionError: Input height (24) doesn't match model (224)", "Give another --size")
     plain = ("explain", "mine.py:plain", "0.png", "--size", "20", "--pixels", "0..1")
     refused(cli(*plain), "No layer of this network puts out feature maps")
     refused(cli("explain", model, "0.png", "--pixels", "0..1"), "says itself what it takes pixels as")
@@ -171,6 +181,12 @@ def test_what_cannot_be_explained_is_said(cli: Cli, model: Path, tmp_path: Path)
     refused(cli("explain", model, "0.png", "1.png", "--out", "a.html"), "One page shows one picture", "--out a,")
     assert cli("explain", model, "0.png", "--size", "8").err.startswith("separable: Pictures of 8x8 are too small")
     assert not (tmp_path / "explained").exists()
+
+
+def test_every_picture_has_a_page_of_its_own() -> None:
+    names = [path.name for path in page_paths(["a/x.jpg", "x-2.png", "b/X.jpg", "x.gif", ".hidden"], Path("out"))]
+    assert names == ["x.html", "x-2.html", "X-3.html", "x-4.html", ".hidden.html"]
+    assert page_paths(["x.jpg"], Path("Why.HTML")) == [Path("Why.HTML")]
 
 
 def test_classes_go_by_any_of_their_names() -> None:

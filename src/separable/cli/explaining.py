@@ -1,8 +1,8 @@
 """From what `separable explain` was given to pages: the network, its input contract, each picture in turn."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from separable.analysis.explain import (
 from separable.cli.class_names import class_number
 from separable.data.decode import PictureFile
 from separable.data.preprocess import normalise, prepare_file, seen_region
-from separable.errors import UsageError
+from separable.errors import SeparableError, UsageError
 from separable.files import make_directory, write_bytes_atomically, write_text_atomically
 from separable.models import InputContract
 from separable.runtime.load import load_located
@@ -172,7 +172,9 @@ class Explainer:
             with torch.no_grad():
                 outputs = logits_of(self.network(blank.clone())).shape[1]
             return feature_layers(self.network, blank), outputs
-        except (RuntimeError, TypeError, ValueError) as error:  # the network's own words for a shape it cannot take
+        except SeparableError:
+            raise
+        except Exception as error:  # the network's own words for a shape it cannot take
             raise UsageError(
                 f"{self.given} cannot take a colour picture of {height}x{width}",
                 got=f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200].rstrip('.')}",
@@ -196,13 +198,14 @@ def page_paths(sources: Sequence[str], out: Path) -> list[Path]:
                 fix=f"Give --out {out.with_suffix('')}, which gets a page for each",
             )
         return [out]
-    taken: Counter[str] = Counter()
+    taken: set[str] = set()
     paths = []
     for source in sources:
         stem = Path(source).stem or "picture"
-        taken[stem.lower()] += 1
-        number = taken[stem.lower()]
-        paths.append(out / (f"{stem}.html" if number == 1 else f"{stem}-{number}.html"))
+        names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+        name = next(name for name in names if name.lower() not in taken)  # some file systems know no case
+        taken.add(name.lower())
+        paths.append(out / f"{name}.html")
     return paths
 
 
