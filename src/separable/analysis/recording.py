@@ -144,7 +144,7 @@ class Recorder:
             made = self._opaque(frame, inputs, output)
         self.frames[-1].has_children |= bool(made)
         if made and not frame.has_children and _is_one_layer(module, made):
-            self._merge(frame, made)
+            self._merge(frame, made, output)
 
     def _opaque(self, frame: _Frame, inputs: Any, output: Any) -> list[RawNode]:
         """A node for a module that works out of sight, such as compiled code."""
@@ -160,7 +160,7 @@ class Recorder:
             self.origin[tensor] = node
         return [node]
 
-    def _merge(self, frame: _Frame, made: list[RawNode]) -> None:
+    def _merge(self, frame: _Frame, made: list[RawNode], output: Any) -> None:
         """Make the operations of a leaf module one node, called after the weightiest of them."""
         main = min(made, key=lambda node: _PRIORITY.index(node.operation) if node.operation in _PRIORITY else 99)
         layer = RawNode(main.name, main.operation, frame, dict(main.settings))
@@ -168,7 +168,8 @@ class Recorder:
             step = node.settings.get("step")
             if step and "stride" in layer.settings and node is not main:
                 layer.settings["stride"] = tuple(a * b for a, b in zip(layer.settings["stride"], step, strict=True))
-        layer.is_layer, layer.shape = True, made[-1].shape
+        layer.is_layer = True
+        layer.shape = next((tuple(t.shape) for t in tensors_in(output) if t in self.origin), made[-1].shape)
         inside = {id(node) for node in made}
         sources = [source.resolve() for node in made for source in node.inputs]
         layer.inputs = list(dict.fromkeys(node for node in sources if id(node) not in inside))

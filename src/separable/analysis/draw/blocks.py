@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from separable.analysis.draw.contract import contracted
+from separable.analysis.draw.modules import common_scope, kind_of, module_ranges
 from separable.analysis.draw.tree import Box, Item, Parallel, Series, Tangle, series_between, units_in
 from separable.analysis.draw.units import Unit
 from separable.analysis.graph import Graph
 
 __all__ = ["Block", "Group", "Network", "SideBranch", "arrange", "count_branches", "signature"]
 
-_LISTS = ("Sequential", "ModuleList", "ModuleDict")
-_LONG_CHAIN = 4
 _SAME_BOXES = 4
 """Single boxes are drawn one by one up to this many."""
 
@@ -160,97 +159,22 @@ def _sides(graph: Graph, units: Mapping[int, Unit], main: set[int]) -> list[Side
         start = max(sources)
         line = series_between(units, start, end, {index for index in own if index > start} - {end})
         items = (*line.items, Box(units[end]))
-        scope = _common([unit.scope for item in items for unit in units_in(item)])
+        scope = common_scope([unit.scope for item in items for unit in units_in(item)])
         name = scope[-1] if scope else units[end].nodes[0].name
-        sides.append(SideBranch(start, Block(name, _kind(graph, name), Series(items), units[start].shape)))
+        sides.append(SideBranch(start, Block(name, kind_of(graph, name), Series(items), units[start].shape)))
     return sides
 
 
 def _blocks(graph: Graph, items: Sequence[Item]) -> list[Block]:
-    scopes = [_scope_of(items, place) for place in range(len(items))]
     blocks: list[Block] = []
     shape = graph.input_shape
-    for name, start, end in _ranges(graph, items, scopes, 0, len(items), 0):
+    for name, start, end in module_ranges(graph, items):
         series = Series(tuple(items[start:end]))
         only = items[start]
         label = name or (only.unit.nodes[0].name if end - start == 1 and isinstance(only, Box) else "")
-        blocks.append(Block(label, _kind(graph, name), series, shape))
+        blocks.append(Block(label, kind_of(graph, name), series, shape))
         shape = blocks[-1].output_shape
     return blocks
-
-
-def _scope_of(items: Sequence[Item], place: int) -> tuple[str, ...]:
-    """Where an item belongs: what runs side by side goes with the unit that joins it."""
-    item = items[place]
-    scopes = [unit.scope for unit in units_in(item)]
-    if not isinstance(item, Box) and place + 1 < len(items):
-        scopes.append(units_in(items[place + 1])[0].scope)
-    return _common(scopes)
-
-
-def _common(scopes: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    together = []
-    for parts in zip(*scopes, strict=False):
-        if len(set(parts)) > 1:
-            break
-        together.append(parts[0])
-    return tuple(together)
-
-
-def _ranges(
-    graph: Graph, items: Sequence[Item], scopes: Sequence[tuple[str, ...]], start: int, end: int, depth: int
-) -> list[tuple[str, int, int]]:
-    """(name, start, end) of the blocks among items[start:end], which share their first `depth` scopes."""
-
-    def key(place: int) -> str:
-        return scopes[place][depth] if len(scopes[place]) > depth else ""
-
-    found: list[tuple[str, int, int]] = []
-    for name, run in itertools.groupby(range(start, end), key=key):
-        places = list(run)
-        first, last = places[0], places[-1] + 1
-        if not name:
-            found += [("", place, stop) for place, stop in _loose(items, first, last)]
-        elif _is_block(graph, items, scopes, first, last, depth + 1):
-            found.append((name, first, last))
-        else:
-            found += _ranges(graph, items, scopes, first, last, depth + 1)
-    return found
-
-
-def _loose(items: Sequence[Item], start: int, end: int) -> list[tuple[int, int]]:
-    """A container's own functions: each alone, but what runs side by side together with what joins it."""
-    ranges, place = [], start
-    while place < end:
-        stop = place + 1
-        if not isinstance(items[place], Box) and stop < end:
-            stop += 1
-        ranges.append((place, stop))
-        place = stop
-    return ranges
-
-
-def _is_block(
-    graph: Graph, items: Sequence[Item], scopes: Sequence[tuple[str, ...]], start: int, end: int, depth: int
-) -> bool:
-    """Whether items[start:end], all in one module, are a module of the figure, or a stage that holds several."""
-    regions = sum(not isinstance(item, Box) for item in items[start:end])
-    if end - start == 1 and not regions:
-        return True
-    children: dict[str, list[int]] = {}
-    for place in range(start, end):
-        if len(scopes[place]) > depth:
-            children.setdefault(scopes[place][depth], []).append(place)
-    whole = [places for places in children.values() if len(places) > 1 or not isinstance(items[places[0]], Box)]
-    is_list = _kind(graph, scopes[start][depth - 1]) in _LISTS
-    if is_list:
-        return regions == 0 and end - start <= _LONG_CHAIN and not whole
-    kinds = [_kind(graph, name) for name, places in children.items() if places in whole]
-    return regions <= 3 and len(kinds) == len(set(kinds)) and (regions > 0 or end - start <= 2 * _LONG_CHAIN)
-
-
-def _kind(graph: Graph, name: str) -> str:
-    return graph.kinds.get(name.partition("#")[0], "") if name else ""
 
 
 def _collapse(blocks: Sequence[Block]) -> list[Group]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from separable.analysis.draw.labels import Label
+from separable.analysis.draw.modules import common_scope
 from separable.analysis.draw.names import readable_kind
 from separable.analysis.draw.tree import Box, Item, Parallel, Series, Tangle
 from separable.analysis.draw.units import Unit
@@ -22,7 +23,7 @@ def contracted(item: Item, kinds: Mapping[str, str]) -> Item:
     if isinstance(item, Parallel):
         branches = (Series(tuple(contracted(part, kinds) for part in branch.items)) for branch in item.branches)
         return Parallel(tuple(branches))
-    depth = _common_depth([unit.scope for unit in item.units])
+    depth = len(common_scope([unit.scope for unit in item.units]))
     groups: dict[str, list[Unit]] = {}
     for unit in item.units:
         inside = unit.scope[depth] if len(unit.scope) > depth else f":{unit.index}"
@@ -54,12 +55,3 @@ def _in_order(groups: Sequence[Sequence[Unit]]) -> bool:
         for unit in units
         for source in unit.inputs
     )
-
-
-def _common_depth(scopes: Sequence[tuple[str, ...]]) -> int:
-    depth = 0
-    for parts in zip(*scopes, strict=False):
-        if len(set(parts)) > 1:
-            break
-        depth += 1
-    return depth

@@ -61,7 +61,7 @@ def title_of(name: str) -> str:
 
 def readable_kind(kind: str) -> str:
     """ "InceptionA" -> "Inception A", "InceptionResNetA" -> "Inception ResNet A"."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[0-9])", " ", kind)
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[0-9]+$)", " ", kind)
     for apart, together in _COMPOUNDS.items():
         spaced = spaced.replace(apart, together)
     return spaced.replace("_", " ").strip() or kind

@@ -28,6 +28,8 @@ class Unit:
     """What follows inside the box: ("BN", "ReLU")."""
     between: tuple[str, ...] = ()
     """What stands between the halves of a separable convolution."""
+    channels_last: bool = False
+    """Whether the output is (N, H, W, C), as the dense layers of some transformers have it."""
 
     @property
     def scope(self) -> tuple[str, ...]:
@@ -35,7 +37,9 @@ class Unit:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.nodes[-1].output_shape
+        """Of the output, channels first."""
+        shape = self.nodes[-1].output_shape
+        return (shape[0], shape[3], shape[1], shape[2]) if self.channels_last else shape
 
     @property
     def parameters(self) -> int:
@@ -75,7 +79,10 @@ def units_of(graph: Graph, *, every_layer: bool = False) -> list[Unit]:
         chain_of[node.index] = place
     order = sorted(range(len(chains)), key=lambda place: chains[place][0].index)
     new = {place: index for index, place in enumerate(order)}
-    return [_unit(new[place], chains[place], nodes, {i: new[p] for i, p in chain_of.items()}) for place in order]
+    unit_of = {index: new[place] for index, place in chain_of.items()}
+    last = _channels_last(graph)
+    units = [_unit(new[place], chains[place], nodes, unit_of) for place in order]
+    return [replace(unit, channels_last=unit.nodes[-1].index in last) for unit in units]
 
 
 def _unit(index: int, chain: Sequence[Node], nodes: Sequence[Node], unit_of: dict[int, int]) -> Unit:
@@ -94,6 +101,18 @@ def _unit(index: int, chain: Sequence[Node], nodes: Sequence[Node], unit_of: dic
     names = [short_name(node) if node.operation in _LIGHT else "" for node in chain]
     between, after = (tuple(name for name in part if name) for part in (names[1:last], names[last + 1 :]))
     return Unit(index, label, tuple(chain), inputs, after, between)
+
+
+def _channels_last(graph: Graph) -> set[int]:
+    """The nodes with maps as (N, H, W, C): dense layers and layer norms make them, and what keeps the shape."""
+    found: set[int] = set()
+    for node in graph.nodes:
+        if len(node.output_shape) != 4 or node.operation in ("conv", "max_pool", "average_pool", "adaptive_pool"):
+            continue
+        makes = node.operation == "linear" or node.kind in ("LayerNorm", "layer_norm")
+        if makes or any(i in found and graph.nodes[i].output_shape == node.output_shape for i in node.inputs):
+            found.add(node.index)
+    return found
 
 
 class _Joiner:
