@@ -153,6 +153,10 @@ def test_the_text_ranks_warns_and_sums() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 20, 1, 2))
     text = diagnosis_text("mine.py:build", diagnosed(model, torch="2.13.0"))
     lines = text.splitlines()
+    number = next(line for line in lines if "Batch normalisation as a pass" in line).partition(".")[0].strip()
+    (row,) = [line.split() for line in lines if line.startswith("1  ")]
+    assert row[:3] == ["1", "batch", "norm"]
+    assert number in row[3].split(","), "the table says which advice is about the layer"
     assert lines[0] == "mine.py:build: 1 ms for 1x3x32x32 in fp32, evaluation mode"
     assert "Danger at 3: oneDNN 3.12 of torch 2.13 writes past its buffer" in text
     assert "\n 1. " in text

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from separable.analysis.advice import Advice, NetworkDiagnosis
 from separable.analysis.causes import fastest
+from separable.analysis.plots.markup import shorten
 from separable.analysis.text_table import text_table
 
 __all__ = ["diagnosis_text"]
 
-_NAMED = 3
+_NAMED, _NAME = 3, 26
 
 
 def diagnosis_text(name: str, found: NetworkDiagnosis, most: int = 10) -> str:
@@ -69,13 +70,15 @@ def _slowest(found: NetworkDiagnosis, most: int) -> Iterator[str]:
     layers = found.slowest(most)
     if not layers:
         return
-    yield "The layers furthest above the time they would need at best"
-    header = ("layer", "what", "because", "ms", "at best", "reached")
+    yield "The layers furthest above the time they would need at best, and which of the above is why"
+    header = ("layer", "what", "why", "ms", "at best", "reached")
+    numbers = {advice.key: str(number) for number, advice in enumerate(found.advice, 1)}
     rows = []
     for layer in layers:
         best = fastest(layer, found.measured)
         figures = (f"{1000 * layer.seconds:.3f}", f"{1000 * best:.3f}", f"{100 * best / layer.seconds:.0f} %")
-        rows.append((layer.name, layer.kind, ", ".join(found.reasons(layer)) or "not known", *figures))
+        why = ",".join(numbers[key] for key in found.reasons(layer)) or "?"
+        rows.append((shorten(layer.name, _NAME), layer.kind, why, *figures))
     base = found.measured
     best = sum(fastest(layer, base) for layer in base.layers)
     whole = (f"{1000 * base.watched:.3f}", f"{1000 * best:.3f}", f"{100 * best / base.watched:.0f} %")

@@ -143,8 +143,8 @@ def _tabulate(out: Output, subject: "Subject") -> None:
     if subject.measured is not None:
         whole, limit = subject.measured.watched, subject.measured.limit
         gap = [""] * (len(header) - 1)
-        rows.insert(-1, ["outside of layers", *gap, f"{1000 * subject.measured.outside:.2f}", ""])
-        rows[-1] += [f"{1000 * whole:.2f}", f"{100 * limit / whole:.0f}%"]
+        rows.insert(-1, ["outside of layers", *gap, f"{1000 * subject.measured.outside:.3g}", ""])
+        rows[-1] += [f"{1000 * whole:.4g}", f"{100 * limit / whole:.0f}%"]
         header += ["ms", "of limit"]
     out.table(header, rows, right=range(2 + roomy, len(header)))
 
@@ -155,7 +155,7 @@ def _row(layer: "MeasuredLayer", roomy: bool, timed: bool) -> list[str]:
     cells += [human_count(number) for number in counts]
     if timed:
         ran = layer.seconds == layer.seconds
-        cells += [f"{1000 * layer.seconds:.2f}" if ran else "", f"{100 * layer.share:.0f}%" if layer.limit else ""]
+        cells += [f"{1000 * layer.seconds:.3g}" if ran else "", f"{100 * layer.share:.0f}%" if layer.limit else ""]
     return cells
 
 
