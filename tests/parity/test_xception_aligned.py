@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from separable.blocks.conv import ConvBN
 from separable.blocks.separable import SeparableConv2d
+from separable.errors import WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model
 from separable.weights import create_model, load_weights
+from separable.weights.ports.xception_aligned import XCEPTION_ALIGNED
 from tests.parity.torch_net import calibrate, distance, pictures, spread
 from tests.peers import timm
 from tests.tolerances import PORT_PARITY
@@ -85,12 +87,17 @@ def test_timms_xception71_loses_a_shortcut_at_stride_8() -> None:
     """DeepLab convolves the shortcut of every entry module; timm's goes where a stride was all that it was for."""
     theirs = {stride: timm.create_model("xception71", output_stride=stride).state_dict() for stride in (8, 16)}
     with torch.device("meta"):
-        ours = build_model("xception71", output_stride=8).state_dict()
+        ours = build_model("xception71", output_stride=8)
     assert {key for key in theirs[16] if key not in theirs[8] and "num" not in key} == {
         f"blocks.4.shortcut.{name}"
         for name in ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
     }
-    assert "entry5.shortcut.conv.weight" in ours
+    assert "entry5.shortcut.conv.weight" in ours.state_dict()
+    assert XCEPTION_ALIGNED.arguments(build_model("xception71", 0, width=0.02, output_stride=16)) == {
+        "output_stride": 16
+    }
+    with pytest.raises(WeightsMismatchError, match=r"loses the shortcut .*Got: output_stride=8\. Expected: 16 or 32"):
+        XCEPTION_ALIGNED.arguments(ours)
 
 
 def test_timms_maps_inside_the_modules(pair: Callable[..., Pair]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from separable.errors import WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 from separable.weights.ports.port import HALF, Port, Release, renamed, torch_contract
@@ -42,7 +43,14 @@ _FIXED = {"middle_blocks": None, "width": 1.0, "multi_grid": (1, 1, 1)}
 
 
 def _arguments(model: ImageModel) -> dict[str, int]:
-    return {"output_stride": model.options["output_stride"]}
+    stride: int = model.options["output_stride"]
+    if model.name == "xception71" and stride == 8:
+        raise WeightsMismatchError(
+            "timm's xception71 loses the shortcut of its fifth entry module with the stride",
+            got="output_stride=8",
+            expected="16 or 32",
+        )
+    return {"output_stride": stride}
 
 
 XCEPTION_ALIGNED = Port(
