@@ -61,6 +61,13 @@ def test_published_files_are_told_apart_and_their_options_are_legal() -> None:
             build_model(name, **dict(options))
 
 
+def test_the_smallest_sides_are_keras_own() -> None:
+    """Its `min_size`, where keras.applications has the network."""
+    keras = {"inception_resnet_v2": 75, "inception_v3": 75, "mobilenet_v1": 32, "resnet50": 32, "vgg16": 32}
+    assert {name: model_spec(name).min_size for name in keras} == keras
+    assert model_spec("xception").min_size == 71
+
+
 def test_the_input_contracts_are_those_of_keras() -> None:
     for name, side in (("xception", 299), ("inception_v3", 299), ("mobilenet_v1", 224)):
         contract = model_spec(name).input

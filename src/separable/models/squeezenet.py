@@ -16,6 +16,8 @@ The sides are table 1's, which are those of 227x227 pictures. Pools are 3x3/2, t
     head      dropout - 1x1 convolution to the classes - ReLU - global average pooling
 """
 
+from dataclasses import replace
+
 from torch import nn
 
 from separable.blocks.conv import ConvBN
@@ -32,9 +34,9 @@ SQUEEZENET_INPUT = imagenet_input("caffe", min_size=21)
 """torchvision's, with Caffe's pools."""
 
 _FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))  # fire2..9: s, e
-_VERSIONS = {  # the first convolution's channels and kernel, the blocks that a pool follows
-    "1.0": (96, 7, ("conv1", "fire4", "fire8")),
-    "1.1": (64, 3, ("conv1", "fire3", "fire5")),
+_VERSIONS = {  # the first convolution's channels and kernel, the blocks that a pool follows, the smallest side
+    "1.0": (96, 7, ("conv1", "fire4", "fire8"), 21),
+    "1.1": (64, 3, ("conv1", "fire3", "fire5"), 17),
 }
 
 
@@ -70,7 +72,7 @@ class SqueezeNet(ImageModel):
         def channels(published: int) -> int:
             return max(1, round(published * width))
 
-        first, kernel, before_pools = _VERSIONS[version]
+        first, kernel, before_pools, smallest = _VERSIONS[version]
         previous = channels(first)
         self.conv1 = ConvBN(in_channels, previous, kernel, stride=2, padding="valid", batch_norm=False, bias=True)
         chain: list[str] = []
@@ -90,7 +92,7 @@ class SqueezeNet(ImageModel):
         self.finish(
             name="squeezenet",
             options=options,
-            contract=SQUEEZENET_INPUT,
+            contract=replace(SQUEEZENET_INPUT, min_size=smallest),
             chain=chain,
             taps=taps,
             head=ConvHead(previous, num_classes, dropout=dropout),

@@ -1,5 +1,7 @@
 """Which pictures every network takes, in which layout and precision."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -19,6 +21,21 @@ def test_smallest_side(case: str) -> None:
         )
         with pytest.raises(InputSizeError, match=message):
             model(torch.randn(1, 3, height, width))
+
+
+BY_CONVENTION = (32, 71)  # the side that five halvings make one of, and Keras' own bound for Xception
+
+
+@each_case
+def test_below_the_smallest_side_nothing_is_left(case: str) -> None:
+    """The bound is no larger than it has to be, where it is not a convention."""
+    model = make(case).eval()
+    side = model.input_contract.min_size
+    if side in BY_CONVENTION:
+        return
+    model.adopt(replace(model.input_contract, min_size=1))
+    with torch.no_grad(), pytest.raises(RuntimeError, match=r"too small|larger than|[Cc]alculated"):
+        model(torch.randn(1, 3, side - 1, side - 1))
 
 
 @each_case
