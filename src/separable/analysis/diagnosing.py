@@ -116,7 +116,7 @@ def _allocator(found: float, kept: float, shape: Sequence[int]) -> list[Advice]:
             f"As found, the network takes {1000 * found:.4g} ms; with an allocator that keeps what is freed, "
             f"{1000 * kept:.4g} ms. Every activation of megabytes is otherwise faulted in and zeroed again.",
             "separable.machine.allocator.keep_freed_memory() at the start of the program, or the variables "
-            "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=-1 MALLOC_TOP_PAD_=67108864",
+            "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864",
             found - kept,
             measured=True,
         )
