@@ -1,7 +1,7 @@
 """From what `separable explain` was given to pages: the network, its input contract, each picture in turn."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,26 +24,16 @@ from separable.analysis.explain import (
     telling_layers,
 )
 from separable.cli.class_names import class_number
+from separable.cli.network_input import PIXELS, predictor_of
 from separable.data.decode import PictureFile
 from separable.data.preprocess import normalise, prepare_file, seen_region
 from separable.errors import SeparableError, UsageError
 from separable.files import make_directory, write_bytes_atomically, write_text_atomically
-from separable.models import InputContract
-from separable.runtime.load import load_located
-from separable.runtime.locate import locate
-from separable.runtime.predictor import Predictor, load_predictor
 
 __all__ = ["Explainer", "Wishes", "page_paths"]
 
 _METHODS = ("gradcam", "integrated", "both")
 _WHOLE = 640  # pixels along the longer side of the whole picture on a page
-_HALF = (0.5, 0.5, 0.5)
-_PIXELS = {  # mean and std of pixels as fractions of white
-    "0..1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "-1..1": (_HALF, _HALF),
-    "0..255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
 
 
 @dataclass(frozen=True)
@@ -62,8 +52,8 @@ class Wishes:
             raise UsageError(f"There is no method {self.method!r}", expected=" or ".join(_METHODS))
         if self.steps is not None and self.steps < 1:
             raise UsageError("A path needs a step", got=f"--steps {self.steps}", expected="1 or more")
-        if self.pixels is not None and self.pixels not in _PIXELS:
-            raise UsageError(f"Unknown range of pixels {self.pixels!r}", expected=" or ".join(_PIXELS))
+        if self.pixels is not None and self.pixels not in PIXELS:
+            raise UsageError(f"Unknown range of pixels {self.pixels!r}", expected=" or ".join(PIXELS))
 
     def arguments(self) -> list[str]:
         """The options that say all this again."""
@@ -87,7 +77,7 @@ class Explainer:
 
     def __init__(self, model: str, wishes: Wishes, progress: Callable[[int, int | None], None] | None = None) -> None:
         self.given, self.wishes, self.progress = model, wishes, progress
-        self.predictor = _predictor(model, wishes)
+        self.predictor = predictor_of(model, wishes.size, wishes.pixels)
         self.contract = self.predictor.contract
         blank = self._black()
         self.layers, outputs = self._look(blank)
@@ -207,42 +197,6 @@ def page_paths(sources: Sequence[str], out: Path) -> list[Path]:
         taken.add(name.lower())
         paths.append(out / f"{name}.html")
     return paths
-
-
-def _predictor(model: str, wishes: Wishes) -> Predictor:
-    located = locate(model)
-    if located.kind != "factory":
-        if wishes.pixels is not None:
-            raise UsageError(f"{model} says itself what it takes pixels as", fix="Leave out --pixels")
-        predictor = load_predictor(model)
-        if wishes.size is not None:
-            predictor.contract = replace(predictor.contract, size=wishes.size)
-        return predictor
-    network = load_located(located)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Predictor(network, _contract_of(network, wishes), device=device)
-
-
-def _contract_of(network: nn.Module, wishes: Wishes) -> InputContract:
-    """Of a network from a factory: its own where it has one, else what the user says. Nothing is guessed."""
-    own = getattr(network, "input_contract", None)
-    if isinstance(own, InputContract):
-        if wishes.pixels is not None:
-            raise UsageError("This network says itself what it takes pixels as", fix="Leave out --pixels")
-        return own if wishes.size is None else replace(own, size=wishes.size)
-    missing = [name for name, value in (("--size", wishes.size), ("--pixels", wishes.pixels)) if value is None]
-    if missing:
-        raise UsageError(
-            "This network does not say what its pictures look like",
-            got=f"no {' and no '.join(missing)}",
-            expected="the size and the range of its pixels",
-            fix=f"Give --size 224 --pixels imagenet (or {', '.join(list(_PIXELS)[:3])}), as it was trained; or let the "
-            "factory set `input_contract`, a separable.models.InputContract",
-        )
-    assert wishes.size is not None
-    assert wishes.pixels is not None
-    mean, std = _PIXELS[wishes.pixels]
-    return InputContract(size=wishes.size, mean=mean, std=std)
 
 
 def _filters(network: nn.Module) -> tuple[str, torch.Tensor] | None:
