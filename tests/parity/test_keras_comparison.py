@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from separable.data.preprocess import normalise
-from separable.errors import WeightsMismatchError
+from separable.errors import DownloadError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model, model_spec
 from separable.models.contract import InputContract
@@ -219,8 +219,16 @@ def test_published_files() -> None:
     assert {file.url: file.md5 for file in files} == expected
     urls = [file.url for file in model_spec("vgg16").keras_weights]
     assert urls == [vgg16.WEIGHTS_PATH, vgg16.WEIGHTS_PATH_NO_TOP]
-    source = Path(vgg16.__file__).read_text()
+    source = Path(vgg16.__file__).read_text(encoding="utf-8")
     assert all(f'file_hash="{file.md5}"' in source for file in model_spec("vgg16").keras_weights)
+
+
+def test_weights_with_an_md5_alone_are_left_to_the_user() -> None:
+    for name in ("vgg16", "resnet152"):
+        with pytest.raises(DownloadError, match=r"Keras gives an MD5 alone.*Download https://.*weights=\"PATH\""):
+            create_model(name, weights="keras")
+    with pytest.raises(DownloadError, match="Keras publishes no weights for this alexnet"):
+        create_model("alexnet", weights="keras")
 
 
 @pytest.mark.slow
