@@ -133,7 +133,7 @@ def test_deep_and_thin_or_wide_and_shallow_is_out_of_balance() -> None:
 def test_the_papers_own_networks_keep_their_principles(name: str) -> None:
     with torch.device("meta"):
         model = build_model(name)
-    for side in (model_spec(name).input.size[0], 332):
+    for side in (model_spec(name).min_size, model_spec(name).input.size[0], 332):
         findings = find_broken_principles(record_graph(model, (1, 3, side, side)))
         assert not [finding for finding in findings if finding.level == "warning"]
 
