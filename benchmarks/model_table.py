@@ -45,8 +45,8 @@ CAPTION = (
     "Parameters, multiply-adds and activations (elements that leave a layer) of one picture at the network's own size, "
     "with 1000 classes. Difference: largest of any logit from the source framework's own, over its largest logit, on "
     "the same pictures at two sizes, with random calibrated weights made in that framework (the published ones are not "
-    "bundled); 0 is equality to the bit. TF-slim needs TensorFlow 1: its files are matched by names and shapes alone. Made by "
-    "`benchmarks/model_table.py`."
+    "bundled); 0 is equality to the bit. TF-slim needs TensorFlow 1: its files are matched by names and shapes alone. "
+    "Made by `benchmarks/model_table.py`."
 )
 Row = dict[str, Any]
 

@@ -27,7 +27,7 @@ def test_a_file_becomes_a_model_with_a_certificate(cli: Cli, tmp_path: Path) -> 
     done = cli("convert", "net.pth", "out")
     assert done.code == 0, done.err
     lines = done.out.splitlines()
-    assert lines[:2] == ["Reading net.pth", "It holds timm's mobilenet_v1 with 4 classes"]
+    assert lines[:2] == ["Reading net.pth", "It holds timm's mobilenetv1_100 with 4 classes"]
     assert "Parity certificate" in lines
     assert "  network    mobilenet_v1, 4 classes, width=0.25" in lines
     assert (

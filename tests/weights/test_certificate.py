@@ -63,7 +63,7 @@ def test_a_conversion_is_proven_and_written_down(squeezenet: Path, tmp_path: Pat
     for line in ("network    squeezenet, 4 classes", "matched    52 tensors", "same function, within 0.0001"):
         assert line in text
     assert said[0] == f"Reading {squeezenet}"
-    assert said[1] == "It holds torchvision's squeezenet with 4 classes"
+    assert said[1] == "It holds torchvision's squeezenet1_0 with 4 classes"
     assert "Comparing with torchvision's squeezenet1_0 at 112x144" in said
     assert load_model(tmp_path / "out").num_classes == 4
 

@@ -12,7 +12,7 @@ import torch
 from separable.errors import UsageError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model
-from separable.weights import load_weights, save_model
+from separable.weights import create_model, load_weights, save_model
 from tests.tolerances import FOLDED_WEIGHTS
 from tests.weights.conftest import make_net
 from tests.weights.keras_h5 import keras_layers, write_h5
@@ -187,3 +187,16 @@ def test_hdf5_is_imported_for_its_own_files_alone(net: ImageModel, tmp_path: Pat
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", ["keras", "separable"])
+def test_what_the_file_is_instead_is_said(kind: str, net: ImageModel, tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "net.h5", keras_layers(net)) if kind == "keras" else tmp_path / "saved"
+    save_model(net, tmp_path / "saved")
+    whose = {"keras": "Keras'", "separable": "separable's"}[kind]
+    for load in (
+        lambda: load_weights(build_model("xception", 10, width=0.125, middle_blocks=1), path),
+        lambda: create_model("xception", weights=path, width=0.125, middle_blocks=1),
+    ):
+        with pytest.raises(WeightsMismatchError, match=rf"It is {whose} mobilenet_v1: build mobilenet_v1 for it"):
+            load()

@@ -13,10 +13,11 @@ from separable.models.base import ImageModel
 from separable.models.build import build_model, model_spec
 from separable.weights.certificate import Certificate, certificate_for
 from separable.weights.compare import LoadReport
+from separable.weights.content import match_source
 from separable.weights.folder import weight_file
-from separable.weights.load import Numerics, fill, match_source, own_numerics
+from separable.weights.load import Numerics, fill, own_numerics
 from separable.weights.ports import PORTS
-from separable.weights.recognise import Recognised, recognise
+from separable.weights.recognise import Recognised, naming_strangers, recognise
 from separable.weights.reference import Reference, keras_reference, torch_reference
 from separable.weights.save import load_model, save_model
 from separable.weights.source import Source, open_source
@@ -104,8 +105,9 @@ def _read(
         return _ours(source, name, options, numerics)
     found = recognise(source, name, options)
     network = build_model(found.model, found.num_classes, **found.options)
-    content = match_source(network, source, new_classifier=False, trust_order=_is_published(source), release=release)
-    report = fill(network, source.path, content, new_classifier=False, numerics=numerics)
+    with naming_strangers(source, network.name):
+        content = match_source(network, source, False, trust_order=_is_published(source), release=release)
+        report = fill(network, source.path, content, new_classifier=False, numerics=numerics)
     port = next((port for port in PORTS if port.name == content.format), None)
     framework = found.framework if port is None else port.framework
     return network, report, replace(found, port=port, framework=framework)

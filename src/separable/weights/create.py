@@ -11,9 +11,12 @@ from separable.errors import DownloadError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model, model_spec
 from separable.models.spec import PublishedWeights
-from separable.weights.compare import LoadReport
+from separable.weights.compare import Content, LoadReport
+from separable.weights.content import match_source
 from separable.weights.folder import weight_file
-from separable.weights.load import Numerics, fill, load_weights, read_content
+from separable.weights.load import Numerics, byte_limit, fill, load_weights
+from separable.weights.recognise import naming_strangers
+from separable.weights.source import open_source
 
 __all__ = ["create_model"]
 
@@ -53,24 +56,39 @@ def create_model(
     """
     if num_classes is None and weights is not None and weights != "keras":
         return _with_its_classes(name, Path(weights), options, numerics, release)
-    model = build_model(name, 1000 if num_classes is None else num_classes, **options)
-    if weights is None:
+    classes = 1000 if num_classes is None else num_classes
+    if weights == "keras":
+        path = _fetch_published(name, classes, options, url_base, cache_dir, progress)
+        model = build_model(name, classes, **options)
+        _silence_new_classifier(model, load_weights(model, path, classes="replace", trust_order=True))
         return model
-    if weights != "keras":
-        _silence_new_classifier(
-            model, load_weights(model, weights, classes="replace", numerics=numerics, release=release)
-        )
-        return model
-    published = _published(model)
+    model = build_model(name, classes, **options)
+    if weights is not None:
+        report = load_weights(model, weights, classes="replace", numerics=numerics, release=release)
+        _silence_new_classifier(model, report)
+    return model
+
+
+def _fetch_published(
+    name: str,
+    num_classes: int,
+    options: dict[str, Any],
+    url_base: str | None,
+    cache_dir: Path | str | None,
+    progress: Callable[[int, int | None], None] | None,
+) -> Path:
+    """The file that Keras publishes for this network, told before the network is built in earnest."""
+    with torch.device("meta"):
+        shapes = build_model(name, num_classes, **options)
+    published = _published(shapes)
     url = published.url if url_base is None else f"{url_base.rstrip('/')}/{published.url.rsplit('/', 1)[-1]}"
     if published.sha256 is None:
+        given = "gives an MD5 alone, which can be forged," if published.md5 else "gives no hash"
         raise DownloadError(
-            f"The published weights of this {name} are not downloaded: Keras gives no hash to check them against",
+            f"The published weights of this {name} are not downloaded: Keras {given} to check them against",
             fix=f'Download {url}, and give weights="PATH" of it',
         )
-    path = fetch(url, published.sha256, cache_dir, progress)
-    _silence_new_classifier(model, load_weights(model, path, classes="replace", trust_order=True))
-    return model
+    return fetch(url, published.sha256, cache_dir, progress)
 
 
 def _with_its_classes(
@@ -80,11 +98,18 @@ def _with_its_classes(
     with torch.device("meta"):
         shapes = build_model(name, **options)
     path = weight_file(path)
-    content = read_content(shapes, path, new_classifier=False, release=release)
-    if shapes.head is None:
-        model = build_model(name, **options)
+    source = open_source(path, byte_limit(shapes))
+    with naming_strangers(source, name):
+        content = match_source(shapes, source, new_classifier=False, release=release)
+        model = build_model(name, _classes(shapes, path, content), **options)
         fill(model, path, content, new_classifier=False, numerics=numerics)
-        return model
+    return model
+
+
+def _classes(shapes: ImageModel, path: Path, content: Content) -> int:
+    """How many classes the file's classifier has."""
+    if shapes.head is None:
+        return 1000
     weight = content.tensors.get("head.classifier.weight")
     if weight is None:
         raise WeightsMismatchError(
@@ -92,9 +117,7 @@ def _with_its_classes(
             fix="Give num_classes for a new classifier, or num_classes=0 for none",
         )
     fits = weight.dim() > 1 and weight.shape[1] == shapes.head.num_inputs  # if not, filling says what is wrong
-    model = build_model(name, weight.shape[0] if fits else 1000, **options)
-    fill(model, path, content, new_classifier=False, numerics=numerics)
-    return model
+    return weight.shape[0] if fits else 1000
 
 
 @torch.no_grad()

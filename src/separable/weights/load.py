@@ -1,29 +1,22 @@
 """Loading weights into a model: the format is told from the content, and all is checked before the first copy."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
-from separable.errors import UsageError, WeightsMismatchError
+from separable.errors import UsageError
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 from separable.weights.compare import Content, LoadReport, compare
-from separable.weights.contracts import contract_for, own_contract, stored_contract
-from separable.weights.convert import convert_layers
+from separable.weights.content import match_source
+from separable.weights.contracts import own_contract
 from separable.weights.folder import weight_file
-from separable.weights.keras_names import plan_for
-from separable.weights.match import pair_layers
-from separable.weights.ports.find import find_ports, identify
-from separable.weights.ports.read import read_port
-from separable.weights.ports.release import choose_port
-from separable.weights.source import Source, open_source
-from separable.weights.stored import StoredLayers
+from separable.weights.recognise import naming_strangers
+from separable.weights.source import open_source
 
-__all__ = ["Numerics", "fill", "load_weights", "match_source", "own_numerics", "read_content"]
+__all__ = ["Numerics", "byte_limit", "fill", "load_weights", "own_numerics"]
 
 Numerics = Literal["source", "keras"]
 
@@ -68,27 +61,10 @@ def load_weights(
         )
     path = weight_file(Path(path))
     new = classes == "replace"
-    content = read_content(model, path, new, trust_order=trust_order, release=release)
-    return fill(model, path, content, new, numerics)
-
-
-def read_content(
-    model: ImageModel, path: Path, new_classifier: bool, *, trust_order: bool = False, release: str | None = None
-) -> Content:
-    """The tensors in the file `path` under the names of `model`, whose numbers and number of classes do not matter."""
-    return match_source(model, open_source(path, _limit(model)), new_classifier, trust_order, release)
-
-
-def match_source(
-    model: ImageModel, source: Source, new_classifier: bool, trust_order: bool = False, release: str | None = None
-) -> Content:
-    """`read_content` for a file that is open already."""
-    if source.tensors is not None:
-        return _port_names(model, source, source.tensors, release)
-    if release is not None:
-        _no_release(source.path, release)
-    assert source.layers is not None
-    return _keras_names(model, source.layers, new_classifier, trust_order)
+    source = open_source(path, byte_limit(model))
+    with naming_strangers(source, model.name):
+        content = match_source(model, source, new, trust_order, release)
+        return fill(model, path, content, new, numerics)
 
 
 def fill(
@@ -119,68 +95,7 @@ def own_numerics(model: ImageModel, contract: InputContract) -> InputContract:
     return replace(contract, padding=own.padding, batch_norm_eps=own.batch_norm_eps, counts_padding=own.counts_padding)
 
 
-def _limit(model: ImageModel) -> int:
+def byte_limit(model: ImageModel) -> int:
     """Bytes that a file for this model may unfold to: several times the model, for other classifiers and precisions."""
     own: int = sum(value.numel() * 4 for value in model.state_dict().values())
     return max(256 << 20, 8 * own)
-
-
-def _port_names(model: ImageModel, source: Source, tensors: Mapping[str, Tensor], release: str | None) -> Content:
-    """A file of named tensors: ours, or another framework's."""
-    if source.own is not None:
-        return Content(source.kind, tensors, notes=source.notes, contract=stored_contract(source.path, source.own))
-    ports = find_ports(tensors, model.name)
-    if not ports:
-        _refuse_another(model, source.path, tensors)
-        if release is not None:
-            _no_release(source.path, release)
-        return Content(source.kind, tensors, notes=source.notes)
-    port, doubts = choose_port(ports, source.path, release)
-    content = read_port(port, model, source.path, tensors, release)
-    return replace(content, notes=(*source.notes, *doubts, *content.notes))
-
-
-def _no_release(path: Path, release: str) -> None:
-    raise UsageError(
-        f"{path} has no release to choose", got=release, expected="none: only ports of other frameworks have some"
-    )
-
-
-def _refuse_another(model: ImageModel, path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Say what a file is whose names belong to another network that we know."""
-    found = identify(tensors)
-    if found is not None:
-        raise WeightsMismatchError(
-            f"{path} is not for this {model.name}, and nothing was loaded",
-            got=f"the names of {found}",
-            expected=f"the weights of {model.name}",
-            fix=f"Build {found.model} for it",
-        )
-
-
-def _keras_names(model: ImageModel, stored: StoredLayers, new_classifier: bool, trust_order: bool) -> Content:
-    plan = plan_for(model)
-    _check_activation(model, stored)
-    pairing = pair_layers(plan, stored, new_classifier=new_classifier, trust_order=trust_order)
-    converted = convert_layers(model, plan, pairing, stored.path)
-    contract, name = contract_for(model, stored, converted)
-    return Content(
-        name,
-        converted.tensors,
-        tuple(pairing.missing),
-        tuple(pairing.unexpected),
-        tuple(pairing.dropped),
-        converted.notes,
-        contract,
-    )
-
-
-def _check_activation(model: ImageModel, stored: StoredLayers) -> None:
-    ours = model.options.get("activation")
-    if ours is not None and stored.activation in ("relu", "relu6") and stored.activation != ours:
-        raise WeightsMismatchError(
-            f"{stored.path} belongs to a network with another activation",
-            got=stored.activation,
-            expected=str(ours),
-            fix=f'Build the model with activation="{stored.activation}"',
-        )

@@ -1,23 +1,24 @@
 """Which network of the catalogue a weight file holds, told from names and shapes alone."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from separable.errors import ModelOptionError, WeightsMismatchError
+from separable.errors import ModelOptionError, UsageError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model, list_models, model_spec
 from separable.weights.compare import Content
+from separable.weights.content import match_source
 from separable.weights.keras_names import plan_for
-from separable.weights.load import match_source
 from separable.weights.ports.find import identify
 from separable.weights.ports.port import Port
 from separable.weights.source import Source
 from separable.weights.stored import Kind, StoredLayers
 
-__all__ = ["Recognised", "recognise"]
+__all__ = ["Recognised", "naming_strangers", "recognise"]
 
 _GAMMA: tuple[dict[str, Any], ...] = ({}, {"gamma": True})
 _VARIANTS = {"inception_v3": _GAMMA, "inception_resnet_v2": _GAMMA}
@@ -37,7 +38,8 @@ class Recognised:
 
     def __str__(self) -> str:
         owner = {"keras": "Keras'", "tf-slim": "TF-slim's"}.get(self.framework, f"{self.framework}'s")
-        return f"{owner} {self.model} with {self.num_classes:,} classes"
+        name = self.model if self.port is None else self.port.models[self.model]
+        return f"{owner} {name} with {self.num_classes:,} classes"
 
 
 def recognise(source: Source, name: str | None = None, options: dict[str, Any] | None = None) -> Recognised:
@@ -65,6 +67,31 @@ def recognise(source: Source, name: str | None = None, options: dict[str, Any] |
     model = name or fitting[0]
     weight = tensors.get("head.classifier.weight")
     return Recognised(model, weight.shape[0] if weight is not None and weight.dim() else 0, given)
+
+
+@contextmanager
+def naming_strangers(source: Source, model: str) -> Iterator[None]:
+    """Add to a WeightsMismatchError raised inside which other network than `model` the file holds, where it tells."""
+    try:
+        yield
+    except WeightsMismatchError as error:
+        other = _stranger(source, model)
+        if other is None or other.split(": ")[0] in str(error):
+            raise
+        fix = f"It is {other} for it"
+        raise WeightsMismatchError(error.what, got=error.got, expected=error.expected, fix=fix) from error
+
+
+def _stranger(source: Source, model: str) -> str | None:
+    """Whose network it is, and what to do."""
+    if source.config and "name" in source.config:
+        name = str(source.config["name"])
+        return None if name == model else f"separable's {name}: build {name}"
+    try:
+        found = recognise(source)
+    except (WeightsMismatchError, UsageError):
+        return None
+    return None if found.model == model else f"{str(found).partition(' with ')[0]}: build {found.model}"
 
 
 def _unknown(source: Source) -> WeightsMismatchError:
