@@ -313,6 +313,19 @@ def test_contracts_are_those_of_timms_weights(port: Port) -> None:
             assert (found.mean, found.std) == (wanted.mean, wanted.std), file
 
 
+def test_timms_wider_mobilenet_is_read_too() -> None:
+    """mobilenetv1_125 has the same names, another width and another crop."""
+    theirs = timm.create_model("mobilenetv1_125", num_classes=CLASSES)
+    options = TIMM_MOBILENET_V1.options(theirs.state_dict())
+    with torch.device("meta"):
+        model = build_model("mobilenet_v1", CLASSES, **options)
+    names, stored = TIMM_MOBILENET_V1.names(model), theirs.state_dict()
+    assert options == {"width": 1.25}
+    assert all(stored[names[ours]].shape == value.shape for ours, value in model.state_dict().items() if ours in names)
+    (tag,) = timm.list_pretrained("mobilenetv1_125.*")
+    assert TIMM_MOBILENET_V1.contract(model, stored).crop_fraction == timm.get_pretrained_cfg(tag).crop_pct == 0.9
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "name", "options"),
