@@ -15,6 +15,7 @@ from separable.analysis.draw.shapes import Rect, Text
 from separable.analysis.draw.tree import Box, Item, Parallel, Series, Tangle
 from separable.analysis.draw.units import units_of
 from separable.analysis.graph import Graph, record_graph
+from separable.errors import UsageError
 from separable.models import build_model, list_models
 
 
@@ -218,6 +219,30 @@ def test_stages_are_taken_apart() -> None:
         ("stages.1.blocks.0", 2),
         ("max_pool2d:2", 1),
     ]
+
+
+def test_nothing_to_draw() -> None:
+    with pytest.raises(UsageError, match=r"nothing to draw\. Got: its output is its input"):
+        page_of(record_graph(nn.Identity(), (1, 3, 8, 8)), "nothing")
+
+
+def test_several_outputs() -> None:
+    """The longest way is the main line; what ends elsewhere hangs on it."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.boxes, self.classes = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 8, 1), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            y = self.body(x)
+            return {"boxes": self.boxes(y), "classes": self.classes(y.mean((2, 3)))}
+
+    network = network_of(record_graph(Two(), (1, 3, 8, 8)))
+    assert [group.first.name for group in network.groups] == ["body", "mean", "classes"]
+    assert [(side.block.name, side.source) for side in network.sides] == [("boxes", 1)]
+    pyramid = network_of(graph_of("xception", features_only=True))
+    assert not pyramid.sides, "outputs on the way are on the main line"
 
 
 def test_every_layer_collapses_and_merges_nothing() -> None:

@@ -218,6 +218,10 @@ def test_complaints() -> None:
     with pytest.raises(UsageError, match=r"has lazy layers without weights\. Run it once on a picture beforehand"):
         record_graph(nn.LazyConv2d(4, 3), (1, 3, 8, 8))
 
+    scripted = nn.Sequential(nn.Conv2d(3, 4, 1), torch.jit.trace(nn.ReLU(), torch.zeros(1, 4, 2, 2)))
+    with pytest.raises(UsageError, match="TorchScript has compiled cannot be looked into"):
+        record_graph(scripted, (1, 3, 8, 8))
+
     class Deaf(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return torch.ones(3)

@@ -93,13 +93,17 @@ def record_graph(model: nn.Module, input_shape: Sequence[int] | Tensor) -> Graph
         input_shape: (N, C, H, W), or a tensor whose shape and type count.
 
     Raises:
-        UsageError: no shape, lazy layers, or a network that fails on such an input.
+        UsageError: lazy layers, TorchScript, or a network that fails on such an input.
         InputSizeError: a network here was given pictures too small for it.
     """
     shape = tuple(int(side) for side in (input_shape.shape if isinstance(input_shape, Tensor) else input_shape))
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     if any(isinstance(value, UninitializedParameter) for value in model.parameters()):
         raise UsageError("The network has lazy layers without weights", fix="Run it once on a picture beforehand")
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise UsageError(
+            "What TorchScript has compiled cannot be looked into", fix="Give the network that it was compiled from"
+        )
     first = next(model.parameters(), torch.zeros(()))
     dtype = input_shape.dtype if isinstance(input_shape, Tensor) else first.dtype
     random_state = torch.get_rng_state()

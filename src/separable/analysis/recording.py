@@ -85,9 +85,8 @@ class Recorder:
         handles = []
         try:
             for module in self.names:
-                if not isinstance(module, torch.jit.ScriptModule):  # its own parts allow no hooks
-                    handles.append(module.register_forward_pre_hook(self._enter))
-                    handles.append(module.register_forward_hook(self._leave))
+                handles.append(module.register_forward_pre_hook(self._enter))
+                handles.append(module.register_forward_hook(self._leave))
             with _Watcher(self.record):
                 yield
         finally:

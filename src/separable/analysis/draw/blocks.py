@@ -9,6 +9,7 @@ from separable.analysis.draw.modules import common_scope, kind_of, module_ranges
 from separable.analysis.draw.tree import Box, Item, Parallel, Series, Tangle, series_between, units_in
 from separable.analysis.draw.units import Unit
 from separable.analysis.graph import Graph
+from separable.errors import UsageError
 
 __all__ = ["Block", "Group", "Network", "SideBranch", "arrange", "count_branches", "signature"]
 
@@ -84,7 +85,12 @@ def arrange(graph: Graph, units: Sequence[Unit], *, collapse: bool = True) -> Ne
 
     Args:
         collapse: blocks that are alike become one group, and tangles are drawn by modules.
+
+    Raises:
+        UsageError: there is nothing to draw.
     """
+    if len(units) < 2:
+        raise UsageError("This network has nothing to draw", got="its output is its input")
     by_index = {unit.index: unit for unit in units}
     ends = _ends(graph, units)
     main = max((_ancestors(by_index, end) for end in ends), key=lambda found: (len(found), max(found)))
