@@ -5,11 +5,13 @@ import torch
 
 from tests.models.small import NETWORKS, assert_same, make_alive, pictures
 
+SAME_CODE = ("resnet101", "resnet152", "xception41", "xception71")  # as resnet50 and xception65, but for a count
+CASES = [pytest.param(case, marks=pytest.mark.slow) if case in SAME_CODE else case for case in NETWORKS]
 DILATED = ("xception41-dilated", "xception-dilated")
 
 
 @pytest.mark.compiles
-@pytest.mark.parametrize("case", [*NETWORKS, *DILATED])
+@pytest.mark.parametrize("case", [*CASES, *DILATED])
 def test_compiles_without_a_graph_break(case: str) -> None:
     model = make_alive(case)
     x = pictures(model)
@@ -20,7 +22,7 @@ def test_compiles_without_a_graph_break(case: str) -> None:
 
 
 @pytest.mark.compiles
-@pytest.mark.parametrize("case", [*NETWORKS, *DILATED])
+@pytest.mark.parametrize("case", [*CASES, *DILATED])
 def test_one_exported_graph_serves_odd_and_even_sides(case: str) -> None:
     """Down to the side whose last map still has two pixels: torch takes a symbolic size for at least 2."""
     model, auto = make_alive(case), torch.export.Dim.AUTO
