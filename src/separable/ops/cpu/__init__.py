@@ -1,4 +1,4 @@
-"""The CPU's own kernels: one C++ file, compiled for this machine when it is first asked for."""
+"""The CPU's own kernels: C++ compiled for this machine when it is first asked for."""
 
 from separable.ops.cpu.build import KernelStatus, kernel_status, kernels_in_use, load_kernels
 

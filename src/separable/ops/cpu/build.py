@@ -1,4 +1,4 @@
-"""Compiling `kernels.cpp` once per machine, torch and compiler, and loading the result.
+"""Compiling the C++ kernels once per machine, torch and compiler, and loading the result.
 
 It needs a C++ compiler and torch's own headers, nothing else. Where it cannot be built, plain torch is used and
 `kernel_status()` says why. The library is kept in the cache under a name made of everything that decides its content.
@@ -19,10 +19,13 @@ import torch
 
 from separable.download import cache_directory
 from separable.machine.processor import read_processor
+from separable.ops.cpu.fakes import register_fakes
 
 __all__ = ["KernelStatus", "kernel_status", "kernels_in_use", "load_kernels"]
 
-_SOURCE = Path(__file__).with_name("kernels.cpp")
+_FOLDER = Path(__file__).parent
+_SOURCES = ("depthwise.cpp", "passes.cpp")
+_HEADERS = ("blocks.h",)
 _SECONDS = 600
 _CAPABILITIES = {"AVX512": "AVX512", "AVX2": "AVX2"}  # torch's name -> the macro that its vector headers read
 
@@ -81,6 +84,7 @@ def _load() -> KernelStatus:
         if not library.is_file():
             _build(compiler, library)
         torch.ops.load_library(library)
+        register_fakes()
     except (OSError, subprocess.SubprocessError, RuntimeError) as error:
         return KernelStatus(False, _reason(error))
     return KernelStatus(True, f"built by {compiler} for this processor", library)
@@ -98,7 +102,13 @@ def _command(compiler: str) -> list[str]:
     return [
         *(compiler, "-O3", "-std=c++20", "-march=native", "-fopenmp", "-shared", "-fPIC", "-w"),
         *(f"-DCPU_CAPABILITY={capability}", f"-DCPU_CAPABILITY_{capability}"),
-        *(f"-I{root / 'include'}", str(_SOURCE), f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10"),
+        *(
+            f"-I{root / 'include'}",
+            *(str(_FOLDER / name) for name in _SOURCES),
+            f"-L{root / 'lib'}",
+            "-ltorch_cpu",
+            "-lc10",
+        ),
     ]
 
 
@@ -107,8 +117,9 @@ def _library(compiler: str) -> Path:
     """Where the library belongs: its name tells the source, torch, the compiler, its flags and the processor apart."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603 - the compiler the user chose
     processor = read_processor()
+    code = b"".join((_FOLDER / name).read_bytes() for name in (*_HEADERS, *_SOURCES))
     told = (*_command(compiler), version, torch.__version__, processor.model, *processor.features)
-    digest = hashlib.sha256(_SOURCE.read_bytes() + "\n".join(told).encode()).hexdigest()
+    digest = hashlib.sha256(code + "\n".join(told).encode()).hexdigest()
     return cache_directory() / "kernels" / f"cpu-{digest[:16]}.so"
 
 

@@ -1,6 +1,6 @@
 """The CPU's depthwise convolution as an operator that autograd, torch.compile and torch.func know.
 
-`kernels.cpp` holds the arithmetic; here are its shapes and its derivative. Once only: the reference is differentiable
+`depthwise.cpp` holds the arithmetic; here are its shapes and its derivative. Once only: the reference is differentiable
 as often as one likes.
 """
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from separable.ops.cpu.fakes import fake_depthwise_backward, fake_depthwise_forward
 from separable.ops.padding import Padding, Pair, resolve_padding, same_padding, to_pair
 
 __all__ = ["depthwise_conv2d_cpu", "depthwise_cpu"]
@@ -73,32 +74,7 @@ def depthwise_cpu(
     return y
 
 
-@depthwise_cpu.register_fake
-def _(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    relu: bool,
-    stride: Sequence[int],
-    border: Sequence[int],
-    dilation: Sequence[int],
-) -> Tensor:
-    sides = [
-        (
-            x.shape[2 + axis]
-            + border[2 * axis]
-            + border[2 * axis + 1]
-            - dilation[axis] * (weight.shape[2 + axis] - 1)
-            - 1
-        )
-        // stride[axis]
-        + 1
-        for axis in (0, 1)
-    ]
-    shape = (x.shape[0], x.shape[1], *sides)
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+depthwise_cpu.register_fake(fake_depthwise_forward)
 
 
 @torch.library.custom_op("separable::depthwise_cpu_backward", mutates_args=(), device_types="cpu")
@@ -112,38 +88,17 @@ def _backward_op(
     stride: Sequence[int],
     border: Sequence[int],
     dilation: Sequence[int],
+    other: Tensor | None,
     need_input: bool,
     need_weight: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     backward = torch.ops.separable_cpu.depthwise_backward
-    arguments = (gradient, x, weight, scale, shift, relu, stride, border, dilation, need_input, need_weight)
+    arguments = (gradient, x, weight, scale, shift, relu, stride, border, dilation, other, need_input, need_weight)
     gradients: tuple[Tensor, Tensor, Tensor, Tensor] = backward(*arguments)
     return gradients
 
 
-@_backward_op.register_fake
-def _(
-    gradient: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    relu: bool,
-    stride: Sequence[int],
-    border: Sequence[int],
-    dilation: Sequence[int],
-    need_input: bool,
-    need_weight: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    channels = x.shape[1] if need_input and scale is not None else 0
-    input_gradient = (
-        torch.empty(x.shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-        if need_input
-        else x.new_empty(0)
-    )
-    weight_gradient = x.new_empty(weight.shape if need_weight else (0,), dtype=torch.float32)
-    sums = [x.new_empty(channels, dtype=torch.float32) for _ in range(2)]
-    return input_gradient, weight_gradient, sums[0], sums[1]
+_backward_op.register_fake(fake_depthwise_backward)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -157,7 +112,7 @@ def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     x, weight, scale, shift = ctx.saved_tensors
     need_x, need_weight, need_bias, need_scale, need_shift, *_ = ctx.needs_input_grad
     need_input = need_x or need_scale or need_shift
-    found = _backward_op(gradient, x, weight, scale, shift, *ctx.steps, need_input, need_weight)
+    found = _backward_op(gradient, x, weight, scale, shift, *ctx.steps, None, need_input, need_weight)
     return (
         found[0] if need_x else None,
         found[1].to(weight.dtype) if need_weight else None,

@@ -5,210 +5,16 @@
 // prefetched (a processor's own prefetchers give up on the stride between pixels); results too large for the cache are
 // written around it; and batch normalisation with ReLU before the convolution, the two sums of its backward pass, and the
 // weight gradient happen while the numbers are there.
-//
-// Layout: N, H, W, C in memory. Channels go through registers in blocks of two float vectors; per-channel parameters are
-// packed into such blocks beforehand. Sums are kept in fp32 by row and added up in a fixed order, so a result depends on
-// the number of threads and on nothing else.
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/cpu/vec/functional.h>
-#include <ATen/cpu/vec/vec.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
-#include <algorithm>
-#include <optional>
-#include <type_traits>
-#include <vector>
+#include "blocks.h"
 
-#if defined(__AVX512BF16__) && defined(__AVX512BW__)
-#include <immintrin.h>
-#define HAS_BF16_PAIRS 1
-#endif
-
+namespace separable {
 namespace {
-
-using at::Tensor;
-using Vec = at::vec::Vectorized<float>;
-using MaybeTensor = std::optional<Tensor>;
-
-constexpr int kLanes = Vec::size();
-constexpr int kBlock = 2 * kLanes;  // channels at a time
-constexpr int64_t kAhead = 12;      // columns to prefetch ahead
-constexpr int64_t kStreamed = int64_t{24} << 20;  // bytes from which a result is written past the cache
-
-#define INLINE inline __attribute__((always_inline))
-
-struct Pair {
-  Vec a, b;
-};
-
-INLINE Pair zero() { return {Vec(0.f), Vec(0.f)}; }
-INLINE void add_product(Pair& sum, const Pair& x, const Pair& y) {
-  sum.a = at::vec::fmadd(x.a, y.a, sum.a);
-  sum.b = at::vec::fmadd(x.b, y.b, sum.b);
-}
-INLINE Pair operator+(const Pair& x, const Pair& y) { return {x.a + y.a, x.b + y.b}; }
-INLINE Pair operator-(const Pair& x, const Pair& y) { return {x.a - y.a, x.b - y.b}; }
-INLINE Pair operator*(const Pair& x, const Pair& y) { return {x.a * y.a, x.b * y.b}; }
-
-// Packed parameters: contiguous floats, always whole blocks.
-INLINE Pair packed(const float* p) { return {Vec::loadu(p), Vec::loadu(p + kLanes)}; }
-INLINE void pack(float* p, const Pair& v) {
-  v.a.store(p);
-  v.b.store(p + kLanes);
-}
-INLINE void pack_sum(float* p, const Pair& v) { pack(p, packed(p) + v); }
-
-// One block of channels in memory, `count` of them when not Full.
-template <typename T>
-struct Block {
-  using Stored = at::vec::Vectorized<T>;
-  static constexpr int channel(int place) { return place; }  // which channel of the block a packed place holds
-  template <bool Full>
-  static INLINE Pair load(const T* p, int count) {
-    auto [a, b] = at::vec::convert_to_float<T>(Full ? Stored::loadu(p) : Stored::loadu(p, count));
-    return {a, b};
-  }
-  template <bool Full>
-  static INLINE void store(T* p, const Pair& v, int count, bool) {
-    Stored r = at::vec::convert_from_float<T>(v.a, v.b);
-    Full ? r.store(p) : r.store(p, count);
-  }
-};
-
-template <>
-struct Block<float> {
-  static constexpr int channel(int place) { return place; }
-  template <bool Full>
-  static INLINE Pair load(const float* p, int count) {
-    if constexpr (Full) return {Vec::loadu(p), Vec::loadu(p + kLanes)};
-    return {Vec::loadu(p, std::min(count, kLanes)), count > kLanes ? Vec::loadu(p + kLanes, count - kLanes) : Vec(0.f)};
-  }
-  template <bool Full>
-  static INLINE void store(float* p, const Pair& v, int count, bool streamed) {
-    if constexpr (Full) {
-#if defined(__AVX512F__) && defined(HAS_BF16_PAIRS)
-      if (streamed) {
-        _mm512_stream_ps(p, v.a);
-        _mm512_stream_ps(p + kLanes, v.b);
-        return;
-      }
-#endif
-      v.a.store(p);
-      v.b.store(p + kLanes);
-    } else {
-      v.a.store(p, std::min(count, kLanes));
-      if (count > kLanes) v.b.store(p + kLanes, count - kLanes);
-    }
-  }
-};
-
-#ifdef HAS_BF16_PAIRS
-// 32 bf16 as 16 pairs: the even channels are the low halves shifted up, the odd ones the high halves, so neither needs a
-// shuffle across the register.
-template <>
-struct Block<at::BFloat16> {
-  static constexpr int channel(int place) { return place < kLanes ? 2 * place : 2 * (place - kLanes) + 1; }
-  template <bool Full>
-  static INLINE Pair load(const at::BFloat16* p, int count) {
-    __m512i v = Full ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16((1ULL << count) - 1, p);
-    return {Vec(_mm512_castsi512_ps(_mm512_slli_epi32(v, 16))),
-            Vec(_mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32(int(0xffff0000)))))};
-  }
-  template <bool Full>
-  static INLINE void store(at::BFloat16* p, const Pair& v, int count, bool streamed) {
-    const __m512i weave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
-                                           20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    __m512i r = _mm512_permutexvar_epi16(weave, (__m512i)_mm512_cvtne2ps_pbh(v.b, v.a));
-    if constexpr (!Full) {
-      _mm512_mask_storeu_epi16(p, (1ULL << count) - 1, r);
-    } else if (streamed) {
-      _mm512_stream_si512((__m512i*)p, r);
-    } else {
-      _mm512_storeu_si512(p, r);
-    }
-  }
-};
-#endif
-
-template <int I, int N, typename Fn>
-INLINE void unroll(Fn&& fn) {
-  if constexpr (I < N) {
-    fn(std::integral_constant<int, I>{});
-    unroll<I + 1, N>(fn);
-  }
-}
-
-template <typename T>
-INLINE void prefetch(const T* p) {
-  __builtin_prefetch(p);
-  if constexpr (sizeof(T) * kBlock > 64) __builtin_prefetch(reinterpret_cast<const char*>(p) + 64);
-}
-
-// Per-channel values (`rows` of them, row-major over C) as whole blocks: [block][row][kBlock], zeros behind the last channel.
-template <typename T>
-std::vector<float> packed_rows(const float* values, int64_t rows, int64_t row_stride, int64_t channel_stride, int64_t channels) {
-  int64_t blocks = (channels + kBlock - 1) / kBlock;
-  std::vector<float> out(blocks * rows * kBlock, 0.f);
-  for (int64_t b = 0; b < blocks; b++)
-    for (int64_t r = 0; r < rows; r++)
-      for (int j = 0; j < kBlock; j++) {
-        int64_t c = b * kBlock + Block<T>::channel(j);
-        if (c < channels) out[(b * rows + r) * kBlock + j] = values[r * row_stride + c * channel_stride];
-      }
-  return out;
-}
-
-template <typename T>
-void unpack_rows(const float* packed_values, float* values, int64_t rows, int64_t row_stride, int64_t channel_stride,
-                 int64_t channels) {
-  int64_t blocks = (channels + kBlock - 1) / kBlock;
-  for (int64_t b = 0; b < blocks; b++)
-    for (int64_t r = 0; r < rows; r++)
-      for (int j = 0; j < kBlock; j++) {
-        int64_t c = b * kBlock + Block<T>::channel(j);
-        if (c < channels) values[r * row_stride + c * channel_stride] = packed_values[(b * rows + r) * kBlock + j];
-      }
-}
-
-// fn(block number, first channel, count, Full) for each block of channels.
-template <typename Fn>
-INLINE void each_block(int64_t channels, Fn&& fn) {
-  int64_t c = 0, b = 0;
-  for (; c + kBlock <= channels; c += kBlock, b++) fn(b, c, kBlock, std::true_type{});
-  if (c < channels) fn(b, c, int(channels - c), std::false_type{});
-}
 
 struct Shape {
   int64_t n, h, w, c, oh, ow, kh, kw, stride_h, stride_w, top, left, dilation_h, dilation_w;
   bool dense() const { return stride_h == 1 && stride_w == 1 && dilation_h == 1 && dilation_w == 1; }
-};
-
-// What happens to a number between memory and convolution: nothing, or scale * x + shift, and ReLU.
-template <bool Affine, bool Relu>
-struct Act {
-  const float* scale;  // packed, one row
-  const float* shift;
-  struct At {
-    Pair scale, shift;
-    INLINE Pair operator()(Pair x) const {
-      if constexpr (Affine) x = {at::vec::fmadd(x.a, scale.a, shift.a), at::vec::fmadd(x.b, scale.b, shift.b)};
-      if constexpr (Relu) x = {at::vec::maximum(x.a, Vec(0.f)), at::vec::maximum(x.b, Vec(0.f))};
-      return x;
-    }
-    INLINE Pair masked(const Pair& gradient, const Pair& x) const {
-      if constexpr (!Relu) return gradient;
-      Pair y = x;
-      if constexpr (Affine) y = {at::vec::fmadd(x.a, scale.a, shift.a), at::vec::fmadd(x.b, scale.b, shift.b)};
-      return {Vec::blendv(Vec(0.f), gradient.a, y.a > Vec(0.f)), Vec::blendv(Vec(0.f), gradient.b, y.b > Vec(0.f))};
-    }
-  };
-  INLINE At at(int64_t block) const {
-    if constexpr (Affine) return {packed(scale + block * kBlock), packed(shift + block * kBlock)};
-    return {zero(), zero()};
-  }
 };
 
 // Outputs [ow, ow + TW) of one row and one block of channels, stride 1: `rows` are the K input rows, null outside.
@@ -266,11 +72,6 @@ struct Write {
     unroll<0, TW>([&](auto t) { Block<T>::template store<Full>(row + (column + t) * channels + c, sum[t], count, streamed); });
   }
 };
-
-template <typename T>
-bool stream(const T* out, int64_t numbers, int64_t channels) {
-  return numbers * int64_t(sizeof(T)) >= kStreamed && channels % kBlock == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
-}
 
 template <typename T, int K, typename ActT>
 void forward_dense(const T* x, const float* weight, const float* bias, T* y, const Shape& s, const ActT& act) {
@@ -334,7 +135,8 @@ struct Sums {
 template <typename T, typename ActT, bool Affine>
 struct WriteGradient {
   T* row;
-  const T* x_row;
+  const T* x_row;  // null where nothing stands in front of the convolution
+  const T* other_row;  // a further gradient of x, or null
   int64_t channels;
   bool streamed;
   const ActT& act;
@@ -355,6 +157,7 @@ struct WriteGradient {
           gradient = gradient * act_at.scale;
         }
       }
+      if (other_row != nullptr) gradient = gradient + Block<T>::template load<Full>(other_row + at, count);
       Block<T>::template store<Full>(row + at, gradient, count, streamed);
     });
     if constexpr (Affine) {
@@ -387,7 +190,7 @@ INLINE void weight_row(const T* x_row, const T* const* g_rows, float* sums, cons
 }
 
 template <typename T, int K, bool Affine, typename ActT>
-void backward_dense(const T* g, const T* x, const float* flipped, T* dx, const Shape& s, const ActT& act, bool masks,
+void backward_dense(const T* g, const T* x, const T* other, const float* flipped, T* dx, const Shape& s, const ActT& act, bool masks,
                     bool need_weight, std::vector<Sums>& parts) {
   bool streamed = dx != nullptr && stream(dx, s.n * s.h * s.w * s.c, s.c);
   Act<false, false> plain{nullptr, nullptr};
@@ -403,7 +206,8 @@ void backward_dense(const T* g, const T* x, const float* flipped, T* dx, const S
         }
         const T* x_row = x + i * s.w * s.c;
         if (dx != nullptr) {
-          WriteGradient<T, ActT, Affine> write{dx + i * s.w * s.c, masks ? x_row : nullptr, s.c, streamed, act, parts[t]};
+          WriteGradient<T, ActT, Affine> write{dx + i * s.w * s.c, masks ? x_row : nullptr,
+                                               other ? other + i * s.w * s.c : nullptr, s.c, streamed, act, parts[t]};
           dense_row<T, K>(rows, flipped, nullptr, s.c, s.ow, s.w, K - 1 - s.left, plain, write);
         }
         if (!need_weight) continue;
@@ -424,7 +228,7 @@ void backward_dense(const T* g, const T* x, const float* flipped, T* dx, const S
 }
 
 template <typename T, bool Affine, typename ActT>
-void backward_any(const T* g, const T* x, const float* weight, T* dx, const Shape& s, const ActT& act, bool masks,
+void backward_any(const T* g, const T* x, const T* other, const float* weight, T* dx, const Shape& s, const ActT& act, bool masks,
                   bool need_weight, std::vector<Sums>& parts) {
   int64_t threads = int64_t(parts.size()), rows_in_all = s.n * s.h;
   at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
@@ -449,8 +253,8 @@ void backward_any(const T* g, const T* x, const float* weight, T* dx, const Shap
             }
           };
           const float* taps = weight + block * s.kh * s.kw * kBlock;
-          WriteGradient<T, ActT, Affine> write{dx ? dx + i * s.w * s.c : nullptr, masks ? x_row : nullptr, s.c, false, act,
-                                               parts[t]};
+          WriteGradient<T, ActT, Affine> write{dx ? dx + i * s.w * s.c : nullptr, masks ? x_row : nullptr,
+                                               other ? other + i * s.w * s.c : nullptr, s.c, false, act, parts[t]};
           for (int64_t iw = 0; iw < s.w; iw++) {
             Pair sum[1] = {zero()};
             Pair activated = act_at(Block<T>::template load<kFull>(x_row + iw * s.c + c, count));
@@ -465,23 +269,6 @@ void backward_any(const T* g, const T* x, const float* weight, T* dx, const Shap
   });
 }
 
-// Calls fn(T{}) for the tensor's type, and fn of an Act for the prologue.
-template <typename Fn>
-void by_type(const Tensor& x, Fn&& fn) {
-  if (x.scalar_type() == at::kFloat) return fn(float{});
-  if (x.scalar_type() == at::kBFloat16) return fn(at::BFloat16{});
-  TORCH_CHECK(x.scalar_type() == at::kHalf, "fp32, bf16 or fp16 expected, got ", x.scalar_type());
-  fn(at::Half{});
-}
-
-template <typename Fn>
-void by_act(bool affine, bool relu, const float* scale, const float* shift, Fn&& fn) {
-  if (affine && relu) return fn(Act<true, true>{scale, shift});
-  if (affine) return fn(Act<true, false>{scale, shift});
-  if (relu) return fn(Act<false, true>{nullptr, nullptr});
-  fn(Act<false, false>{nullptr, nullptr});
-}
-
 template <typename Fn>
 void by_kernel(const Shape& s, Fn&& fn) {
   bool square = s.kh == s.kw && s.dense();
@@ -491,8 +278,6 @@ void by_kernel(const Shape& s, Fn&& fn) {
   fn(std::integral_constant<int, 0>{});
 }
 
-Tensor floats(const Tensor& t) { return t.to(at::kFloat).contiguous(); }
-
 Shape shape_of(const Tensor& x, const Tensor& weight, at::IntArrayRef stride, at::IntArrayRef border, at::IntArrayRef dilation) {
   Shape s{x.size(0), x.size(2), x.size(3), x.size(1), 0, 0, weight.size(2), weight.size(3), stride[0], stride[1], border[0],
           border[2], dilation[0], dilation[1]};
@@ -500,25 +285,6 @@ Shape shape_of(const Tensor& x, const Tensor& weight, at::IntArrayRef stride, at
   s.ow = (s.w + border[2] + border[3] - s.dilation_w * (s.kw - 1) - 1) / s.stride_w + 1;
   return s;
 }
-
-Tensor nhwc(const Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
-
-struct Prologue {
-  bool affine, relu;
-  Tensor scale, shift;
-  Prologue(const MaybeTensor& scale_, const MaybeTensor& shift_, bool relu_) : affine(scale_.has_value()), relu(relu_) {
-    if (affine) scale = floats(*scale_), shift = floats(*shift_);
-  }
-  template <typename T, typename Fn>
-  void with(int64_t channels, Fn&& fn) const {
-    std::vector<float> a, b;
-    if (affine) {
-      a = packed_rows<T>(scale.const_data_ptr<float>(), 1, 0, 1, channels);
-      b = packed_rows<T>(shift.const_data_ptr<float>(), 1, 0, 1, channels);
-    }
-    by_act(affine, relu, a.data(), b.data(), fn);
-  }
-};
 
 // x (N, C, H, W), weight (C, 1, KH, KW), border (top, bottom, left, right) -> (N, C, OH, OW), channels_last.
 Tensor depthwise_forward(const Tensor& x_, const Tensor& weight_, const MaybeTensor& bias_, const MaybeTensor& scale,
@@ -549,12 +315,14 @@ Tensor depthwise_forward(const Tensor& x_, const Tensor& weight_, const MaybeTen
   return y;
 }
 
-// -> gradients of x, weight (fp32), scale and shift (fp32); those not asked for, or without meaning, are empty.
+// -> gradients of x (plus `other`), weight (fp32), scale and shift (fp32); those not asked for, or without meaning, are
+// empty.
 std::tuple<Tensor, Tensor, Tensor, Tensor> depthwise_backward(const Tensor& g_, const Tensor& x_, const Tensor& weight_,
                                                               const MaybeTensor& scale_, const MaybeTensor& shift_, bool relu,
                                                               at::IntArrayRef stride, at::IntArrayRef border,
-                                                              at::IntArrayRef dilation, bool need_input, bool need_weight) {
-  Tensor x = nhwc(x_), g = nhwc(g_), weight = floats(weight_);
+                                                              at::IntArrayRef dilation, const MaybeTensor& other_,
+                                                              bool need_input, bool need_weight) {
+  Tensor x = nhwc(x_), g = nhwc(g_), weight = floats(weight_), other = other_ ? nhwc(*other_) : Tensor();
   Shape s = shape_of(x, weight, stride, border, dilation);
   auto fp32 = x.options().dtype(at::kFloat).memory_format(at::MemoryFormat::Contiguous);
   Prologue prologue(scale_, shift_, relu);
@@ -580,14 +348,15 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> depthwise_backward(const Tensor& g_, 
       by_kernel(s, [&](auto k) {
         constexpr int K = decltype(k)::value;
         const T *gp = g.const_data_ptr<T>(), *xp = x.const_data_ptr<T>();
+        const T* op = other_ ? other.const_data_ptr<T>() : nullptr;
         if constexpr (K > 0) {
           std::vector<float> flipped(w.size());
           for (int64_t b = 0; b < padded / kBlock; b++)
             for (int64_t t = 0; t < taps; t++)
               std::copy_n(&w[(b * taps + t) * kBlock], kBlock, &flipped[(b * taps + taps - 1 - t) * kBlock]);
-          backward_dense<T, K, kAffine>(gp, xp, flipped.data(), out, s, act, masks, need_weight, parts);
+          backward_dense<T, K, kAffine>(gp, xp, op, flipped.data(), out, s, act, masks, need_weight, parts);
         } else {
-          backward_any<T, kAffine>(gp, xp, w.data(), out, s, act, masks, need_weight, parts);
+          backward_any<T, kAffine>(gp, xp, op, w.data(), out, s, act, masks, need_weight, parts);
         }
       });
     });
@@ -608,14 +377,18 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> depthwise_backward(const Tensor& g_, 
 }
 
 }  // namespace
+}  // namespace separable
 
 TORCH_LIBRARY(separable_cpu, m) {
   m.def(
       "depthwise_forward(Tensor x, Tensor weight, Tensor? bias, Tensor? scale, Tensor? shift, bool relu, int[2] stride, "
-      "int[4] border, int[2] dilation) -> Tensor",
-      depthwise_forward);
+      "int[4] border, int[2] dilation) -> Tensor");
   m.def(
       "depthwise_backward(Tensor g, Tensor x, Tensor weight, Tensor? scale, Tensor? shift, bool relu, int[2] stride, "
-      "int[4] border, int[2] dilation, bool need_input, bool need_weight) -> (Tensor, Tensor, Tensor, Tensor)",
-      depthwise_backward);
+      "int[4] border, int[2] dilation, Tensor? other, bool need_input, bool need_weight) -> (Tensor, Tensor, Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(separable_cpu, CPU, m) {
+  m.impl("depthwise_forward", separable::depthwise_forward);
+  m.impl("depthwise_backward", separable::depthwise_backward);
 }

@@ -1,0 +1,171 @@
+"""Batch normalisation, ReLU, depthwise, pointwise and the next batch's moments as one step of autograd.
+
+What stock operators do in nine passes over memory is done here in five, and nothing is kept for the backward pass but
+the unit's input and its output: the depthwise result is computed again.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+__all__ = ["add_normalised", "moments", "pool_normalised", "separable_unit"]
+
+
+def separable_unit(
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, depthwise: Tensor, pointwise: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """z = pointwise(depthwise(relu(scale x + shift))), and its mean and biased variance per channel.
+
+    The moments are differentiable outputs, so batch normalisation of z is arithmetic on a few numbers per channel: its
+    scale and shift go into the next unit, and its backward pass comes back through them.
+
+    Args:
+        x: (N, C, H, W), channels_last. scale, shift: (C,) in fp32, or both None.
+        depthwise: (C, 1, K, K), K odd, padded to keep the side. pointwise: (O, C, 1, 1). Of any floating type.
+
+    Returns:
+        z (N, O, H, W) in the type of `x`, channels_last; mean and variance (O,) in fp32; and `x` again, for whatever
+        else reads it, so that both gradients of it are added up in the unit's own backward pass.
+    """
+    z, mean, variance, same = _Unit.apply(x, scale, shift, relu, depthwise, pointwise)
+    return z, mean, variance, same
+
+
+def moments(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel of z (N, C, H, W), fp32 (C,), in one pass; differentiable."""
+    mean, variance = _Moments.apply(z)
+    return mean, variance
+
+
+def add_normalised(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor) -> Tensor:
+    """scale z + shift + other, in one pass: the end of a residual block. Shapes as in `separable_unit`."""
+    y: Tensor = _Add.apply(z, scale, shift, other)
+    return y
+
+
+def pool_normalised(z: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride: int, border: list[int]) -> Tensor:
+    """Max pooling of scale z + shift; `border` (top, bottom, left, right) never wins."""
+    y: Tensor = _Pool.apply(z, scale, shift, kernel, stride, border)
+    return y
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(N, C, H, W) in channels_last as a matrix (N H W, C), without a copy."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def _maps(rows: Tensor, like: Tensor) -> Tensor:
+    n, _, h, w = like.shape
+    return rows.view(n, h, w, -1).permute(0, 3, 1, 2)
+
+
+class _Unit(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, depthwise: Tensor, pointwise: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        h = _depthwise(x, scale, shift, relu, depthwise)
+        weight = pointwise.to(x.dtype).flatten(1)
+        z = _maps(torch.nn.functional.linear(_rows(h), weight), x)
+        mean, variance = torch.ops.separable_cpu.channel_moments(z)
+        return z, mean, variance, x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        x, scale, shift, ctx.relu, depthwise, pointwise = inputs
+        ctx.save_for_backward(x, scale, shift, depthwise, pointwise, output[0], output[1])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        dz, dmean, dvariance, dsame = gradients
+        x, scale, shift, depthwise, pointwise, z, mean = ctx.saved_tensors
+        gradient = _through_moments(dz, z, mean, dmean, dvariance)
+        rows, weight = _rows(gradient), pointwise.to(x.dtype).flatten(1)
+        h = _depthwise(x, scale, shift, ctx.relu, depthwise)
+        dpointwise = (rows.t() @ _rows(h)).to(pointwise.dtype).view_as(pointwise)
+        del h
+        dh = _maps(rows @ weight, x)
+        side = depthwise.shape[-1] // 2
+        dx, ddepthwise, dscale, dshift = torch.ops.separable_cpu.depthwise_backward(
+            dh, x, depthwise, scale, shift, ctx.relu, [1, 1], [side] * 4, [1, 1], dsame, True, True
+        )
+        affine = (dscale, dshift) if scale is not None else (None, None)
+        return dx, *affine, None, ddepthwise.to(depthwise.dtype), dpointwise
+
+
+def _depthwise(x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, weight: Tensor) -> Tensor:
+    side = weight.shape[-1] // 2
+    y: Tensor = torch.ops.separable_cpu.depthwise_forward(
+        x, weight, None, scale, shift, relu, [1, 1], [side] * 4, [1, 1]
+    )
+    return y
+
+
+def _through_moments(
+    dz: Tensor | None, z: Tensor, mean: Tensor, dmean: Tensor | None, dvariance: Tensor | None
+) -> Tensor:
+    """dz plus what comes back through mean and variance: affine in z, so one pass."""
+    count = z.numel() // z.shape[1]
+    slope = torch.zeros_like(mean) if dvariance is None else dvariance * (2.0 / count)
+    offset = -slope * mean if dmean is None else dmean / count - slope * mean
+    if dmean is None and dvariance is None:
+        return torch.zeros_like(z) if dz is None else dz
+    y: Tensor = torch.ops.separable_cpu.combine(z, slope, offset, dz)
+    return y
+
+
+class _Moments(torch.autograd.Function):
+    @staticmethod
+    def forward(z: Tensor) -> tuple[Tensor, Tensor]:
+        mean, variance = torch.ops.separable_cpu.channel_moments(z)
+        return mean, variance
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(inputs[0], output[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dmean: Tensor, dvariance: Tensor) -> Tensor:
+        z, mean = ctx.saved_tensors
+        return _through_moments(None, z, mean, dmean, dvariance)
+
+
+class _Add(torch.autograd.Function):
+    @staticmethod
+    def forward(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor) -> Tensor:
+        y: Tensor = torch.ops.separable_cpu.combine(z, scale, shift, other)
+        return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], inputs[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        z, scale = ctx.saved_tensors
+        dshift, dscale = torch.ops.separable_cpu.channel_products(gradient, z)
+        return torch.ops.separable_cpu.combine(gradient, scale, None, None), dscale, dshift, gradient
+
+
+class _Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(z: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride: int, border: list[int]) -> Tensor:
+        y: Tensor = torch.ops.separable_cpu.pool_forward(z, scale, shift, kernel, stride, border)
+        return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:3])
+        ctx.steps = inputs[3:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        dz, dscale, dshift = torch.ops.separable_cpu.pool_backward(gradient, *ctx.saved_tensors, *ctx.steps)
+        return dz, dscale, dshift, None, None, None
