@@ -38,13 +38,15 @@ class Certificate:
     """Why there is nothing to compare with."""
     tolerance: float = TOLERANCE
     written: dict[str, Any] = field(default_factory=dict)
-    """What the writer of the target has to say."""
+    """What the writer of the target has to say; "verified" false in it means that the target is another function."""
 
     @property
     def verified(self) -> bool:
         """Whether every logit was compared and is within the tolerance, on pictures that could tell."""
-        return bool(self.differences) and all(
-            entry.largest <= self.tolerance and entry.apart > 10 * self.tolerance for entry in self.differences
+        return (
+            self.written.get("verified", True) is True
+            and bool(self.differences)
+            and all(entry.largest <= self.tolerance and entry.apart > 10 * self.tolerance for entry in self.differences)
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -63,6 +65,7 @@ class Certificate:
             ("numerics", _numerics(self.input, self.numerics)),
             ("pictures", _pictures(self.input)),
             *self._compared(),
+            *(("written", f"{key.replace('_', ' ')}: {_short(value)}") for key, value in self.written.items()),
             ("verdict", self.verdict),
         ]
         return "\n".join(["Parity certificate", *(f"  {key:<10} {text}" for key, text in lines)])
@@ -79,6 +82,8 @@ class Certificate:
         """A sentence on what the comparison shows."""
         if not self.differences:
             return "names and shapes fit; the logits were not compared"
+        if self.written.get("verified", True) is not True:
+            return "what was written is another function than what was read"
         if self.verified:
             return f"the same function, within {self.tolerance:g}"
         if any(entry.largest > self.tolerance for entry in self.differences):
@@ -113,6 +118,12 @@ def changed_options(model: ImageModel) -> dict[str, Any]:
 
 def _without_names(contract: InputContract) -> dict[str, Any]:
     return {key: value for key, value in contract.to_json().items() if key != "class_names"}
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2g}"
+    return _names([str(entry) for entry in value]) if isinstance(value, list | tuple) else str(value)
 
 
 def _options(options: dict[str, Any]) -> str:
