@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from separable.analysis.draw import page_of
 from separable.analysis.draw.blocks import Network, arrange, count_branches, signature
 from separable.analysis.draw.labels import shape_text
+from separable.analysis.draw.sections import divide
 from separable.analysis.draw.shapes import Rect, Text
 from separable.analysis.draw.tree import Box, Item, Parallel, Series, Tangle
 from separable.analysis.draw.units import units_of
@@ -122,6 +123,22 @@ def test_resnet_mobilenet_and_vgg() -> None:
     assert mobilenet["block2"] == ["DepthwiseConv 64, 3x3, stride 2x2 BN ReLU6", "Conv 128, 1x1 BN ReLU6"]
     assert "block7 to block11" in words(graph_of("mobilenet_v1"))
     assert {"no ReLU"} <= set(words(graph_of("resnet50")))
+
+
+def test_sections() -> None:
+    def titles(name: str) -> dict[str, list[str]]:
+        return {part.title: [group.first.name for group in part.groups] for part in divide(network_of(graph_of(name)))}
+
+    assert titles("resnet50") == {
+        "Stem": ["conv1", "pool1"],
+        "56x56 grid": ["conv2_block1", "conv2_block2"],
+        "28x28 grid": ["conv3_block1", "conv3_block2"],
+        "14x14 grid": ["conv4_block1", "conv4_block2"],
+        "7x7 grid": ["conv5_block1", "conv5_block2"],
+        "Classifier": ["head"],
+    }
+    assert list(titles("xception65")) == ["Entry flow", "Middle flow", "Exit flow"]
+    assert titles("vgg16")["56x56 grid"] == ["pool2", "block3"], "what shrinks the grid belongs to the smaller one"
 
 
 class _Plain(nn.Module):

@@ -45,6 +45,9 @@ def test_themes() -> None:
         assert one.count("--page:") == 1
         assert "@media" not in one
         assert one.split("</style>")[1] == other.split("</style>")[1] == auto.split("</style>")[1]
+    values = [re.findall(r"--page:(#\w+)", svg) for svg in (auto, light, dark)]
+    assert values[0] == values[1] + values[2]
+    assert values[1] != values[2]
     used = set(re.findall(r"var\(--([\w-]+)\)", auto))
     assert used <= set(re.findall(r"--([\w-]+):", light)) & set(re.findall(r"--([\w-]+):", dark))
     classes = {name for value in re.findall(r'class="([^"]+)"', auto.split("</style>")[1]) for name in value.split()}

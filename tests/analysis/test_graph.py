@@ -93,6 +93,30 @@ def test_settings() -> None:
     assert named(graph, "stem.0").elements == 4 * 4 * 4
 
 
+def test_settings_of_other_convolutions() -> None:
+    layers = (
+        nn.ConvTranspose2d(4, 4, 3, stride=2, output_padding=1, dilation=2, groups=2),
+        nn.Conv2d(4, 6, (3, 1), dilation=(2, 1), groups=2),
+    )
+    transposed, plain = record_graph(nn.Sequential(*layers), (1, 4, 8, 8)).nodes[1:]
+    assert transposed.settings == {
+        "channels": 4,
+        "kernel": (3, 3),
+        "stride": (2, 2),
+        "dilation": (2, 2),
+        "groups": 2,
+        "in_channels": 4,
+    }
+    assert plain.settings == {
+        "channels": 6,
+        "kernel": (3, 1),
+        "stride": (1, 1),
+        "dilation": (2, 1),
+        "groups": 2,
+        "in_channels": 4,
+    }
+
+
 def test_a_layer_used_by_a_fused_operation_gives_its_name() -> None:
     graph = record_graph(nn.Sequential(SeparableConv2d(4, 6, stride=2, batch_norm=True)), (1, 4, 5, 5))
     names = [(node.name, node.operation, node.scope, node.parameters) for node in graph.nodes[1:]]

@@ -69,12 +69,17 @@ def classify(function: Callable[..., Any]) -> tuple[str, str]:
     return name, _BY_NAME.get(name, "other")
 
 
-def settings_of(operation: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> dict[str, Any]:
+def settings_of(
+    name: str, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any
+) -> dict[str, Any]:
     """Kernel, stride, channels and the like, for the operations that have them; pairs are (height, width).
 
     Reads torch's own argument order, so what it cannot find is simply not there.
+
+    Args:
+        name, operation: what `classify` says of the function.
     """
-    reader = _READERS.get(operation)
+    reader = _conv_transposed if "transpose" in name and operation == "conv" else _READERS.get(operation)
     return reader(_Arguments(args, kwargs), result) if reader is not None else {}
 
 
@@ -91,19 +96,21 @@ class _Arguments:
         return tuple(int(side) for side in (values * axes if len(values) == 1 else values))
 
 
-def _conv(given: _Arguments, result: Any) -> dict[str, Any]:
+def _conv(given: _Arguments, result: Any, dilation_at: int = 5) -> dict[str, Any]:
     weight = given.get(1, "weight")
     axes = weight.dim() - 2
-    transposed = result.shape[1] != weight.shape[0]
-    groups_at, dilation_at = (6, 7) if transposed else (6, 5)
     return {
         "channels": int(result.shape[1]),
         "kernel": tuple(int(side) for side in weight.shape[2:]),
         "stride": given.pair(3, "stride", 1, axes),
         "dilation": given.pair(dilation_at, "dilation", 1, axes),
-        "groups": int(given.get(groups_at, "groups", 1)),
+        "groups": int(given.get(6, "groups", 1)),
         "in_channels": int(given.get(0, "input").shape[1]),
     }
+
+
+def _conv_transposed(given: _Arguments, result: Any) -> dict[str, Any]:
+    return _conv(given, result, dilation_at=7)
 
 
 def _separable(given: _Arguments, result: Any) -> dict[str, Any]:

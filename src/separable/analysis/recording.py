@@ -112,7 +112,7 @@ class Recorder:
             for tensor in outputs:
                 self.origin[tensor] = live[0]
             return
-        node = RawNode(name, operation, self.frames[-1], settings_of(operation, args, kwargs, result))
+        node = RawNode(name, operation, self.frames[-1], settings_of(name, operation, args, kwargs, result))
         node.inputs, node.used, node.shape = list(dict.fromkeys(live)), used, tuple(outputs[0].shape)
         if operation in ("add", "mul") and len(node.inputs) == 1 and len(live) == 1:
             node.operation = "scale" if operation == "mul" else "shift"
