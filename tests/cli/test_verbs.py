@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from separable.models import list_models
 from tests.cli.conftest import QUICK, TRAINED, Cli, write_pictures
 
 
@@ -269,9 +270,7 @@ def test_a_resume_of_a_finished_run_keeps_corrected_labels(
 
 
 def test_models_and_doctor(cli: Cli) -> None:
-    assert "\n".join(line.split("\t")[0] for line in cli("models").out.splitlines()) == (
-        "inception_v3\nmobilenet_v1\nxception"
-    )
+    assert [line.split("\t")[0] for line in cli("models").out.splitlines()] == list_models()
     one = cli("models", "xception")
     assert "22,855,952 trainable" in one.out
     assert document(cli("models", "xception", "--json").out)["macs"] // 10**6 == 8357
