@@ -33,11 +33,11 @@ class HubConfig:
         """
         cfg = self._cfg
         changes: dict[str, Any] = {key: tuple(cfg[key]) for key in ("mean", "std") if isinstance(cfg.get(key), list)}
-        size = cfg.get("test_input_size", cfg.get("input_size"))
+        size = cfg.get("input_size")
         if isinstance(size, list) and len(size) == 3:
             changes["size"] = (size[1], size[2])
-        if "crop_pct" in cfg:
-            changes["crop_fraction"] = cfg.get("test_crop_pct", cfg["crop_pct"])
+        if cfg.get("crop_pct") is not None:
+            changes["crop_fraction"] = cfg["crop_pct"]
         if cfg.get("interpolation") in _FILTERS:
             changes["filter"] = cfg["interpolation"]
         if cfg.get("crop_mode") == "squash":
