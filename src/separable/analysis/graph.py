@@ -125,7 +125,7 @@ def _record_on_zeros(model: nn.Module, x: Tensor) -> Graph:
     except Exception as error:
         raise UsageError(
             f"The network cannot be run on an input of {'x'.join(map(str, x.shape))}",
-            got=f"{type(error).__name__}: {error}",
+            got=f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}",
             fix="Give it a size that it can take",
         ) from error
 

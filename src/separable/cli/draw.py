@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from separable.cli.networks import own_size
 from separable.cli.options import Debug, Json, ModelOptions, key_values, picture_size
 from separable.cli.output import Output
 from separable.errors import UsageError
@@ -54,7 +55,7 @@ def draw(
     with Output(json) as output:
         located = locate(model)
         network = _load(located, option)
-        height, width = picture_size(size) or _own_size(network)
+        height, width = picture_size(size) or own_size(network) or _no_size()
         graph = record_graph(network, (1, _channels(network), height, width))
         marks = marks_of(graph)
         title, source = _heading(model, located, network)
@@ -121,9 +122,5 @@ def _channels(network: "nn.Module") -> int:
     return int(options.get("in_channels", 3)) if isinstance(options, dict) else 3
 
 
-def _own_size(network: "nn.Module") -> tuple[int, int]:
-    contract = getattr(network, "input_contract", None)
-    if contract is None:
-        raise UsageError("This network does not say what size its pictures have", fix="Give --size, such as --size 224")
-    height, width = contract.size
-    return height, width
+def _no_size() -> tuple[int, int]:
+    raise UsageError("This network does not say what size its pictures have", fix="Give --size, such as --size 224")

@@ -53,7 +53,7 @@ def panel(kind: ModuleType, words: Words) -> Piece:
             block_names(group.blocks),
             *(str(column[number]) for column in values.values()),
             shape_text(group.last.output_shape),
-            parameters_text(group).removesuffix(" parameters") or "none",
+            parameters_text(group).replace(" parameters", "") or "none",
         ]
         for number, group in enumerate(kind.groups)
     ]

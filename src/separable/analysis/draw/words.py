@@ -92,10 +92,11 @@ def block_names(blocks: Sequence[Block]) -> str:
 
 
 def parameters_text(group: Group) -> str:
-    """ "26,816 parameters", "8 x 1,613,984 parameters", nothing where there are none."""
+    """ "26,816 parameters", "8 x 1,613,984 parameters", "11,114,880 parameters in all", nothing where there are none."""
     each = {block.parameters for block in group.blocks}
     if not group.parameters:
         return ""
     if len(group.blocks) > 1 and len(each) == 1:
         return f"{len(group.blocks)} x {each.pop():,} parameters"
-    return f"{group.parameters:,} parameters"
+    together = " in all" if len(group.blocks) > 1 else ""
+    return f"{group.parameters:,} parameters{together}"
