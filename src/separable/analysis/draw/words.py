@@ -92,7 +92,7 @@ def block_names(blocks: Sequence[Block]) -> str:
 
 
 def parameters_text(group: Group) -> str:
-    """ "26,816 parameters", "8 x 1,613,984 parameters", "11,114,880 parameters in all", nothing where there are none."""
+    """ "26,816 parameters", "8 x 1,613,984 parameters", "11,114,880 parameters in all", nothing without any."""
     each = {block.parameters for block in group.blocks}
     if not group.parameters:
         return ""
