@@ -150,7 +150,10 @@ def test_every_disguise_is_seen_through(disguise: str, narrow: ImageModel, tmp_p
     assert report.missing == ()
     assert report.unexpected == (("adjust_channel.0.weight",) if disguise == "deepfakebench" else ())
     assert same(model, narrow)
-    assert (model.input_contract.padding, model.input_contract.batch_norm_eps) == ("symmetric", 1e-5)
+    contract = model.input_contract
+    assert (contract.padding, contract.batch_norm_eps) == ("symmetric", 1e-5)
+    side, resize = (256, "squash") if disguise == "deepfakebench" else (299, "shorter")
+    assert (contract.size, contract.resize) == ((side, side), resize)
 
 
 def without(weights: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ both sides alike, so that on even sides their windows start a pixel early (timm/
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -15,6 +16,8 @@ from separable.weights.ports.port import HALF, Port, Transform, renamed, torch_c
 __all__ = ["LEGACY_XCEPTION"]
 
 _STEM = {"conv1.conv": "conv1", "conv1.bn": "bn1", "conv2.conv": "conv2", "conv2.bn": "bn2"}
+_DEEPFAKEBENCH = "adjust_channel."
+"""A layer that its networks/xception.py always has, and that its plain Xception does not run through."""
 _SEPARABLE = {"depthwise.weight": "conv1.weight", "pointwise.weight": "pointwise.weight"}
 
 
@@ -42,7 +45,10 @@ def _names(model: ImageModel) -> dict[str, str]:
 
 
 def _contract(model: ImageModel, tensors: Mapping[str, Tensor]) -> InputContract:
-    return torch_contract(299, mean=HALF, std=HALF, crop=0.8975, filter="bicubic", eps=1e-5)
+    imagenet = torch_contract(299, mean=HALF, std=HALF, crop=0.8975, filter="bicubic")
+    if any(name.startswith(_DEEPFAKEBENCH) for name in tensors):  # training/config/detector/xception.yaml: resolution
+        return replace(imagenet, size=(256, 256), resize="squash", crop_fraction=1.0)
+    return imagenet
 
 
 def _transforms(model: ImageModel) -> dict[str, Transform]:
@@ -61,7 +67,7 @@ LEGACY_XCEPTION = Port(
     transforms=_transforms,
     # Cadene calls the classifier last_linear; FaceForensics puts dropout before it, in a Sequential.
     aliases={"last_linear.1.": "fc.", "last_linear.": "fc."},
-    ignored=("adjust_channel.",),  # DeepfakeBench's, which its plain Xception does not run through
+    ignored=(_DEEPFAKEBENCH,),
     fixed={
         "residual": True,
         "intermediate_activation": None,
