@@ -100,6 +100,33 @@ def test_a_verdict_needs_pictures_that_tell() -> None:
     assert not certificate_with(Difference(9, 9, float("nan"), 0.5)).verified
 
 
+def test_what_a_writer_changed_is_no_parity() -> None:
+    good = certificate_with(Difference(9, 9, 1e-6, 0.5))
+    for largest, verdict in ((1e-6, "the same function"), (1e-2, "what was written is another function than what was")):
+        written: dict[str, Any] = {"framework": "timm", "differences": [{"height": 9, "width": 9, "largest": largest}]}
+        certificate = replace(good, written=written)
+        assert certificate.verified == (largest < PORT_PARITY)
+        assert verdict in certificate.to_text()
+        assert f"written    changed: 9x9, {largest:.1e} of the largest logit" in certificate.to_text()
+
+
+@pytest.mark.parametrize("to", ["timm", "keras"])
+def test_what_is_written_for_others_is_loaded_by_them(to: str, tmp_path: Path) -> None:
+    """The certificate of a model of ours is the target framework's own answer to what was written."""
+    torch.manual_seed(0)
+    model = build_model("mobilenet_v1", 3, width=1.0 if to == "timm" else 0.25)
+    if to == "timm":
+        model.adopt(replace(model.input_contract, padding="symmetric", batch_norm_eps=1e-5))
+    save_model(calibrate(model, 64), tmp_path / "in")  # type: ignore[arg-type] - the same model
+    target = tmp_path / ("out" if to == "timm" else "out.weights.h5")
+    certificate = convert_weights(tmp_path / "in", target, to=to)
+    assert certificate.verified, certificate.to_text()
+    assert certificate.reference is not None
+    assert certificate.reference.startswith(f"{to} ")
+    assert certificate.written["framework"] == to
+    assert certificate_path(target).is_file()
+
+
 def test_without_the_framework_it_says_how_to_get_it(
     squeezenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

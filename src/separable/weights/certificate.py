@@ -38,16 +38,17 @@ class Certificate:
     """Why there is nothing to compare with."""
     tolerance: float = TOLERANCE
     written: dict[str, Any] = field(default_factory=dict)
-    """What the writer of the target has to say; "verified" false in it means that the target is another function."""
+    """What the writer of the target says of it: how to load it, what was folded, what differs."""
 
     @property
     def verified(self) -> bool:
         """Whether every logit was compared and is within the tolerance, on pictures that could tell."""
-        return (
-            self.written.get("verified", True) is True
-            and bool(self.differences)
-            and all(entry.largest <= self.tolerance and entry.apart > 10 * self.tolerance for entry in self.differences)
-        )
+        told = all(entry.largest <= self.tolerance and entry.apart > 10 * self.tolerance for entry in self.differences)
+        return bool(self.differences) and told and self._kept_in_writing
+
+    @property
+    def _kept_in_writing(self) -> bool:
+        return all(entry["largest"] <= self.tolerance for entry in self.written.get("differences", ()))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `json.dump` takes them."""
@@ -65,7 +66,7 @@ class Certificate:
             ("numerics", _numerics(self.input, self.numerics)),
             ("pictures", _pictures(self.input)),
             *self._compared(),
-            *(("written", f"{key.replace('_', ' ')}: {_short(value)}") for key, value in self.written.items()),
+            *self._written(),
             ("verdict", self.verdict),
         ]
         return "\n".join(["Parity certificate", *(f"  {key:<10} {text}" for key, text in lines)])
@@ -77,12 +78,21 @@ class Certificate:
             lines.append((size, f"largest difference {entry.largest:.1e} of the largest logit"))
         return lines
 
+    def _written(self) -> list[tuple[str, str]]:
+        lines = [(key, self.written[key]) for key in ("framework", "network", "load") if self.written.get(key)]
+        lines += [("note", note) for note in self.written.get("notes", ())]
+        lines += [
+            ("changed", f"{entry['height']}x{entry['width']}, {entry['largest']:.1e} of the largest logit")
+            for entry in self.written.get("differences", ())
+        ]
+        return [("written", f"{key}: {text}") for key, text in lines]
+
     @property
     def verdict(self) -> str:
         """A sentence on what the comparison shows."""
         if not self.differences:
             return "names and shapes fit; the logits were not compared"
-        if self.written.get("verified", True) is not True:
+        if not self._kept_in_writing:
             return "what was written is another function than what was read"
         if self.verified:
             return f"the same function, within {self.tolerance:g}"
@@ -118,12 +128,6 @@ def changed_options(model: ImageModel) -> dict[str, Any]:
 
 def _without_names(contract: InputContract) -> dict[str, Any]:
     return {key: value for key, value in contract.to_json().items() if key != "class_names"}
-
-
-def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.2g}"
-    return _names([str(entry) for entry in value]) if isinstance(value, list | tuple) else str(value)
 
 
 def _options(options: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from separable.weights.recognise import Recognised, naming_strangers, recognise
 from separable.weights.reference import Reference, keras_reference, torch_reference
 from separable.weights.save import load_model, save_model
 from separable.weights.source import Source, open_source
+from separable.weights.tensors import read_safetensors
 from separable.weights.verify import certificate_sizes, measure_differences
 
 __all__ = ["TARGETS", "certificate_path", "convert_weights"]
@@ -75,7 +76,7 @@ def convert_weights(
     if to == "separable":
         network = load_model(target)  # what is compared is what was written
     if compare:
-        certificate = _compared(certificate, network, opened, recognised, say)
+        certificate = _compared(certificate, network, lambda: _reference(network, opened, recognised, target, to), say)
     certificate = replace(certificate, written=written)
     text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False, default=str) + "\n"
     write_text_atomically(certificate_path(target), text)
@@ -125,7 +126,8 @@ def _ours(
         )
     if numerics == "keras":
         network.adopt(own_numerics(network, network.input_contract))
-    report = LoadReport("separable", tuple(source.tensors or ()), notes=source.notes)
+    names = (name for name in source.tensors or () if not name.endswith("num_batches_tracked"))
+    report = LoadReport("separable", tuple(names), notes=source.notes)
     return network, report, Recognised(network.name, network.num_classes, network.options)
 
 
@@ -142,32 +144,21 @@ def _write(network: ImageModel, target: Path, to: str, allow_difference: bool) -
     if to == "timm":
         from separable.weights.export_timm import save_timm
 
-        return _plain(save_timm(network, target, allow_difference=allow_difference))
+        return save_timm(network, target, allow_difference=allow_difference)
     if to == "keras":
         from separable.weights.export_keras import save_keras
 
         if not target.parent.is_dir():
             raise OutputError(f"There is no folder {target.parent}", fix="Make it first, or choose another place")
-        return _plain(save_keras(network, target))
+        return save_keras(network, target, allow_difference=allow_difference)
     save_model(network, target)
     return {}
 
 
-def _plain(said: object) -> dict[str, Any]:
-    """What a writer reports, as plain values."""
-    if said is None:
-        return {}
-    if isinstance(said, dict):
-        return said
-    return dict(vars(said)) if hasattr(said, "__dict__") else {"note": str(said)}
-
-
-def _compared(
-    certificate: Certificate, network: ImageModel, source: Source, found: Recognised, say: Say
-) -> Certificate:
-    """`certificate` with the logits' differences, or with the reason why there are none."""
+def _compared(certificate: Certificate, network: ImageModel, find: Callable[[], Reference], say: Say) -> Certificate:
+    """`certificate` with the logits' differences from what `find` gives, or with the reason why there are none."""
     try:
-        reference = _reference(network, source, found)
+        reference = find()
         sizes = certificate_sizes(network.input_contract, reference.fixed_size)
         differences = measure_differences(network, reference, sizes, say)
     except (MissingExtraError, WeightsMismatchError) as error:
@@ -176,14 +167,20 @@ def _compared(
     return replace(certificate, reference=whole, differences=differences)
 
 
-def _reference(network: ImageModel, source: Source, found: Recognised) -> Reference:
+def _reference(network: ImageModel, source: Source, found: Recognised, target: Path, to: str) -> Reference:
+    """The source's own network; for a model of ours the target's, with what was written, or that model before."""
     if not network.num_classes:
         raise WeightsMismatchError("The file has no classifier, so there are no logits to compare")
     if found.port is not None and source.tensors is not None:
         return torch_reference(found.port, network, source.tensors, source.path)
     if source.layers is not None and source.kind != "npz":
         return keras_reference(network, source.path)
-    if found.framework == "separable" and source.config:
+    if to == "keras":
+        return keras_reference(network, target)
+    if to == "timm":
+        port = next(port for port in PORTS if port.framework == "timm" and network.name in port.models)
+        return torch_reference(port, network, read_safetensors(target / "model.safetensors"), target)
+    if source.config:
         return _itself(source)
     raise WeightsMismatchError("No framework is known that these weights come from")
 
