@@ -74,8 +74,8 @@ def save_keras(model: ImageModel, path: Path | str, *, allow_difference: bool = 
             options[name] = False
     numerics = {name: getattr(theirs, name) for name in ("padding", "batch_norm_eps", "counts_padding")}
     contract = replace(model.input_contract, **numerics)
-    twin, notes = refit(model, options, contract, convolutions=_convolutions(plan_for(model)))
-    exact = not notes and contract == model.input_contract
+    refitted = refit(model, options, contract, convolutions=_convolutions(plan_for(model)))
+    twin, exact = refitted.model, refitted.same and contract == model.input_contract
     differences: tuple[Difference, ...] = ()
     reference = twin_reference(twin, "Keras")
     if not exact:
@@ -88,7 +88,7 @@ def save_keras(model: ImageModel, path: Path | str, *, allow_difference: bool = 
         network=KERAS_NETWORKS[model.name][1],
         load=_loading(twin, path),
         exact=exact,
-        notes=(*notes, _pictures(model, theirs)),
+        notes=(*refitted.notes, _pictures(model, theirs)),
         against="" if exact else reference.network,
         differences=differences,
     ).to_json()

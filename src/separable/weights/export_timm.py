@@ -18,7 +18,7 @@ from separable.weights.ports import PORTS
 from separable.weights.ports.port import Port
 from separable.weights.ports.read import check_fixed, port_tensors
 from separable.weights.reference import Reference, torch_reference
-from separable.weights.refit import refit
+from separable.weights.refit import Refitted, refit
 from separable.weights.remainder import Written, check_writable, measure_remainder, twin_reference
 from separable.weights.verify import Difference
 
@@ -50,9 +50,9 @@ def save_timm(
     _check_folder(folder)
     port = _port(model)
     check_writable(model, "timm")
-    twin, notes = _twin(port, model)
+    refitted = _twin(port, model)
+    twin, exact = refitted.model, refitted.same and refitted.model.input_contract == model.input_contract
     tensors = _tensors(port, twin)
-    exact = not notes and twin.input_contract == model.input_contract
     reference, differences = None, tuple[Difference, ...]()
     if not exact:
         reference = _reference(port, twin, tensors, folder)
@@ -68,7 +68,7 @@ def save_timm(
         network=port.models[model.name],
         load=f'timm.create_model("local-dir:{folder}", pretrained=True)',
         exact=exact,
-        notes=notes,
+        notes=refitted.notes,
         against="" if reference is None else f"{reference.framework} {reference.version}'s {reference.network}",
         differences=differences,
     ).to_json()
@@ -94,10 +94,10 @@ def _port(model: ImageModel) -> Port:
     return found
 
 
-def _twin(port: Port, model: ImageModel) -> tuple[ImageModel, tuple[str, ...]]:
-    """The network that timm has for `model`, as one of ours, with its weights; and what was done to them."""
+def _twin(port: Port, model: ImageModel) -> Refitted:
+    """The network that timm has for `model`, as one of ours, with its weights."""
     options = dict(model.options)
-    if port.fixed.get("aux_head") is False:
+    if "aux_head" in options:  # with one, timm's inception_v3 answers a pair
         options["aux_head"] = False
     stand_in = _on_meta(model, options)
     check_fixed(port, stand_in)
@@ -105,14 +105,14 @@ def _twin(port: Port, model: ImageModel) -> tuple[ImageModel, tuple[str, ...]]:
     theirs = {key: value for key, value in port.options(tensors).items() if key in options}
     contract = port.contract(_on_meta(model, options | theirs), tensors)
     numerics = {name: getattr(contract, name) for name in ("padding", "batch_norm_eps", "counts_padding")}
-    twin, notes = refit(model, options | theirs, replace(_for_timm(model.input_contract), **numerics))
+    refitted = refit(model, options | theirs, replace(_for_timm(model.input_contract), **numerics))
     silent = ("aux_head", "gamma")  # told by `refit`, where it did something about them
     changed = {key: value for key, value in theirs.items() if value != options[key] and key not in silent}
-    notes += tuple(f"timm's network has {key}={value!r}" for key, value in changed.items())
+    notes = tuple(f"timm's network has {key}={value!r}" for key, value in changed.items())
     if model.input_contract.colour_order == "BGR":
-        _turn_colours(twin)
+        _turn_colours(refitted.model)
         notes += ("the first convolution's channels were turned round, from BGR to timm's RGB",)
-    return twin, notes
+    return replace(refitted, notes=(*refitted.notes, *notes), same=refitted.same and not notes)
 
 
 def _on_meta(model: ImageModel, options: dict[str, Any]) -> ImageModel:
@@ -123,10 +123,9 @@ def _on_meta(model: ImageModel, options: dict[str, Any]) -> ImageModel:
 def _for_timm(contract: InputContract) -> InputContract:
     """The same pictures in RGB from 0 to 255: all that timm prepares."""
     scale = contract.pixel_range[1] / 255
-    mean, std = (
-        tuple(value * scale for value in values[:: -1 if contract.colour_order == "BGR" else 1])
-        for values in (contract.mean, contract.std)
-    )
+    mean, std = ((scale * one, scale * two, scale * three) for one, two, three in (contract.mean, contract.std))
+    if contract.colour_order == "BGR":
+        mean, std = mean[::-1], std[::-1]
     return replace(contract, mean=mean, std=std, colour_order="RGB", pixel_range=(0.0, 255.0))
 
 

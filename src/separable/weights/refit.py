@@ -6,6 +6,7 @@ network lacks goes into the convolution before it, and so does a convolution's b
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +17,16 @@ from separable.models.base import ImageModel
 from separable.models.build import build_model
 from separable.models.contract import InputContract
 
-__all__ = ["refit"]
+__all__ = ["Refitted", "refit"]
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """A network for another framework, what was done to its weights, and whether they are the old ones to the bit."""
+
+    model: ImageModel
+    notes: tuple[str, ...]
+    same: bool
 
 
 @torch.no_grad()
@@ -26,8 +36,8 @@ def refit(
     contract: InputContract,
     *,
     convolutions: Mapping[str, str] | None = None,
-) -> tuple[ImageModel, tuple[str, ...]]:
-    """A network of these `options` and this contract with the weights of `model`, and what was done to them.
+) -> Refitted:
+    """A network of these `options` and this contract with the weights of `model`.
 
     Without anything to fold, its weights are those of `model` to the bit. It computes what the other framework will:
     where that differs from `model` (borders, averages), so does it.
@@ -45,17 +55,17 @@ def refit(
         twin = build_model(model.name, model.num_classes, **options)
     norms = {name: norm for name, norm in model.named_modules() if isinstance(norm, nn.BatchNorm2d)}
     wanted, convolutions = twin.state_dict(), convolutions or {}
-    notes = _fold_biases(state, wanted, convolutions)
-    notes += _add_gammas(state, wanted, norms)
-    notes += _fold_epsilon(state, norms, contract.batch_norm_eps)
-    notes += _fold_gammas(state, wanted, norms, convolutions)
+    added = _add_gammas(state, wanted, norms)
+    folded = _fold_biases(state, wanted, convolutions)
+    folded += _fold_epsilon(state, norms, contract.batch_norm_eps)
+    folded += _fold_gammas(state, wanted, norms, convolutions)
     if dropped := [name for name in state if name.startswith("aux_head") and name not in wanted]:
-        notes.append("the auxiliary head was left out")
+        added.append("the auxiliary head was left out")
     state = {name: value for name, value in state.items() if name not in dropped}
     _check_complete(model, state, wanted)
     twin.load_state_dict(state, assign=True)
     twin.adopt(contract)
-    return twin.eval(), tuple(notes)
+    return Refitted(twin.eval(), (*added, *folded), same=not folded)
 
 
 def _fold_biases(state: dict[str, Tensor], wanted: Mapping[str, Tensor], convolutions: Mapping[str, str]) -> list[str]:
