@@ -42,7 +42,7 @@ def measure_differences(
     model.eval()
     found = []
     for height, width in sizes:
-        say(f"Comparing with {reference.framework}'s {reference.network} at {height}x{width}")
+        say(f"Comparing with {reference.framework} {reference.version}'s {reference.network} at {height}x{width}")
         pixels = structured_pixels(2, height, width)
         expected = reference.run(pixels)
         with torch.no_grad():
