@@ -1,14 +1,24 @@
 """The pictures of an explanation: colour scales that are even, maps and attributions drawn where they are."""
 
+import io
 import re
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from separable.analysis.explain.colour import COLOURS, coloured, css_gradient, scale
-from separable.analysis.explain.images import attribution_limit, cells, filter_grid, map_grid, overlay, signed_image
+from separable.analysis.explain.images import (
+    attribution_limit,
+    cells,
+    filter_grid,
+    map_grid,
+    overlay,
+    png,
+    signed_image,
+)
 from separable.data.preprocess import prepare, seen_region
 from separable.models import InputContract
 
@@ -141,3 +151,30 @@ def test_the_region_is_what_the_crop_keeps(size: tuple[int, int], rule: str) -> 
         places = start + (torch.arange(wanted) + 0.5) * extent / wanted
         inner = slice(4, -4)  # at the edges of the picture a resize repeats the last pixel
         assert float((row - places)[inner].abs().max()) < 1.2 * whole / 255 + 0.5
+
+
+def test_pictures_of_few_colours_take_few_bytes() -> None:
+    """What is read back is what was drawn, to the pixel; maps always fit a palette, their clear gutter included."""
+    grid = map_grid(torch.rand(16, 100, 90))[0]
+    assert 250 < len(np.unique(grid.reshape(-1, 4), axis=0)) <= 256, "two of the scale's colours are alike"
+    for pixels, mode in (
+        (grid, "P"),
+        (signed_image(torch.rand(3, 50, 40) - 0.5), "P"),
+        (np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8), "RGB"),
+        (np.random.default_rng(0).integers(0, 256, (30, 20, 4), np.uint8), "RGBA"),
+    ):
+        with Image.open(io.BytesIO(png(pixels))) as image:
+            assert image.mode == mode
+            back = np.asarray(image.convert("RGBA"))
+        assert (back[..., : pixels.shape[2]] == pixels).all()
+        assert pixels.shape[2] == 4 or (back[..., 3] == 255).all()
+
+
+def test_large_maps_are_averaged_before_they_are_coloured() -> None:
+    maps = torch.zeros(1, 144, 144)
+    maps[0, ::2, ::2] = maps[0, 1::2, 1::2] = 1.0
+    maps[0, :72] = 0
+    tile = map_grid(maps)[0]
+    assert tile.shape == (72, 72, 4)
+    assert (tile[:36, :, :3] == scale("amount")[0]).all()
+    assert (tile[36:, :, :3] == scale("amount")[-1]).all(), "half of each 2x2 is the greatest that is left"

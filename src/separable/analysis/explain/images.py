@@ -2,6 +2,7 @@
 
 import base64
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,12 +76,12 @@ def map_grid(maps: Tensor, columns: int = 12, most: int = 48) -> tuple[Pixels, l
         RGBA (height, width, 4), clear between the tiles, and the channels shown, in their order.
     """
     values = maps.double().cpu().numpy()
-    spread = values.max((1, 2)) - values.min((1, 2))
     chosen = np.sort(np.argsort(-values.std((1, 2)), kind="stable")[:most])
     tiles = []
     for channel in chosen:
-        level = values[channel] - values[channel].min()
-        tiles.append(_sized(coloured(level, float(spread[channel]))))
+        level = _sized(values[channel])
+        level = level - level.min()
+        tiles.append(coloured(level, float(level.max())))
     return _grid(tiles, columns), [int(channel) for channel in chosen]
 
 
@@ -99,8 +100,16 @@ def filter_grid(weights: Tensor, columns: int = 12, most: int = 96, bgr: bool = 
 
 
 def png(pixels: Pixels) -> bytes:
+    """A PNG file of (h, w, 3 or 4); with a palette, which takes a third of the bytes, where that holds all colours."""
+    clear = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+    whole = pixels if pixels.shape[2] == 4 else np.concatenate((pixels, clear), axis=2)
+    colours, places = np.unique(np.ascontiguousarray(whole).view("<u4"), return_inverse=True)
+    image = Image.fromarray(pixels)
+    if len(colours) <= 256:
+        image = Image.fromarray(places.reshape(pixels.shape[:2]).astype(np.uint8), "P")
+        image.putpalette(colours.astype("<u4").tobytes(), "RGBA")
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -123,14 +132,15 @@ def _around_grey(tile: NDArray[np.float64]) -> Pixels:
     return np.rint(127.5 + 127.5 * tile / largest).astype(np.uint8)
 
 
-def _sized(tile: Pixels) -> Pixels:
-    """Small tiles enlarged by a whole factor, so that their positions stay squares; large ones shrunk."""
+def _sized(tile: NDArray[Any]) -> NDArray[Any]:
+    """Small tiles (h, w, ...) enlarged by a whole factor, so that their positions stay squares; large ones averaged."""
     longest = max(tile.shape[:2])
     if longest <= _TILE:
         factor = _TILE // longest
         return tile.repeat(factor, 0).repeat(factor, 1)
     size = [max(1, round(side * _TILE / longest)) for side in (tile.shape[1], tile.shape[0])]
-    return np.asarray(Image.fromarray(tile).resize((size[0], size[1]), Image.Resampling.BOX))
+    image = Image.fromarray(tile.astype(np.float32) if tile.ndim == 2 else tile)
+    return np.array(image.resize((size[0], size[1]), Image.Resampling.BOX))
 
 
 def _grid(tiles: list[Pixels], columns: int) -> Pixels:
