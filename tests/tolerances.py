@@ -107,3 +107,11 @@ same sums in another order; measured 1e-7 to 2e-6. The known mutants exceed ten 
 EXPLANATION_FP64 = 1e-10
 """Largest difference of heat maps and attributions from captum's, over the largest value, fp64: the same sums in another
 order, and weights that captum rounds to fp32 where they are powers of two; measured 1e-15 to 1e-13."""
+
+ACCELERATED_FP32 = 1e-4
+"""Outputs, gradients and running averages of an accelerated block or layer of at most three units in fp32, over the
+largest value, against plain torch in fp64: rounding through three batch normalisations of 144 numbers each; measured
+1e-6 to 2e-5. A wrong epsilon, momentum or border is off by 1e-3 and more."""
+
+ACCELERATED_BF16_RATIO = 2.0
+"""As `LOW_PRECISION_RATIO`, for a whole block under autocast."""

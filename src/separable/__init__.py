@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from separable import ops as ops
     from separable.analysis import profile as profile
+    from separable.blocks.accelerate import accelerate as accelerate
     from separable.models import list_models as list_models
     from separable.models import model_spec as model_spec
     from separable.runtime import load_predictor as load_predictor
@@ -16,9 +17,19 @@ if TYPE_CHECKING:
     from separable.weights import load_weights as load_weights
 
 __version__ = "0.1.0"
-__all__ = ["create_model", "list_models", "load_predictor", "load_weights", "model_spec", "ops", "profile"]
+__all__ = [
+    "accelerate",
+    "create_model",
+    "list_models",
+    "load_predictor",
+    "load_weights",
+    "model_spec",
+    "ops",
+    "profile",
+]
 
 _HOMES = {
+    "accelerate": "separable.blocks.accelerate",
     "create_model": "separable.weights",
     "list_models": "separable.models",
     "load_predictor": "separable.runtime",

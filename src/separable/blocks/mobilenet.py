@@ -8,6 +8,8 @@ from separable.blocks.activation import make_activation
 from separable.blocks.border import Bordered
 from separable.blocks.conv import ConvBN
 from separable.blocks.norm import batch_norm
+from separable.ops.dispatch import Implementation
+from separable.ops.padding import Padding
 
 __all__ = ["DepthwiseBN", "MobileNetUnit"]
 
@@ -31,12 +33,16 @@ class DepthwiseBN(nn.Module, Bordered):
         self.border = border
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.run(x, "auto")
+
+    def run(self, x: Tensor, implementation: Implementation) -> Tensor:
+        """The module's function by the given implementation."""
+        padding: Padding = 1
         if self.stride > 1 and self.border == "keras_mobilenet":
-            y = ops.depthwise_conv2d(F.pad(x, (0, 1, 0, 1)), self.conv.weight, stride=self.stride)
+            x, padding = F.pad(x, (0, 1, 0, 1)), 0
         elif self.stride > 1 and self.border == "tf_same":
-            y = ops.depthwise_conv2d(x, self.conv.weight, stride=self.stride, padding="same")
-        else:
-            y = ops.depthwise_conv2d(x, self.conv.weight, stride=self.stride, padding=1)
+            padding = "same"
+        y = ops.depthwise_conv2d(x, self.conv.weight, None, self.stride, padding, implementation=implementation)
         activated: Tensor = self.act(self.bn(y))
         return activated
 

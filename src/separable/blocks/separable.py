@@ -65,8 +65,12 @@ class SeparableConv2d(nn.Module, Bordered):
         self.padding = symmetric_padding(kernel, self.dilation) if symmetric else self.asked_padding
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.run(x, self.implementation)
+
+    def run(self, x: Tensor, implementation: Implementation) -> Tensor:
+        """The module's function by the given implementation."""
         dw, pw, bias = self.depthwise.weight, self.pointwise.weight, self.pointwise.bias
-        steps = (self.stride, self.padding, self.dilation, self.implementation)
+        steps = (self.stride, self.padding, self.dilation, implementation)
         if self.act is None and self.intermediate_bn is None:
             y = ops.separable_conv2d(x, dw, pw, bias, *steps)
         else:

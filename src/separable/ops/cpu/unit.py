@@ -39,8 +39,11 @@ def moments(z: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
-def add_normalised(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor) -> Tensor:
-    """scale z + shift + other, in one pass: the end of a residual block. Shapes as in `separable_unit`."""
+def add_normalised(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor | None) -> Tensor:
+    """scale z + shift + other, in one pass: the end of a residual block, or of one without a shortcut.
+
+    Shapes as in `separable_unit`.
+    """
     y: Tensor = _Add.apply(z, scale, shift, other)
     return y
 
@@ -137,7 +140,7 @@ class _Moments(torch.autograd.Function):
 
 class _Add(torch.autograd.Function):
     @staticmethod
-    def forward(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor) -> Tensor:
+    def forward(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor | None) -> Tensor:
         y: Tensor = torch.ops.separable_cpu.combine(z, scale, shift, other)
         return y
 
@@ -147,10 +150,11 @@ class _Add(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         z, scale = ctx.saved_tensors
         dshift, dscale = torch.ops.separable_cpu.channel_products(gradient, z)
-        return torch.ops.separable_cpu.combine(gradient, scale, None, None), dscale, dshift, gradient
+        dz = torch.ops.separable_cpu.combine(gradient, scale, None, None)
+        return dz, dscale, dshift, gradient if ctx.needs_input_grad[3] else None
 
 
 class _Pool(torch.autograd.Function):

@@ -1,0 +1,140 @@
+"""ReLU, separable convolution, batch normalisation, some times over, with pool and shortcut, by the fused kernels."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from separable.ops.cpu.depthwise import depthwise_cpu
+from separable.ops.cpu.unit import add_normalised, moments, pool_normalised, separable_unit
+from separable.ops.padding import same_padding
+
+__all__ = ["Chain", "Pool", "Shortcut", "Unit", "run_chain"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """ReLU where `relu`, 3x3 depthwise, 1x1, batch normalisation."""
+
+    relu: bool
+    depthwise: nn.Conv2d
+    pointwise: nn.Conv2d
+    bn: nn.BatchNorm2d
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Max pooling; `padding` is a number for every side, or "same"."""
+
+    kernel: int
+    stride: int
+    padding: int | str
+
+    def border(self, x: Tensor) -> list[int]:
+        """Pixels at the top, bottom, left and right."""
+        if isinstance(self.padding, int):
+            return [self.padding] * 4
+        return [pixels for side in x.shape[2:] for pixels in same_padding(side, self.kernel, self.stride)]
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A strided 1x1 convolution and batch normalisation."""
+
+    conv: nn.Conv2d
+    bn: nn.BatchNorm2d
+    stride: int
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Units one after the other, then a pool, a shortcut (True is the identity) and a ReLU, where there are any."""
+
+    units: tuple[Unit, ...]
+    pool: Pool | None = None
+    shortcut: Shortcut | bool = False
+    relu_after: bool = False
+
+
+def run_chain(chain: Chain, x: Tensor) -> Tensor:
+    """(N, C, H, W), channels_last -> the block's result in the type of `x`.
+
+    Batch statistics, running averages and normalisation as torch's own modules have them, each norm by its own mode.
+    """
+    z, first = x, x
+    scale = shift = None
+    for number, unit in enumerate(chain.units):
+        z, scale, shift, same = _run_unit(unit, z, scale, shift)
+        first = same if number == 0 else first
+    assert scale is not None
+    assert shift is not None
+    y = None
+    if chain.pool is not None:
+        y = pool_normalised(z, scale, shift, chain.pool.kernel, chain.pool.stride, chain.pool.border(z))
+    if isinstance(chain.shortcut, Shortcut):
+        s, s_scale, s_shift = _run_shortcut(chain.shortcut, first)
+        return add_normalised(s, s_scale, s_shift, add_normalised(z, scale, shift, None) if y is None else y)
+    if y is not None:
+        return y
+    y = add_normalised(z, scale, shift, first if chain.shortcut else None)
+    return torch.relu(y) if chain.relu_after else y
+
+
+def _run_unit(
+    unit: Unit, z: Tensor, scale: Tensor | None, shift: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    dw, pw = unit.depthwise.weight, unit.pointwise.weight
+    if _uses_batch(unit.bn):
+        y, mean, variance, same = separable_unit(z, scale, shift, unit.relu, dw, pw)
+        return y, *_batch_affine(unit.bn, y, mean, variance), same
+    side = dw.shape[-1] // 2
+    h = depthwise_cpu(z, dw, None, scale, shift, unit.relu, [1, 1], [side] * 4, [1, 1])
+    return conv2d(h, pw), *_running_affine(unit.bn), z
+
+
+def _run_shortcut(shortcut: Shortcut, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    step = shortcut.stride
+    sampled = x[:, :, ::step, ::step].contiguous(memory_format=torch.channels_last)
+    y = conv2d(sampled, shortcut.conv.weight)
+    if _uses_batch(shortcut.bn):
+        return y, *_batch_affine(shortcut.bn, y, *moments(y))
+    return y, *_running_affine(shortcut.bn)
+
+
+def _uses_batch(bn: nn.BatchNorm2d) -> bool:
+    return bn.training or bn.running_mean is None
+
+
+def _batch_affine(bn: nn.BatchNorm2d, z: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale and shift that normalise z by the batch; the running averages take the batch in."""
+    if bn.training and bn.running_mean is not None and bn.running_var is not None:
+        count = z.numel() // z.shape[1]
+        with torch.no_grad():
+            share = _newest_share(bn)
+            bn.running_mean.lerp_(mean.to(bn.running_mean.dtype), share)
+            bn.running_var.lerp_((variance * (count / (count - 1))).to(bn.running_var.dtype), share)
+    return _affine(bn, mean, variance)
+
+
+def _newest_share(bn: nn.BatchNorm2d) -> float:
+    """The weight of this batch in the running averages, as `nn.BatchNorm2d.forward` finds it."""
+    if bn.num_batches_tracked is not None:
+        bn.num_batches_tracked.add_(1)
+    if bn.momentum is not None:
+        return bn.momentum
+    return 0.0 if bn.num_batches_tracked is None else 1.0 / float(bn.num_batches_tracked)
+
+
+def _running_affine(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    assert bn.running_mean is not None
+    assert bn.running_var is not None
+    return _affine(bn, bn.running_mean.float(), bn.running_var.float())
+
+
+def _affine(bn: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    scale = torch.rsqrt(variance + bn.eps)
+    if bn.weight is not None:  # Keras' `scale=False` has none
+        scale = scale * bn.weight.float()
+    shift = -mean * scale
+    return scale, shift if bn.bias is None else shift + bn.bias.float()
