@@ -193,7 +193,7 @@ def test_network_width_and_classes_are_told(kind: str, tmp_path: Path) -> None:
         torch.save(net.state_dict() if kind == "state dict" else port_tensors(TIMM_MOBILENET_V1, net), file)
     options = {"width": 0.25} if kind == "state dict" else {}
     certificate = convert_weights(
-        file, tmp_path / "out", model="mobilenet_v1" if options else None, options=options, compare=False
+        file, tmp_path / "out", model="mobilenet_v1" if options else None, options=options, verify=False
     )
     assert (certificate.model, certificate.num_classes, certificate.options) == ("mobilenet_v1", 7, {"width": 0.25})
     assert certificate.unverified is None
@@ -204,7 +204,7 @@ def test_network_width_and_classes_are_told(kind: str, tmp_path: Path) -> None:
 def test_a_state_dict_of_ours_tells_its_network(tmp_path: Path) -> None:
     net = build_model("squeezenet", 3)
     torch.save(net.state_dict(), tmp_path / "net.pth")
-    assert convert_weights(tmp_path / "net.pth", tmp_path / "out", compare=False).model == "squeezenet"
+    assert convert_weights(tmp_path / "net.pth", tmp_path / "out", verify=False).model == "squeezenet"
 
 
 def test_what_nobody_knows_is_said(tmp_path: Path) -> None:

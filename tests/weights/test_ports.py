@@ -187,6 +187,14 @@ WRONG: dict[str, tuple[Callable[[dict[str, Tensor]], dict[str, Tensor]], str]] =
         lambda _: port_tensors(find_port("timm mobilenetv1"), build_model("mobilenet_v1", 3, width=0.25)),
         r"not for this xception, and nothing was loaded\. Got: the names of timm's mobilenetv1_.*Build mobilenet_v1",
     ),
+    "no sides": (
+        lambda w: changed(w, "conv3.pointwise.weight", torch.ones(())),
+        r"of another shape: block14\.sepconv1",
+    ),
+    "whole numbers": (
+        lambda w: changed(w, LATE, torch.ones_like(w[LATE], dtype=torch.int8)),
+        r"has no floating-point numbers where weights belong\. Got: block4\.shortcut\.bn\.running_var of type int8",
+    ),
     "nobody's": (
         lambda _: {"encoder.0.weight": torch.ones(3)},
         r"does not fit this xception.*unexpected: encoder\.0\.wei",

@@ -130,6 +130,10 @@ def test_wrong_slim_files_are_named(v3: tuple[Slim, Path], tmp_path: Path) -> No
     np.savez(tmp_path / "shape.npz", **{**slim.variables, trap: slim.variables[trap][:3]})
     with pytest.raises(WeightsMismatchError, match=r"of another shape: mixed1\.branch5x5_2\.conv\.weight"):
         load_weights(model, tmp_path / "shape.npz")
+    for shape in ((), (7,), (3, 3, 3, 3, 3)):
+        np.savez(tmp_path / "rank.npz", **{**slim.variables, trap: np.ones(shape, np.float32)})
+        with pytest.raises(WeightsMismatchError, match=r"of another shape: mixed1\.branch5x5_2\.conv\.weight"):
+            load_weights(model, tmp_path / "rank.npz")
     (tmp_path / "cut.npz").write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(WeightsFormatError, match=r"cut\.npz is not a readable zip file.*truncated"):
         load_weights(model, tmp_path / "cut.npz")

@@ -161,6 +161,12 @@ def _check_numbers(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, value in tensors.items():
         if value.is_meta:  # shapes alone, held against the model before anything is read
             continue
+        if not value.is_floating_point() and not name.endswith("num_batches_tracked"):
+            raise WeightsMismatchError(
+                f"{path} has no floating-point numbers where weights belong",
+                got=f"{name} of type {str(value.dtype).removeprefix('torch.')}",
+                fix="Quantised weights are not read: get the file they were made from",
+            )
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise WeightsMismatchError(f"{path} has NaN or infinite numbers", got=name, expected="finite weights")
         if name.endswith(".running_var") and bool((value < 0).any()):

@@ -7,18 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from separable.errors import MissingExtraError, OutputError, UsageError, WeightsMismatchError
 from separable.files import write_text_atomically
 from separable.models.base import ImageModel
 from separable.models.build import build_model, model_spec
 from separable.weights.certificate import Certificate, certificate_for
-from separable.weights.compare import LoadReport
+from separable.weights.compare import LoadReport, compare
 from separable.weights.content import match_source
 from separable.weights.folder import weight_file
+from separable.weights.hub_files import HUB_PREFIX
 from separable.weights.load import Numerics, fill, own_numerics
 from separable.weights.ports import PORTS
 from separable.weights.recognise import Recognised, naming_strangers, recognise
-from separable.weights.reference import Reference, keras_reference, torch_reference
+from separable.weights.reference import Pixels, Reference, as_input, keras_reference, torch_reference
 from separable.weights.save import load_model, save_model
 from separable.weights.source import Source, open_source
 from separable.weights.tensors import read_safetensors
@@ -40,19 +43,19 @@ def convert_weights(
     numerics: Numerics = "source",
     release: str | None = None,
     to: str = "separable",
-    compare: bool = True,
+    verify: bool = True,
     allow_difference: bool = False,
     say: Say = lambda _: None,
 ) -> Certificate:
     """Read the weights in `source`, write them to `target`, and a certificate beside them.
 
     Args:
-        source: a weight file of any known format, a model folder, or a run.
+        source: a weight file of any known format, a model folder, a run, or "hf-hub:owner/name".
         target: a folder, for Keras a file ending in `.weights.h5`. It must not be there yet, or be empty.
         model: a name of the catalogue, where the file does not tell; `options` likewise.
         numerics, release: see `load_weights`.
         to: one of `TARGETS`.
-        compare: hold the logits against the source framework's, where that is installed.
+        verify: hold the logits against the source framework's, where that is installed.
         allow_difference: write for timm even what its fixed epsilon changes by more than the tolerance.
         say: told what is being done, a sentence at a time.
 
@@ -75,7 +78,7 @@ def convert_weights(
     written = _write(network, target, to, allow_difference)
     if to == "separable":
         network = load_model(target)  # what is compared is what was written
-    if compare:
+    if verify:
         certificate = _compared(certificate, network, lambda: _reference(network, opened, recognised, target, to), say)
     certificate = replace(certificate, written=written)
     text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False, default=str) + "\n"
@@ -89,7 +92,7 @@ def certificate_path(target: Path) -> Path:
 
 
 def _refuse_overwriting(source: Path, target: Path) -> None:
-    if not source.exists():
+    if not source.exists() and not str(source).startswith(HUB_PREFIX):
         raise UsageError(f"There is no {source}", expected="a weight file, a model folder or a run")
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise UsageError(
@@ -105,10 +108,13 @@ def _read(
     if source.config and "name" in source.config:
         return _ours(source, name, options, numerics)
     found = recognise(source, name, options)
+    with torch.device("meta"):  # a file may describe a network that no memory could hold
+        shapes = build_model(found.model, found.num_classes, **found.options)
+    with naming_strangers(source, found.model):
+        content = match_source(shapes, source, False, trust_order=_is_published(source), release=release)
+        compare(shapes, source.path, content, new_classifier=False)
     network = build_model(found.model, found.num_classes, **found.options)
-    with naming_strangers(source, network.name):
-        content = match_source(network, source, False, trust_order=_is_published(source), release=release)
-        report = fill(network, source.path, content, new_classifier=False, numerics=numerics)
+    report = fill(network, source.path, content, new_classifier=False, numerics=numerics)
     port = next((port for port in PORTS if port.name == content.format), None)
     framework = found.framework if port is None else port.framework
     return network, report, replace(found, port=port, framework=framework)
@@ -186,10 +192,7 @@ def _reference(network: ImageModel, source: Source, found: Recognised, target: P
 
 
 def _itself(source: Source) -> Reference:
-    import torch
-
     from separable import __version__
-    from separable.weights.reference import Pixels, as_input
 
     original = load_model(source.path)
 

@@ -66,7 +66,7 @@ def recognise(source: Source, name: str | None = None, options: dict[str, Any] |
         raise _unknown(source)
     model = name or fitting[0]
     weight = tensors.get("head.classifier.weight")
-    return Recognised(model, weight.shape[0] if weight is not None and weight.dim() else 0, given)
+    return Recognised(model, weight.shape[0] if weight is not None and weight.dim() and weight.numel() else 0, given)
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _keras(source: Source, stored: StoredLayers, name: str | None, given: dict[s
         wrong = _wrong(model, content)
         if best is None or wrong < best[0]:
             weight = content.tensors.get("head.classifier.weight")
-            classes = weight.shape[0] if weight is not None else 0
+            classes = weight.shape[0] if weight is not None and weight.numel() else 0
             best = (wrong, Recognised(candidate, classes, options, "keras"))
     if best is None or (name is None and best[0] > len(stored.layers) // 4):
         raise _unknown(source)

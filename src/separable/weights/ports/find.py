@@ -72,7 +72,7 @@ def _held_against(port: Port, name: str, tensors: Mapping[str, Tensor]) -> Ident
 
 
 def _classes(port: Port, weight: Tensor | None) -> int:
-    if weight is None or not weight.dim():
+    if weight is None or not weight.dim() or not weight.numel():
         return 0
     return weight.shape[-1] if port.framework == "tf-slim" else weight.shape[0]
 
@@ -85,6 +85,6 @@ def _differences(port: Port, model: ImageModel, tensors: Mapping[str, Tensor]) -
     for ours, theirs in names.items():
         value = tensors.get(theirs)
         if value is not None and ours in transforms:
-            value = transforms[ours].read(value)
+            value = transforms[ours].read_or_keep(value)
         wrong += value is None or value.shape != state[ours].shape
     return wrong

@@ -24,6 +24,13 @@ class Transform:
     read: Callable[[Tensor], Tensor]
     write: Callable[[Tensor], Tensor]
 
+    def read_or_keep(self, value: Tensor) -> Tensor:
+        """`read`, or `value` itself where it has a shape that cannot be read, to be refused for that with others."""
+        try:
+            return self.read(value)
+        except (RuntimeError, IndexError):
+            return value
+
 
 @dataclass(frozen=True)
 class Release:

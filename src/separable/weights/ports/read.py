@@ -34,7 +34,7 @@ def read_port(
     found = {}
     for ours, theirs in names.items():
         if theirs in stored:
-            found[ours] = transforms[ours].read(stored[theirs]) if ours in transforms else stored[theirs]
+            found[ours] = transforms[ours].read_or_keep(stored[theirs]) if ours in transforms else stored[theirs]
     found |= _ones(model, names, found, notes)
     rest = sorted(set(stored) - set(names.values()))
     rest = [name for name in rest if name not in _idle_gammas(port, model, names, stored, path, notes)]

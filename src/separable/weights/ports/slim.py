@@ -26,8 +26,10 @@ _WIDEST = {  # the widest convolution, and its channels at width 1: the narrow o
 }
 
 _CONV = Transform(lambda kernel: kernel.permute(3, 2, 0, 1), lambda weight: weight.permute(2, 3, 1, 0))
-_DENSE = Transform(lambda kernel: kernel.reshape(kernel.shape[-2:]).T, lambda weight: weight.T)
-_POINT = Transform(lambda kernel: kernel.reshape(kernel.shape[-2:]).T, lambda weight: weight.T[None, None])
+_DENSE = Transform(lambda kernel: kernel.reshape(kernel.shape[-2:]).transpose(0, 1), lambda weight: weight.T)
+_POINT = Transform(
+    lambda kernel: kernel.reshape(kernel.shape[-2:]).transpose(0, 1), lambda weight: weight.T[None, None]
+)
 
 
 def slim_transforms(model: ImageModel) -> dict[str, Transform]:
@@ -61,7 +63,7 @@ def _contract(model: ImageModel, tensors: Mapping[str, Tensor]) -> InputContract
 def _options(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     found: dict[str, Any] = {"aux_head": any("/AuxLogits/" in name for name in tensors)}
     for name, channels in _WIDEST.items():
-        if name in tensors:
+        if name in tensors and tensors[name].dim():
             there = tensors[name].shape[-1]
             found["width"] = next((width for width in _SIZES if int(channels * width) == there), there / channels)
     if any(name.startswith("InceptionV1/") for name in tensors):
