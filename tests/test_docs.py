@@ -11,7 +11,7 @@ import typer
 from separable.cli.app import app
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")), DOCS / "gallery" / "README.md"]
 COMMAND = re.compile(r"(?:^|\| )(separable [^|\n]+)", re.MULTILINE)
 
 

@@ -1,0 +1,99 @@
+"""The gallery is what its script makes: drawings to the byte, a page that names every file, nothing large."""
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+import typer
+
+from separable.cli import main
+from separable.cli.app import app
+
+DOCS = Path(__file__).parent.parent / "docs"
+GALLERY = DOCS / "gallery"
+FILES = sorted(path for path in GALLERY.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+DRAWINGS = [path.name for path in FILES if path.suffix == ".svg"]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_gallery", DOCS / "make_gallery.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_the_scripts(script: ModuleType) -> None:
+    assert (GALLERY / "README.md").read_text(encoding="utf-8") == script.page(), "run docs/make_gallery.py"
+
+
+def test_every_file_is_on_the_page(script: ModuleType) -> None:
+    """Each is linked, or lies in the folder of the explanation's pictures, which is."""
+    linked = {target.rstrip("/") for target in re.findall(r"\]\(([^)]+)\)", script.page())}
+    names = [str(path.relative_to(GALLERY)) for path in FILES if path.name != "README.md"]
+    assert not [name for name in names if name not in linked and name.split("/")[0] not in linked]
+    assert len(names) > len(script.DRAWINGS) + len(script.PROFILES)
+
+
+def test_what_is_measured_is_said_as_it_is_run(script: ModuleType) -> None:
+    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for entry in (*script.PROFILES, script.DOCTOR):
+        verb, *rest = entry.command
+        verbs[verb].make_context(verb, rest)
+        assert (GALLERY / entry.file).is_file()
+
+
+@pytest.mark.parametrize("file", DRAWINGS)
+def test_drawings_are_made_again_to_the_byte(
+    file: str, script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drawing that is out of date says so here: `python docs/make_gallery.py --only draw` makes all anew."""
+    entry = next(entry for entry in script.DRAWINGS if entry.file == file)
+    shutil.copy(GALLERY / "figure_9.py", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(entry.command)
+    assert end.value.code == 0
+    made, kept = (tmp_path / file).read_text(encoding="utf-8"), (GALLERY / file).read_text(encoding="utf-8")
+    assert made == kept, "run docs/make_gallery.py --only draw"
+
+
+def test_the_bad_example_is_marked_and_the_good_one_is_not() -> None:
+    bad, good = ((GALLERY / name).read_text(encoding="utf-8") for name in ("figure_9_left.svg", "figure_10.svg"))
+    found = re.findall(r">(to\d+\.0): Avoid representational bottlenecks", bad)
+    assert found == ["to17.0", "to8.0"]
+    assert "bottleneck" not in good
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.suffix in (".svg", ".html")], ids=lambda path: path.name
+)
+def test_pictures_and_pages_are_whole(path: Path) -> None:
+    """XML that parses, needs no other file, and names no folder of the machine that made it."""
+    text = path.read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text.encode("utf-8"))
+    for node in root.iter():
+        for key in ("src", "href", "{http://www.w3.org/1999/xlink}href"):
+            value = node.get(key, "#")
+            assert value.startswith(("#", "data:image/")) or (node.tag.endswith("}a") and value.startswith("https://"))
+    assert not re.search(r"[\"' >](/(?:home|root|tmp|usr|work|Users|mnt)/|[A-Z]:\\)", text)
+
+
+def test_the_photograph_is_credited() -> None:
+    """CC BY 2.0 asks for the author, the source, the licence and what was changed, wherever the picture is shown."""
+    for name in ("README.md", "china.html"):
+        text = (GALLERY / name).read_text(encoding="utf-8")
+        for needed in ("danielbuechele", "photos/danielbuechele/6061409035", "licenses/by/2.0", "Cropped"):
+            assert needed in text, f"{name} lacks {needed}"
+
+
+def test_the_gallery_is_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in FILES}
+    assert max(sizes.values()) < 500_000, max(sizes, key=lambda name: sizes[name])
+    assert sum(sizes.values()) < 3_000_000
