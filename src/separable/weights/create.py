@@ -14,6 +14,7 @@ from separable.models.spec import PublishedWeights
 from separable.weights.compare import Content, LoadReport
 from separable.weights.content import match_source
 from separable.weights.folder import weight_file
+from separable.weights.hub_files import HUB_PREFIX, fetch_repository, split_hub_id
 from separable.weights.load import Numerics, byte_limit, fill, load_weights
 from separable.weights.recognise import naming_strangers
 from separable.weights.source import open_source
@@ -41,9 +42,11 @@ def create_model(
     Args:
         name: one of `list_models()`.
         num_classes: None for as many as the weights have, 1000 without weights; 0 leaves out the classifier.
-        weights: None for fresh ones; "keras" for the file that Keras publishes, downloaded once; or the path of a
+        weights: None for fresh ones; "keras" for the file that Keras publishes, downloaded once;
+            "hf-hub:owner/name", with "@revision" if wanted, for a repository of the Hugging Face hub; or the path of a
             weight file, model folder or run, as `load_weights` takes them.
-        cache_dir: where downloads are kept; `$SEPARABLE_CACHE` or `~/.cache/separable` if None.
+        cache_dir: where downloads are kept; `$SEPARABLE_CACHE` or `~/.cache/separable`, and for the hub its own cache,
+            if None.
         url_base: fetch the published file from this address plus its name, for mirrors.
         numerics, release: of another framework's weights, see `load_weights`.
         progress: called with (bytes so far, bytes in all or None) during a download.
@@ -51,9 +54,11 @@ def create_model(
 
     Raises:
         UnknownModelError, ModelOptionError: no such model or option.
-        DownloadError, HashMismatchError: "keras" weights that cannot be had.
+        DownloadError, HashMismatchError: "keras" weights, or a repository, that cannot be had.
         WeightsFormatError, WeightsMismatchError: a file that cannot be read, or is another network's.
     """
+    if isinstance(weights, str) and weights.startswith(HUB_PREFIX):
+        weights = fetch_repository(*split_hub_id(weights), cache_dir)
     if num_classes is None and weights is not None and weights != "keras":
         return _with_its_classes(name, Path(weights), options, numerics, release)
     classes = 1000 if num_classes is None else num_classes

@@ -1,20 +1,24 @@
-"""The weight file that a folder stands for: a model folder's, or a run's."""
+"""The weight file that a folder stands for: a model folder's, a run's, or that of a repository of the hub."""
 
 import warnings
 from pathlib import Path
 
 from separable.errors import RunFolderError, WeightsFormatError
+from separable.weights.hub_files import HUB_PREFIX, fetch_repository, split_hub_id
 
 __all__ = ["model_folder", "weight_file"]
 
 
 def weight_file(path: Path) -> Path:
-    """`path` itself, or the weights in it where it is a model folder or a run.
+    """`path` itself, or the weights in it where it is a model folder or a run; of "hf-hub:owner/name" they are fetched.
 
     Raises:
+        DownloadError, MissingExtraError: a repository that cannot be had.
         WeightsFormatError: a folder that is neither.
         RunFolderError: a run without a model so far.
     """
+    if str(path).startswith(HUB_PREFIX):
+        return fetch_repository(*split_hub_id(str(path))) / "model.safetensors"
     if not path.is_dir():
         return path
     for name in ("model.safetensors", "pytorch_model.bin"):  # the second is what timm wrote to the hub before

@@ -13,6 +13,7 @@ from separable.models.base import ImageModel
 from separable.models.build import build_model
 from separable.weights.compare import Content, compare
 from separable.weights.contracts import stored_contract
+from separable.weights.hub_files import HUB_PREFIX
 from separable.weights.load import load_weights
 from separable.weights.tensors import read_metadata, read_shapes
 
@@ -56,12 +57,17 @@ def load_model(path: Path | str) -> ImageModel:
     """Rebuild what `save_model` wrote, in evaluation mode.
 
     Args:
-        path: the folder, or a `.safetensors` file of it.
+        path: the folder, a `.safetensors` file of it, or "hf-hub:owner/name" for a repository of the Hugging Face hub,
+            which may also be timm's.
 
     Raises:
         WeightsFormatError: not such a folder, damaged, or half of one model and half of another.
         WeightsMismatchError: it describes a network that its tensors do not fit.
     """
+    if str(path).startswith(HUB_PREFIX):
+        from separable.weights.hub import from_pretrained
+
+        return from_pretrained(str(path))
     path = Path(path)
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
