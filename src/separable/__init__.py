@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from separable import ops as ops
     from separable.analysis import profile as profile
     from separable.blocks.accelerate import accelerate as accelerate
+    from separable.machine.runtime import tune_runtime as tune_runtime
     from separable.models import list_models as list_models
     from separable.models import model_spec as model_spec
     from separable.runtime import load_predictor as load_predictor
@@ -36,6 +37,7 @@ _HOMES = {
     "load_weights": "separable.weights",
     "model_spec": "separable.models",
     "profile": "separable.analysis",
+    "tune_runtime": "separable.machine.runtime",
 }
 
 
