@@ -132,7 +132,7 @@ def _for_timm(contract: InputContract) -> InputContract:
 @torch.no_grad()
 def _turn_colours(twin: ImageModel) -> None:
     weight = next(value for value in twin.parameters() if value.dim() == 4 and value.shape[1] == 3)
-    weight.copy_(weight.flip(1).clone())
+    weight.data = weight.flip(1)  # not in place: the network that is written still has the old one
 
 
 def _tensors(port: Port, twin: ImageModel) -> dict[str, Tensor]:
