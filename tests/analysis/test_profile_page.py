@@ -247,3 +247,20 @@ def test_wording() -> None:
     ]  # fmt: skip
     assert [share(s) for s in (0.474, 0.023, 1.5, math.nan)] == ["47%", "2.3%", "150%", "\N{EN DASH}"]
     assert [size(b) for b in (12, 1530, 1_530_000)] == ["12 B", "1.53 kB", "1.53 MB"]
+
+
+def test_names_in_the_roofline_leave_other_circles_to_be_seen() -> None:
+    """Right of its circle a name would lie on a heavier one: it stands at the left; between two such, above."""
+    corners = [RooflinePoint("low", 0.1, 1e7, 0.0), RooflinePoint("high", 1000.0, 1e7, 0.0)]  # the axes stay the same
+    middle = RooflinePoint("the middle", 10.0, 1e9, 0.05)
+    right, left = RooflinePoint("right", 25.0, 1e9, 0.2), RooflinePoint("left", 4.0, 1e9, 0.2)
+
+    def place(*others: RooflinePoint) -> tuple[float, float]:
+        svg = roofline_plot([middle, *others, *corners], Roof("roof", 1e10, 1e9), named=3)
+        (found,) = [text for text in fromstring(svg).iter(f"{SVG}text") if text.text == middle.label]
+        return float(found.get("x") or 0), float(found.get("y") or 0)
+
+    alone, beside, between = place(), place(right), place(right, left)
+    assert beside[0] < alone[0] - 80
+    assert beside[1] == alone[1]
+    assert between[1] < alone[1] - 8

@@ -54,7 +54,7 @@ def roofline_plot(
         _grid(x, y),
         _roof(roof, x, y),
         *(_circle(p, x, y) for p in heavy),
-        _names(heavy[:named], x, y, (x.pixels[1] - 7.4 * len(roof.label), x.pixels[1], y(roof.flops) - 8)),
+        _names(heavy, named, x, y, (x.pixels[1] - 7.4 * len(roof.label), x.pixels[1], y(roof.flops) - 8)),
         element("text", "operations a second", x=2, y=12, class_="name"),
         element("text", "operations for each byte moved", x=size[0] - _RIGHT, y=size[1] - 8, text_anchor="end"),
     ]
@@ -122,25 +122,48 @@ def _line(flops: float, rate: float, x: LogScale, y: LogScale, kind: str) -> Mar
 
 def _circle(point: RooflinePoint, x: LogScale, y: LogScale) -> Markup:
     title = element("title", point.note or point.label)
-    radius = max(2.5, 34 * math.sqrt(max(0.0, point.weight)))
     kind = "spot muted" if point.muted else "spot"
-    return element("circle", title, cx=x(point.intensity), cy=y(point.rate), r=radius, class_=kind)
+    return element("circle", title, cx=x(point.intensity), cy=y(point.rate), r=_radius(point), class_=kind)
 
 
-def _names(points: Sequence[RooflinePoint], x: LogScale, y: LogScale, roof_label: _Span | None = None) -> Markup:
-    """Names beside their circles, left out where they would cover one another."""
-    taken = [] if roof_label is None else [roof_label]
+def _names(points: Sequence[RooflinePoint], named: int, x: LogScale, y: LogScale, roof_label: _Span) -> Markup:
+    """Names of the first `named` beside their circles, where they cover least of others; left out where that is more
+    than their own, or another name.
+    """
+    circles = [(x(p.intensity), y(p.rate), _radius(p)) for p in points]
+    taken = [roof_label]
     parts = []
-    for point in points:
-        radius = max(2.5, 34 * math.sqrt(point.weight))
-        left, base, width = x(point.intensity) + radius + 4, y(point.rate) + 4, 7.0 * len(point.label)
-        if left + width > x.pixels[1]:
-            left = x(point.intensity) - radius - 4 - width
-        if any(abs(base - b) < 13 and left < end and start < left + width for start, end, b in taken):
-            continue
-        taken.append((left, left + width, base))
-        parts.append(element("text", point.label, x=left, y=base, class_="name halo", pointer_events="none"))
+    for point, (across, down, radius) in zip(points[:named], circles, strict=False):
+        width = 7.0 * len(point.label)
+        starts = (across + radius + 4, across - radius - 4 - width, across - width / 2, across - width / 2)
+        bases = (down + 4, down + 4, down - radius - 4, down + radius + 13)
+        spans = [(start, start + width, base) for start, base in zip(starts, bases, strict=True)]
+        free = [span for span in spans if _fits(span, x, y) and not any(_meet(span, other) for other in taken)]
+        hidden = [sum(circle[2] ** 2 for circle in circles if _covers(span, circle)) for span in free]
+        if free and min(hidden) <= radius**2:
+            best = free[hidden.index(min(hidden))]
+            taken.append(best)
+            parts.append(element("text", point.label, x=best[0], y=best[2], class_="name halo", pointer_events="none"))
     return join(*parts)
+
+
+def _radius(point: RooflinePoint) -> float:
+    return max(2.5, 34 * math.sqrt(max(0.0, point.weight)))
+
+
+def _fits(span: _Span, x: LogScale, y: LogScale) -> bool:
+    return x.pixels[0] <= span[0] and span[1] <= x.pixels[1] and y.pixels[1] + 8 <= span[2] <= y.pixels[0] - 3
+
+
+def _meet(one: _Span, other: _Span) -> bool:
+    return abs(one[2] - other[2]) < 13 and one[0] < other[1] and other[0] < one[1]
+
+
+def _covers(span: _Span, circle: tuple[float, float, float]) -> bool:
+    """Whether a text's box, 10 above its base line to 3 below, touches a circle."""
+    across, down, radius = circle
+    nearest = min(max(across, span[0]), span[1]), min(max(down, span[2] - 10), span[2] + 3)
+    return math.dist((across, down), nearest) < radius
 
 
 def _si(value: float) -> str:
