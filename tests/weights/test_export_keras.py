@@ -12,7 +12,8 @@ import torch
 from separable.errors import UsageError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model
-from separable.weights import create_model, load_weights
+from separable.weights import create_model, load_weights, save_model
+from separable.weights.conversion import convert_weights
 from separable.weights.export_keras import save_keras
 from separable.weights.reference import KERAS_NETWORKS, as_input
 from separable.weights.verify import structured_pixels
@@ -139,6 +140,16 @@ def test_resnets_have_biases_and_another_epsilon_in_keras(tmp_path: Path, monkey
         load_weights(back, path)
         conv = "conv3_block2.conv2.conv.bias"
         assert torch.equal(back.state_dict()[conv], model.state_dict()[conv] if bias else torch.zeros(128))
+
+
+def test_a_certificate_feeds_keras_what_the_network_wants(tmp_path: Path) -> None:
+    """Keras' own preprocessing belongs to Keras' own weights."""
+    model = calibrated("mobilenet_v1", width=0.25)
+    model.adopt(replace(model.input_contract, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)))
+    save_model(model, tmp_path / "in")
+    certificate = convert_weights(tmp_path / "in", tmp_path / "out.weights.h5", to="keras")
+    assert certificate.verified, certificate.to_text()
+    assert "in RGB, not what preprocess_input makes" in certificate.to_text()
 
 
 def test_flattened_maps_are_in_keras_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

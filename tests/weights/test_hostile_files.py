@@ -17,6 +17,7 @@ from separable.errors import WeightsFormatError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.weights import load_weights, save_model
 from separable.weights.archive import read_keras_archive, read_npz
+from separable.weights.source import open_source
 from tests.weights.conftest import Refuses
 from tests.weights.keras_h5 import keras_layers, write_h5
 
@@ -296,3 +297,13 @@ def test_pickles_of_tensors(net: ImageModel, refuses: Refuses, tmp_path: Path) -
     refuses(
         path, WeightsMismatchError, r"net\.pt \(torch\) does not fit this mobilenet_v1.*missing: conv1\.conv\.weight"
     )
+
+
+@pytest.mark.parametrize("length", [0x0480, 0x7C80])
+def test_a_safetensors_file_may_begin_like_a_pickle(length: int, tmp_path: Path) -> None:
+    """The length of its header comes first, and every 32nd has the byte that pickles begin with."""
+    header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(length)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", length) + header + struct.pack("<f", 3))
+    opened = open_source(path)
+    assert (opened.kind, opened.tensors) == ("safetensors", {"a": torch.tensor([3.0])})

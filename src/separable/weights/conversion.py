@@ -182,7 +182,7 @@ def _reference(network: ImageModel, source: Source, found: Recognised, target: P
     if source.layers is not None and source.kind != "npz":
         return keras_reference(network, source.path)
     if to == "keras":
-        return keras_reference(network, target)
+        return keras_reference(network, target, as_ours=True)  # `written` says how to prepare them there
     if to == "timm":
         port = next(port for port in PORTS if port.framework == "timm" and network.name in port.models)
         return torch_reference(port, network, read_safetensors(target / "model.safetensors"), target)

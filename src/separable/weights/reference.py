@@ -170,8 +170,11 @@ _LIBRARIES: dict[str, torch.library.Library] = {}
 """Kept alive: with them go the schemas."""
 
 
-def keras_reference(model: ImageModel, path: Path) -> Reference:
+def keras_reference(model: ImageModel, path: Path, *, as_ours: bool = False) -> Reference:
     """The network of keras.applications with the weights of the file `path`, which Keras reads itself.
+
+    Args:
+        as_ours: prepare its pictures as `model` does, rather than by its own `preprocess_input`.
 
     Raises:
         MissingExtraError: Keras is not installed.
@@ -192,7 +195,10 @@ def keras_reference(model: ImageModel, path: Path) -> Reference:
         shape = pixels.shape[1:]
         if shape not in built:
             built[shape] = _keras_network(keras, getattr(module, class_name), model, path, shape)
-        x = module.preprocess_input(pixels.astype(np.float32))
+        if as_ours:
+            x = as_input(pixels, model.input_contract).permute(0, 2, 3, 1).numpy()
+        else:
+            x = module.preprocess_input(pixels.astype(np.float32))
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
             return torch.from_numpy(np.asarray(keras.ops.convert_to_numpy(built[shape](x, training=False))))
 

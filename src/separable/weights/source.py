@@ -100,9 +100,11 @@ def detect_format(path: Path) -> Format:
         if any(member.endswith("data.pkl") for member in members):
             return "torch"
         return "npz" if all(member.endswith(".npy") for member in members) else "keras"
+    if start[4:9] == b"\0\0\0\0{":  # before pickles: the length before it may begin with their \x80
+        return "safetensors"
     if start.startswith(b"\x80"):
         return "torch"
-    if len(start) > 8 and start[8:9] == b"{":
+    if len(start) > 8 and start[8:9] == b"{":  # of an absurd length, which its reader names
         return "safetensors"
     raise WeightsFormatError(
         f"{path} is no weight file",
