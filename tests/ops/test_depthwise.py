@@ -147,15 +147,6 @@ def test_gradients(side: tuple[int, int], stride: int) -> None:
     )
 
 
-def test_kernels_to_come_say_so() -> None:
-    x, w, _ = make(2, 1, (4, 4), (3, 3))
-    message = "The 'triton' kernels are not part of this version.*Use implementation=\"auto\""
-    with pytest.raises(UsageError, match=message):
-        ops.depthwise_conv2d(x, w, implementation="triton")
-    with pytest.raises(UsageError, match=message):
-        ops.separable_conv2d(x, w, torch.ones(1, 2, 1, 1), implementation="triton")
-
-
 def test_mistakes_are_named() -> None:
     x, w, _ = make(2, 1, (4, 4), (3, 3))
     with pytest.raises(UsageError, match=r"Unknown `implementation`\. Got: 'fast'"):

@@ -28,7 +28,8 @@ def depthwise_conv2d(
         bias: (C * m,) or None.
         stride, dilation: a number or a pair (height, width).
         padding: a number, a pair, or "same" in TensorFlow's sense: ceil(side / stride) out, the odd pixel last.
-        implementation: "auto" is the fastest that is loaded, "cpu" the kernels of `ops.cpu`, "reference" plain torch.
+        implementation: "auto" is the fastest that is loaded, "cpu" the kernels of `ops.cpu`, "triton" those of
+            `ops.triton` for CUDA (not measured yet, so "auto" does not take them), "reference" plain torch.
 
     Returns:
         (N, C * m, OH, OW) in the dtype of `x`.
@@ -40,10 +41,15 @@ def depthwise_conv2d(
     check_depthwise_shapes(x, weight)
     check_added(x, bias, "bias", weight.shape[0])
     check_steps(stride, dilation)
-    if choose(implementation, x, weight) == "cpu":
+    chosen = choose(implementation, x, weight)
+    if chosen == "cpu":
         from separable.ops.cpu.depthwise import depthwise_conv2d_cpu  # registering operators takes a while
 
         return depthwise_conv2d_cpu(x, weight, bias, stride, padding, dilation)
+    if chosen == "triton":
+        from separable.ops.triton.depthwise import depthwise_conv2d_triton
+
+        return depthwise_conv2d_triton(x, weight, bias, stride, padding, dilation)
     return depthwise_conv2d_reference(x, weight, bias, stride, padding, dilation)
 
 

@@ -11,28 +11,30 @@ from separable.ops.cpu.build import kernels_in_use, load_kernels
 __all__ = ["Implementation", "choose"]
 
 Implementation = Literal["auto", "reference", "cpu", "triton"]
-_AVAILABLE = ("auto", "reference", "cpu")
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def choose(implementation: str, x: Tensor, weight: Tensor) -> Literal["reference", "cpu"]:
+def choose(implementation: str, x: Tensor, weight: Tensor) -> Literal["reference", "cpu", "triton"]:
     """The implementation that takes these tensors.
 
     "auto" is the kernels of `ops.cpu` where they are loaded and pay, which is in channels_last. It never loads them:
     that takes a compiler and half a minute, and changes the last bits of a result, so it is asked for by
-    `ops.cpu.load_kernels()`. An exported or traced graph is plain torch, so that it runs without this package.
+    `ops.cpu.load_kernels()`. An exported or traced graph is plain torch, so that it runs without this package. On CUDA
+    "auto" is plain torch until the kernels of `ops.triton` have been measured there; "triton" asks for them.
 
     Raises:
-        UsageError: the name is unknown or not built yet, or "cpu" is asked for and cannot be.
+        UsageError: the name is unknown, or "cpu" or "triton" is asked for and cannot be.
     """
-    if implementation not in _AVAILABLE:
-        known = implementation in get_args(Implementation)
+    if implementation not in get_args(Implementation):
         raise UsageError(
-            f"The {implementation!r} kernels are not part of this version" if known else "Unknown `implementation`",
-            got=None if known else repr(implementation),
-            expected=" or ".join(repr(name) for name in _AVAILABLE),
+            "Unknown `implementation`",
+            got=repr(implementation),
+            expected=" or ".join(repr(name) for name in get_args(Implementation)),
             fix='Use implementation="auto", which takes the fastest one there is',
         )
+    if implementation == "triton":
+        _require_triton(x, weight)
+        return "triton"
     if implementation == "cpu":
         _require_cpu(x, weight)
         return "cpu"
@@ -58,4 +60,22 @@ def _require_cpu(x: Tensor, weight: Tensor) -> None:
     if not status.available:
         raise UsageError(
             "The CPU kernels are not available", got=status.reason, fix='Use implementation="auto" or "reference"'
+        )
+
+
+def _require_triton(x: Tensor, weight: Tensor) -> None:
+    from separable.ops.triton import is_interpreting, triton_status  # Triton takes a while to import
+
+    device = "cpu" if is_interpreting() else "cuda"
+    if x.device.type != device or x.dtype not in _TYPES or weight.shape[0] != x.shape[1] or 0 in x.shape:
+        raise UsageError(
+            "The Triton kernels cannot take this",
+            got=f"{x.dtype} of shape {tuple(x.shape)} on {x.device.type}, {weight.shape[0]} filters",
+            expected=f"float32, bfloat16 or float16 on {device}, not empty, one filter per channel",
+            fix='Use implementation="auto"',
+        )
+    status = triton_status()
+    if not status.available:
+        raise UsageError(
+            "The Triton kernels are not available", got=status.reason, fix='Use implementation="auto" or "reference"'
         )

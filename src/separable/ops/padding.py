@@ -13,7 +13,7 @@ from torch import Tensor
 
 from separable.errors import UsageError
 
-__all__ = ["Padding", "Pair", "is_tracing", "pad_same", "resolve_padding", "same_padding", "to_pair"]
+__all__ = ["Padding", "Pair", "border_of", "is_tracing", "pad_same", "resolve_padding", "same_padding", "to_pair"]
 
 Pair = int | tuple[int, int]
 Padding = int | tuple[int, int] | Literal["same"]
@@ -88,3 +88,19 @@ def resolve_padding(
         if top == bottom and left == right:
             return x, (top, left)
     return pad_same(x, kernel, stride, dilation), (0, 0)
+
+
+def border_of(
+    x: Tensor, weight: Tensor, stride: tuple[int, int], padding: Padding, dilation: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Zeros at the top, bottom, left and right of `x` that `padding` means, for kernels that read past the edge.
+
+    Raises:
+        UsageError: as `resolve_padding`.
+    """
+    if padding == "same":
+        sides = (same_padding(x.shape[2 + i], weight.shape[2 + i], stride[i], dilation[i]) for i in (0, 1))
+        (top, bottom), (left, right) = sides
+        return top, bottom, left, right
+    _, (height, width) = resolve_padding(x, (1, 1), 1, 1, padding)
+    return height, height, width, width

@@ -4,7 +4,13 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from separable.errors import UsageError
-from separable.ops.depthwise import check_added, check_depthwise_shapes, check_steps, check_type
+from separable.ops.depthwise import (
+    check_added,
+    check_depthwise_shapes,
+    check_steps,
+    check_type,
+    depthwise_conv2d,
+)
 from separable.ops.dispatch import Implementation, choose
 from separable.ops.padding import Padding, Pair
 from separable.ops.reference import separable_conv2d_reference
@@ -31,7 +37,8 @@ def separable_conv2d(
         bias: (O,) or None, added after the 1x1.
         stride, dilation: of the depthwise part, a number or a pair (height, width).
         padding: a number, a pair, or "same" in TensorFlow's sense: ceil(side / stride) out, the odd pixel last.
-        implementation: "auto" is the fastest that is loaded, "cpu" the kernels of `ops.cpu`, "reference" plain torch.
+        implementation: "auto" is the fastest that is loaded, "cpu" the kernels of `ops.cpu`, "triton" those of
+            `ops.triton` for CUDA (not measured yet, so "auto" does not take them), "reference" plain torch.
 
     Returns:
         (N, O, OH, OW) in the dtype of `x`.
@@ -50,9 +57,7 @@ def separable_conv2d(
     check_type(x, pointwise_weight, "pointwise_weight")
     check_added(x, bias, "bias", pointwise_weight.shape[0])
     check_steps(stride, dilation)
-    if choose(implementation, x, depthwise_weight) == "cpu":
-        from separable.ops.cpu.depthwise import depthwise_conv2d_cpu  # registering operators takes a while
-
-        y = depthwise_conv2d_cpu(x, depthwise_weight, None, stride, padding, dilation)
-        return conv2d(y, pointwise_weight, bias)
-    return separable_conv2d_reference(x, depthwise_weight, pointwise_weight, bias, stride, padding, dilation)
+    if choose(implementation, x, depthwise_weight) == "reference":
+        return separable_conv2d_reference(x, depthwise_weight, pointwise_weight, bias, stride, padding, dilation)
+    y = depthwise_conv2d(x, depthwise_weight, None, stride, padding, dilation, implementation)
+    return conv2d(y, pointwise_weight, bias)

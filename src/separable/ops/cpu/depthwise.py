@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from separable.ops.cpu.fakes import fake_depthwise_backward, fake_depthwise_forward
-from separable.ops.padding import Padding, Pair, resolve_padding, same_padding, to_pair
+from separable.ops.padding import Padding, Pair, border_of, to_pair
 
 __all__ = ["depthwise_conv2d_cpu", "depthwise_cpu"]
 
@@ -24,25 +24,13 @@ def depthwise_conv2d_cpu(
     if torch.is_autocast_enabled("cpu"):
         x = x.to(torch.get_autocast_dtype("cpu"))
     stride, dilation = to_pair(stride, "stride"), to_pair(dilation, "dilation")
-    border = _border(x, weight, stride, padding, dilation)
+    border = border_of(x, weight, stride, padding, dilation)
     # torch's generated derivative refuses torch.func's transforms (pytorch/pytorch#170834, torch 2.11 to 2.13).
     transformed = not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
     y: Tensor = (_Transformed.apply if transformed else depthwise_cpu)(
         x, weight, bias, None, None, False, stride, border, dilation
     )
     return y
-
-
-def _border(
-    x: Tensor, weight: Tensor, stride: tuple[int, int], padding: Padding, dilation: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """Zeros at the top, bottom, left and right."""
-    if padding == "same":
-        sides = (same_padding(x.shape[2 + i], weight.shape[2 + i], stride[i], dilation[i]) for i in (0, 1))
-        (top, bottom), (left, right) = sides
-        return top, bottom, left, right
-    _, (height, width) = resolve_padding(x, (1, 1), 1, 1, padding)
-    return height, height, width, width
 
 
 @torch.library.custom_op("separable::depthwise_cpu", mutates_args=(), device_types="cpu")
