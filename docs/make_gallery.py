@@ -112,6 +112,12 @@ PROFILES = (
         "profile inception_v3 --batch 8 --html profile_inception_v3_8.html",
     ),
 )
+COUNTED = Entry(
+    "profile_figure_9.html",
+    "The network of figure 9, left: counts alone, and where it breaks a principle",
+    "",
+    "profile figure_9.py:pool_first --size 299 --no-measure --html profile_figure_9.html",
+)
 DOCTOR = Entry(
     "doctor_figure_9.txt",
     "What is slow in the network of figure 9, left",
@@ -140,7 +146,6 @@ CREDIT = """
 [CC BY 2.0](https://creativecommons.org/licenses/by/2.0/), as it comes with scikit-learn (`sklearn.datasets`). Cropped,
 resized, and coloured by `separable explain`.
 """.strip()
-_DATE = re.compile(r" on \d{4}-\d\d-\d\d \d\d:\d\d UTC")
 
 
 def main() -> None:
@@ -189,6 +194,10 @@ def separable(arguments: list[str], folder: Path) -> str:
 
 def measure(out: Path) -> None:
     """The profiles, and what `doctor` says."""
+    target = out / COUNTED.file
+    before = target.read_text(encoding="utf-8") if target.is_file() else ""
+    separable(COUNTED.command, out)
+    keep(target, before, target.read_text(encoding="utf-8"))
     for entry in PROFILES:
         separable(entry.command, out)
         print(f"{entry.file}: {_state((out / entry.file).read_text(encoding='utf-8'))}")
@@ -217,11 +226,20 @@ def explain(out: Path, weights: Path) -> None:
         print(separable(EXPLANATION.command, work).strip())
         html = shrunk(credited((work / EXPLANATION.file).read_text(encoding="utf-8")))
         target = out / EXPLANATION.file
-        before = target.read_text(encoding="utf-8") if target.is_file() else ""
-        if _DATE.sub("", html) != _DATE.sub("", before):  # another date alone is no news
-            target.write_text(html, encoding="utf-8")
+        keep(target, target.read_text(encoding="utf-8") if target.is_file() else "", html)
         shutil.rmtree(target.with_suffix(""), ignore_errors=True)
         shutil.copytree((work / EXPLANATION.file).with_suffix(""), target.with_suffix(""))
+
+
+def keep(target: Path, before: str, after: str) -> None:
+    """Write the page `after`, or what was there `before`: another date alone is no news."""
+    same = undated(before) == undated(after)
+    target.write_text(before if same else after, encoding="utf-8")
+
+
+def undated(html: str) -> str:
+    """A page without the moment at which it was written."""
+    return re.sub(r" on \d{4}-\d\d-\d\d \d\d:\d\d UTC", "", html)
 
 
 def name_classes(config: Path, names: list[str]) -> None:
@@ -268,7 +286,7 @@ def page() -> str:
         "## Drawings\n",
         *[_drawn(entry) for entry in DRAWINGS],
         _PROFILES,
-        *[f"- [{entry.title}]({entry.file}): `separable {entry.arguments}`" for entry in PROFILES],
+        *[f"- [{entry.title}]({entry.file}): `separable {entry.arguments}`" for entry in (*PROFILES, COUNTED)],
         f"- [{DOCTOR.title}]({DOCTOR.file}): `separable {DOCTOR.arguments} > {DOCTOR.file}`\n",
         _EXPLANATION,
         f"| {' | '.join(captions)} |\n|{'---|' * len(captions)}\n| {' | '.join(looks)} |\n",

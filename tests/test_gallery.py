@@ -29,6 +29,15 @@ def script() -> ModuleType:
     return module
 
 
+def made_again(command: list[str], file: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    shutil.copy(GALLERY / "figure_9.py", folder)
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as end:
+        main(command)
+    assert end.value.code == 0
+    return (folder / file).read_text(encoding="utf-8")
+
+
 def test_the_page_is_the_scripts(script: ModuleType) -> None:
     assert (GALLERY / "README.md").read_text(encoding="utf-8") == script.page(), "run docs/make_gallery.py"
 
@@ -55,13 +64,29 @@ def test_drawings_are_made_again_to_the_byte(
 ) -> None:
     """A drawing that is out of date says so here: `python docs/make_gallery.py --only draw` makes all anew."""
     entry = next(entry for entry in script.DRAWINGS if entry.file == file)
-    shutil.copy(GALLERY / "figure_9.py", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as end:
-        main(entry.command)
-    assert end.value.code == 0
-    made, kept = (tmp_path / file).read_text(encoding="utf-8"), (GALLERY / file).read_text(encoding="utf-8")
-    assert made == kept, "run docs/make_gallery.py --only draw"
+    made = made_again(entry.command, file, tmp_path, monkeypatch)
+    assert made == (GALLERY / file).read_text(encoding="utf-8"), "run docs/make_gallery.py --only draw"
+
+
+def test_counts_are_made_again_but_for_date_and_versions(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = script.COUNTED
+    made = made_again(entry.command, entry.file, tmp_path, monkeypatch)
+    kept = (GALLERY / entry.file).read_text(encoding="utf-8")
+    setup = '<section id="setup">'
+    assert made.partition(setup)[0] == kept.partition(setup)[0], "run docs/make_gallery.py --only profile"
+    assert made.count(setup) == 1
+    assert "Principle 1, avoid representational bottlenecks" in made
+
+
+def test_another_date_alone_is_no_news(script: ModuleType, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    old, new = ("<p>Written on 2026-11-22 10:48 UTC.</p>", "<p>Written on 2027-01-02 03:04 UTC.</p>")
+    script.keep(page, old, new)
+    assert page.read_text() == old
+    script.keep(page, old, new.replace("Written", "Made"))
+    assert page.read_text() == new.replace("Written", "Made")
 
 
 def test_the_bad_example_is_marked_and_the_good_one_is_not() -> None:
