@@ -338,7 +338,8 @@ afterwards the attribution below was added to the page's footer, and its photogr
 
 _WEIGHTS = """
 The weights are those of `mobilenet_v1_0.5_160_quant.tflite` of
-[google-coral/test_data](https://github.com/google-coral/test_data), Apache-2.0, as float32 under TF-slim's names.
+[google-coral/test_data](https://github.com/google-coral/test_data), Apache-2.0, as float32 under TF-slim's names:
+eight bits a weight, so that four of the first 16 filters are 0 and three more no larger than two steps of that scale.
 They are not part of this repository.
 """.lstrip()
 
