@@ -34,14 +34,14 @@ test-gpu: $(READY)  ## the tests that need a CUDA device
 	$(PYTEST) -m gpu --timeout 3600
 
 check: $(READY)  ## lint, format, types, import direction, exact exports, frozen flags
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/mypy
 	$(PYTEST) tests/test_architecture.py tests/cli/test_frozen_flags.py
 
 format: $(READY)  ## let ruff rewrite the files
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs
 
 wheel: $(READY)  ## build the wheel into dist/
 	rm -rf dist
