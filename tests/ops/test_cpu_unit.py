@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from separable.ops.cpu.unit import add_normalised, moments, pool_normalised, separable_unit
+from separable.ops.cpu.unit import add_normalised, moments, pointwise_product, pool_normalised, separable_unit
 from separable.ops.padding import same_padding
 from tests.tolerances import CONVOLUTION_FP32, LOW_PRECISION_RATIO
 
@@ -133,6 +133,14 @@ def test_pool_passes_nan_on_and_takes_the_first_of_equals() -> None:
     assert z.grad is not None
     assert expected.grad is not None
     assert torch.equal(z.grad[:, :1], expected.grad)
+
+
+def test_pointwise_product() -> None:
+    """In the layout that the passes give, and with a gradient in the other one."""
+    inputs = [torch.randn(2, 37, 7, 6), torch.randn(21, 37, 1, 1)]
+    truth = gradients(lambda x, w: (F.conv2d(x, w),), inputs, torch.float64)
+    got = gradients(lambda x, w: (pointwise_product(x, w),), inputs, torch.float32)
+    assert max(distances(got, truth)) <= CONVOLUTION_FP32
 
 
 def test_residual_sum() -> None:

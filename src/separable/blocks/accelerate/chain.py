@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
 from separable.ops.cpu.depthwise import depthwise_cpu
-from separable.ops.cpu.unit import add_normalised, moments, pool_normalised, separable_unit
+from separable.ops.cpu.unit import add_normalised, moments, pointwise_product, pool_normalised, separable_unit
 from separable.ops.padding import same_padding
 
 __all__ = ["Chain", "Pool", "Shortcut", "Unit", "run_chain"]
@@ -90,13 +89,13 @@ def _run_unit(
         return y, *_batch_affine(unit.bn, y, mean, variance), same
     side = dw.shape[-1] // 2
     h = depthwise_cpu(z, dw, None, scale, shift, unit.relu, [1, 1], [side] * 4, [1, 1])
-    return conv2d(h, pw), *_running_affine(unit.bn), z
+    return pointwise_product(h, pw), *_running_affine(unit.bn), z
 
 
 def _run_shortcut(shortcut: Shortcut, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     step = shortcut.stride
     sampled = x[:, :, ::step, ::step].contiguous(memory_format=torch.channels_last)
-    y = conv2d(sampled, shortcut.conv.weight)
+    y = pointwise_product(sampled, shortcut.conv.weight)
     if _uses_batch(shortcut.bn):
         return y, *_batch_affine(shortcut.bn, y, *moments(y))
     return y, *_running_affine(shortcut.bn)
