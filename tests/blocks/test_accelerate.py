@@ -304,13 +304,14 @@ def test_auto_keeps_what_the_clock_says_is_faster() -> None:
 def test_a_tie_changes_nothing() -> None:
     report = accelerate(Sixes().eval(), example=picture(1, 6, 7, 7), clock=Seconds(1.0, 0.99)).report
     assert report.changed == ()
+    assert report.to_text().startswith("Nothing was changed.\nLeft as it was:")
 
 
 def test_a_model_that_got_no_faster_as_a_whole_is_put_back() -> None:
     clock = Script(9, 9, 2, 1, 2, 1, 9, 9, 2, 1, 2, 1, 6, 5)
     fast, report = accelerate(Sixes().eval(), example=picture(1, 6, 7, 7), clock=clock)
     assert not swapped_modules(fast)
-    assert report.to_text().startswith("As a whole the model got no faster in some mode, which was undone.")
+    assert report.to_text().startswith("As a whole the model got no faster in eval forward float32, which was undone.")
 
 
 def test_measuring_changes_neither_model_nor_random_numbers() -> None:
@@ -354,6 +355,15 @@ def test_choices_are_replayed_to_the_bit_and_nothing_is_timed() -> None:
         assert torch.equal(again.eval()(x), again.eval()(x)), "a mode without a choice is computed as before"
 
 
+def test_models_that_were_not_accelerated_keep_their_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_automatic", False)
+    plain, x = SeparableConv2d(8, 8).to(memory_format=torch.channels_last), picture(2, 8, 6, 6)
+    fast, _ = accelerate(plain, implementation="cpu")
+    fast(x)
+    assert not build.kernels_in_use(), "`auto` is plain torch still"
+    assert torch.equal(plain(x), plain.run(x, "reference"))
+
+
 def test_hooks_inside_a_block_are_called() -> None:
     fast, _ = accelerate(XceptionMiddle(8), implementation="cpu", channels_last=True)
     seen = []
@@ -386,6 +396,16 @@ def test_blocks_that_are_no_chain_keep_their_form(block: nn.Module, why: str) ->
     report = accelerate(block, implementation="cpu").report
     assert report.left[0].why == why
     assert {one.what for one in report.changed} == {"depthwise and pointwise convolution"}
+
+
+def test_parts_of_a_fused_block_are_told_apart() -> None:
+    report = accelerate(nn.Sequential(XceptionTail(8, 8, 8), SeparableConv2d(8, 8)), implementation="cpu").report
+    assert report.to_text() == (
+        "Changed:\n"
+        "    1 x batch norm, ReLU and separable convolutions fused (0)\n"
+        "    2 x depthwise and pointwise convolution, where its block is not fused (0.sepconv1, ...)\n"
+        "    1 x depthwise and pointwise convolution (1)"
+    )
 
 
 def test_the_contiguous_layout_is_computed_as_before() -> None:
@@ -424,12 +444,36 @@ def test_without_kernels_the_model_is_left_with_the_reason(monkeypatch: pytest.M
     fast, report = accelerate(model)
     assert fast is model
     assert report.to_text() == "The model was left as it is: no C++ compiler was found."
-    assert "was asked for" in accelerate(model, implementation="reference").report.note
+
+
+def test_reference_undoes_and_a_second_call_starts_afresh() -> None:
+    model = Sixes().eval()
+    names = list(vars(model.fast))
+    accelerate(model, inplace=True, implementation="cpu")
+    _, again = accelerate(model, inplace=True, example=picture(1, 6, 7, 7), clock=Seconds(1.0, 2.0))
+    assert again.changed == ()
+    accelerate(model, inplace=True, implementation="cpu")
+    report = accelerate(model, inplace=True, implementation="reference").report
+    assert report.to_text() == 'Nothing is accelerated: "reference" was asked for.'
+    assert type(model.fast) is nn.Conv2d
+    assert list(vars(model.fast)) == names
+
+
+def test_inference_mode_and_a_replaced_forward() -> None:
+    block = shaken(XceptionDown(8, 16, 24)).eval()
+    fast, _ = accelerate(block, implementation="cpu")
+    x = picture(2, 8, 9, 9)
+    with torch.inference_mode():
+        torch.testing.assert_close(fast(x), block(x), rtol=1e-3, atol=1e-3)
+    assert fast.swap_state.met == NOTHING
+    fast.sepconv1.forward = lambda x: x.repeat(1, 2, 1, 1)
+    fast(x)
+    assert fast.swap_state.met == "somebody hooked into a part of it"
 
 
 def test_a_model_without_depthwise_convolutions() -> None:
     report = accelerate(nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU())).report
-    assert report.to_text() == "Nothing was changed: the model has no depthwise convolution that the kernels can run."
+    assert report.to_text() == "Nothing was changed: the model has no depthwise convolution."
 
 
 class Quantised(nn.Identity):

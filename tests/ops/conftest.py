@@ -10,9 +10,9 @@ from separable.ops.cpu import build
 @pytest.fixture(scope="module")
 def kernels() -> Iterator[None]:
     """Built and in use. `auto` means plain torch again in the next module: its bits are others."""
-    before = build._loaded
+    before = build._loaded, build._automatic
     status = build.load_kernels()
     if not status.available:
         pytest.skip(f"the CPU kernels were not tested: {status.reason}")
     yield
-    build._loaded = before
+    build._loaded, build._automatic = before

@@ -56,7 +56,7 @@ def _require_cpu(x: Tensor, weight: Tensor) -> None:
             expected="float32, bfloat16 or float16 on the CPU, not empty, one filter per channel",
             fix='Use implementation="auto"',
         )
-    status = load_kernels()
+    status = load_kernels(automatic=False)
     if not status.available:
         raise UsageError(
             "The CPU kernels are not available", got=status.reason, fix='Use implementation="auto" or "reference"'

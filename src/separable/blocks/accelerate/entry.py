@@ -18,6 +18,8 @@ from separable.ops.cpu import load_kernels
 __all__ = ["Accelerated", "accelerate", "choices_of"]
 
 _ROUNDS = 2
+_NOTHING_PAID = "Nothing was changed."
+_NOTHING_THERE = "Nothing was changed: the model has no depthwise convolution."
 _IMPLEMENTATIONS = ("auto", "cpu", "reference")
 
 
@@ -51,7 +53,7 @@ def accelerate(
             the very tensors of `model`: training one trains the other.
         implementation: "auto" times each module both ways, in each mode it is used in (train or eval, with or without
             backward pass, type of numbers), and keeps the faster; "cpu" takes the kernels wherever they can run;
-            "reference" changes nothing.
+            "reference" undoes what an earlier call did.
         example: an input of the usual shape, or a tuple of arguments. "auto" then measures here and now, in the
             model's own mode and in eval, and undoes everything if the model as a whole got no faster. Without it each
             module measures itself when it is first called in a mode. Call inside `torch.autocast` to measure that.
@@ -64,12 +66,14 @@ def accelerate(
         UsageError: no model, or one that cannot be changed; unknown `implementation`; choices of another model.
     """
     _check(model, implementation, choices)
-    status = load_kernels() if implementation != "reference" else None
-    if status is None or not status.available:
-        why = 'implementation="reference" was asked for' if status is None else status.reason
-        return Accelerated(model, AccelerationReport((), (), f"The model was left as it is: {why}."))
+    status = load_kernels(automatic=False) if implementation != "reference" else None
+    if status is not None and not status.available:
+        return Accelerated(model, AccelerationReport((), (), f"The model was left as it is: {status.reason}."))
     if not inplace:
         model = copy.deepcopy(model, {id(t): t for t in (*model.parameters(), *model.buffers())})
+    put_back(model)  # what an earlier call may have done
+    if status is None:
+        return Accelerated(model, AccelerationReport((), (), 'Nothing is accelerated: "reference" was asked for.'))
     if channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     unseen = "reference" if choices is not None else implementation
@@ -80,7 +84,7 @@ def accelerate(
         note, slower = _settle(model, example, implementation, clock)
         left += slower
     if not swapped_modules(model):
-        note = note or "Nothing was changed: the model has no depthwise convolution that the kernels can run."
+        note = note or (_NOTHING_PAID if left else _NOTHING_THERE)
     elif example is None and unseen == "auto":
         note = "Each module times both ways when it is first called in a mode."
     return Accelerated(model, AccelerationReport(_changes(model), _in_order(model, left), note))
@@ -121,7 +125,8 @@ def _settle(model: nn.Module, example: Any, implementation: str, clock: Clock) -
         if idle.get(name)
     ]
     put_back(model, {one.name for one in left})
-    note = "As a whole the model got no faster in some mode, which was undone." if lost else ""
+    undone = sorted(set().union(*lost))
+    note = f"As a whole the model got no faster in {', '.join(undone)}, which was undone." if undone else ""
     return note, left
 
 

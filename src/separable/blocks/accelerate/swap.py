@@ -28,6 +28,7 @@ def swap_all(
         The modules that look as if they could be, and why they were left.
     """
     left = []
+    chains: list[str] = []
     inside_own: set[int] = set()  # convolutions whose weight alone is used, by a module that is handled itself
     for name, module in list(model.named_modules()):
         if isinstance(module, Swapped) or id(module) in inside_own:
@@ -40,12 +41,15 @@ def swap_all(
         if found is None:
             continue
         target, what, why = found
+        what += ", where its block is not fused" if any(name.startswith(chain) for chain in chains) else ""
         if choices is not None and name not in choices:
             continue
         if why or "forward" in vars(module):
             left.append(Left(name, what, why or "its forward was replaced"))
             continue
         assert target is not None
+        if target is FastChain:
+            chains.append(f"{name}." if name else "")
         state = SwapState(type(module), what, unseen, clock=clock)  # type: ignore[arg-type]
         if choices is not None:
             state.choices = dict(choices[name])  # type: ignore[arg-type]

@@ -121,11 +121,15 @@ def unaltered(model: nn.Module) -> Iterator[None]:
 
 
 def is_watched(module: nn.Module) -> bool:
-    """Whether somebody hooked into a part of `module`, which a fused module would never call."""
+    """Whether somebody hooked into a part of `module`, or replaced its forward: a fused module would never call it."""
     if module_hooks._has_any_global_hook():
         return True
     return any(
-        part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks
+        part._forward_hooks
+        or part._forward_pre_hooks
+        or part._backward_hooks
+        or part._backward_pre_hooks
+        or "forward" in vars(part)
         for part in module.modules()
         if part is not module
     )
@@ -140,7 +144,7 @@ def _general_obstacle(x: Tensor) -> str | None:
         return f"its input is {str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}"
     if not x.is_contiguous(memory_format=torch.channels_last):
         return "its input is not in channels_last, where the kernels pay (channels_last=True)"
-    status = load_kernels()
+    status = load_kernels(automatic=False)
     return None if status.available else status.reason
 
 

@@ -41,23 +41,25 @@ class KernelStatus:
 
 
 _loaded: KernelStatus | None = None
+_automatic = False
 
 
-def load_kernels() -> KernelStatus:
+def load_kernels(*, automatic: bool = True) -> KernelStatus:
     """Build the kernels unless they are in the cache, and load them: half a minute the first time, nothing after.
 
-    From then on `implementation="auto"` uses them. Never raises: a machine without a compiler gets the reason, and
-    plain torch.
+    From then on `implementation="auto"` uses them, unless `automatic` is False: then they are there for those who name
+    them, and nobody else's bits change. Never raises: a machine without a compiler gets the reason, and plain torch.
     """
-    global _loaded
+    global _automatic, _loaded
     if _loaded is None:
         _loaded = _load()
+    _automatic = _automatic or automatic
     return _loaded
 
 
 def kernels_in_use() -> bool:
-    """Whether `load_kernels` was called in this process, and succeeded."""
-    return _loaded is not None and _loaded.available
+    """Whether `load_kernels` was called in this process for `implementation="auto"`, and succeeded."""
+    return _automatic and _loaded is not None and _loaded.available
 
 
 def kernel_status() -> KernelStatus:
