@@ -1,6 +1,8 @@
 """The bottlenecks of arXiv:1512.00567 are found where its figures draw them, and not where it mends them."""
 
 import json
+import math
+import re
 
 import pytest
 import torch
@@ -73,6 +75,16 @@ def test_the_text_says_sizes_as_they_are() -> None:
     (finding,) = found(nn.MaxPool2d(3, 2), conv(320, 640), *head(640))
     assert finding.text.startswith("From 320 channels at 35x35 to 320 channels at 17x17: 25 % of")
     assert json.loads(json.dumps(finding.to_json()))["principle"] == 1
+
+
+def test_the_share_is_that_of_the_shapes_named() -> None:
+    """Two cuts before the pool, 64 and 128 channels at 112x112: their mean is the size of neither."""
+    layers = (conv(3, 64, 3, 2), nn.ReLU(), conv(64, 128), nn.ReLU(), nn.MaxPool2d(4), conv(128, 512), *head(512))
+    (finding,) = find_broken_principles(record_graph(nn.Sequential(*layers), (1, 3, 224, 224)))
+    before, after = re.findall(r"(\d+) channels at (\d+)x(\d+)", finding.text)
+    left = math.prod(map(int, after)) / math.prod(map(int, before))
+    assert f": {100 * left:.3g} % of the representation" in finding.text
+    assert finding.factor == pytest.approx(left)
 
 
 def test_a_needle_thin_layer_is_found_once() -> None:

@@ -83,13 +83,13 @@ def find_broken_principles(graph: Graph) -> tuple[BrokenPrinciple, ...]:
 
 
 def _reduction(before: Sequence[Cut], stage: Sequence[Cut]) -> Iterator[tuple[int, BrokenPrinciple]]:
-    kept = statistics.median(cut.size for cut in before)
+    plain = [cut for cut in before if cut.last.operation not in ("pad", "slice")] or before
+    kept = statistics.median_low(cut.size for cut in plain)  # one that is there, for the text to name
+    usual = next(cut for cut in reversed(plain) if cut.size == kept)
     narrow = stage[0]
     fall, widened = narrow.size / kept, max(cut.size for cut in stage) / narrow.size
     if fall > _FALL or (fall > _ABRUPT and widened < _WIDENS):
         return
-    plain = [cut for cut in before if cut.last.operation not in ("pad", "slice")] or before
-    usual = min(reversed(plain), key=lambda cut: abs(cut.size - kept))
     text = f"From {_shape(usual)} to {_shape(narrow)}: {_percent(fall)} of the representation is left"
     if widened >= _WIDENS:
         text += f", which the layers after it then widen {widened:.3g} times"
