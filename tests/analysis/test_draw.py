@@ -260,6 +260,10 @@ def test_several_outputs() -> None:
     assert [(side.block.name, side.source) for side in network.sides] == [("boxes", 1)]
     pyramid = network_of(graph_of("xception", features_only=True))
     assert not pyramid.sides, "outputs on the way are on the main line"
+    taps = words(graph_of("squeezenet", features_only=True))
+    assert {"output 109x109x96", "output 54x54x256", "output 27x27x512"} <= set(taps)
+    assert sum(word.startswith("output ") for word in taps) == 3, "the last map is the main line's end"
+    assert any(word.endswith(" 735,424 parameters") for word in taps), "all parameters are the main line's"
 
 
 def test_every_layer_collapses_and_merges_nothing() -> None:

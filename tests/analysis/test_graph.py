@@ -160,6 +160,13 @@ def test_auxiliary_heads_start_at_their_block() -> None:
     assert graph.nodes[graph.outputs[1]].output_shape == (1, 1000)
 
 
+def test_the_last_of_a_list_of_taps_is_the_main_output() -> None:
+    graph = record_graph(build_model("squeezenet", features_only=True), (1, 3, 64, 64))
+    assert not {node.index for node in graph.nodes} - graph.ancestors(graph.outputs[0]), "no tap is a side branch"
+    assert len(graph.outputs) == 4
+    assert graph.outputs[0] == max(graph.outputs)
+
+
 class _Looks(nn.Module):
     """Cannot run on the meta device: it branches on a value."""
 

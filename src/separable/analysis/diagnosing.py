@@ -1,6 +1,7 @@
 """Examining a network on this machine before touching it: runs, comparisons, and the advice that follows from them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from separable.analysis.alternatives import (
     time_alternatives,
 )
 from separable.analysis.causes import Cause, causes_of
+from separable.analysis.demands import demand_openness, demand_precision, demand_values
 from separable.analysis.measuring import Progress, in_precision, measure, pictures_like
 from separable.analysis.roofline import MeasuredProfile
 from separable.analysis.timing import Stopwatch, time_in_turns
@@ -49,7 +51,14 @@ def diagnose_network(
         ceilings: of this machine, measured when None.
         watch, budget: see `time_layers`; the budget is spent a few times.
         progress: called with (steps done, steps in all).
+
+    Raises:
+        UsageError: a network that cannot be timed as it is: TorchScript, the meta device, neither fp32 nor bf16.
     """
+    model = model.module if isinstance(model, nn.DataParallel) else model
+    demand_openness(model)
+    demand_values(model)
+    demand_precision(model)
     step = _Steps(progress, 5)
     processor = read_processor()
     threads = min(torch.get_num_threads(), processor.usable_cores)
@@ -71,9 +80,9 @@ def diagnose_network(
         *_allocator(found, timed.base, input_shape),
         *advice_from_runs(base, variants, timed),
         *advice_on_batch(input_shape, timed),
-        *(_from_cause(cause) for cause in causes_of(base, vector_lanes(processor))),
+        *(_from_cause(cause, min(1.0, found / base.watched)) for cause in causes_of(base, vector_lanes(processor))),
     ]
-    worth = [one for one in advice if one.gain >= _WORTH_IT * base.watched]
+    worth = [one for one in advice if one.gain >= _WORTH_IT * found]
     step.done()
     return NetworkDiagnosis(
         measured=base,
@@ -123,8 +132,10 @@ def _allocator(found: float, kept: float, shape: Sequence[int]) -> list[Advice]:
     ]
 
 
-def _from_cause(cause: Cause) -> Advice:
-    return Advice(cause.key, cause.title, cause.why, cause.fix, cause.gain, False, cause.layers)
+def _from_cause(cause: Cause, scale: float) -> Advice:
+    """`scale` makes of time under a stopwatch at every layer time without one, which is what gains are told of."""
+    layers = tuple(replace(one, gain=scale * one.gain, seconds=scale * one.seconds) for one in cause.layers)
+    return Advice(cause.key, cause.title, cause.why, cause.fix, scale * cause.gain, False, layers)
 
 
 def _warnings(measured: MeasuredProfile, versions: Mapping[str, str]) -> tuple[tuple[str, KnownBad], ...]:

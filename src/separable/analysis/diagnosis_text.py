@@ -10,6 +10,8 @@ from separable.analysis.text_table import text_table
 __all__ = ["diagnosis_text"]
 
 _NAMED, _NAME = 3, 26
+_WATCHED = 1.05
+"""Times that without a stopwatch at every layer, from which on a table with one has to say so."""
 
 
 def diagnosis_text(name: str, found: NetworkDiagnosis, most: int = 10) -> str:
@@ -71,6 +73,10 @@ def _slowest(found: NetworkDiagnosis, most: int) -> Iterator[str]:
     if not layers:
         return
     yield "The layers furthest above the time they would need at best, and which of the above is why"
+    watched = found.measured.watched
+    if watched > _WATCHED * found.seconds:
+        both = f"makes {_ms(watched)} of {_ms(found.seconds)}"
+        yield f"(timed one by one, which {both}; what could be gained is told of the latter)"
     header = ("layer", "what", "why", "ms", "at best", "reached")
     numbers = {advice.key: str(number) for number, advice in enumerate(found.advice, 1)}
     rows = []

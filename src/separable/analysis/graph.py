@@ -3,13 +3,13 @@
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 
+from separable.analysis.demands import bare_network, cannot_run, demand_openness
 from separable.analysis.recording import RawNode, Recorder, tensors_in
 from separable.errors import SeparableError, UsageError
 
@@ -97,13 +97,8 @@ def record_graph(model: nn.Module, input_shape: Sequence[int] | Tensor) -> Graph
         InputSizeError: a network here was given pictures too small for it.
     """
     shape = tuple(int(side) for side in (input_shape.shape if isinstance(input_shape, Tensor) else input_shape))
-    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    if any(isinstance(value, UninitializedParameter) for value in model.parameters()):
-        raise UsageError("The network has lazy layers without weights", fix="Run it once on a picture beforehand")
-    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
-        raise UsageError(
-            "What TorchScript has compiled cannot be looked into", fix="Give the network that it was compiled from"
-        )
+    model = bare_network(model)
+    demand_openness(model)
     first = next(model.parameters(), torch.zeros(()))
     dtype = input_shape.dtype if isinstance(input_shape, Tensor) else first.dtype
     random_state = torch.get_rng_state()
@@ -123,11 +118,7 @@ def _record_on_zeros(model: nn.Module, x: Tensor) -> Graph:
     except SeparableError:
         raise
     except Exception as error:
-        raise UsageError(
-            f"The network cannot be run on an input of {'x'.join(map(str, x.shape))}",
-            got=f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}",
-            fix="Give it a size that it can take",
-        ) from error
+        raise cannot_run(error, tuple(x.shape)) from error
 
 
 def _record(model: nn.Module, x: Tensor) -> Graph:
@@ -207,7 +198,14 @@ def _finish(model: nn.Module, recorder: Recorder, ends: list[RawNode], shape: tu
         )
     kinds = {name: type(module).__name__ for module, name in recorder.names.items()}
     outputs = tuple(dict.fromkeys(places[id(node.resolve())] for node in ends))
-    return Graph(shape, tuple(nodes), outputs, kinds)
+    return _main_first(Graph(shape, tuple(nodes), outputs, kinds))
+
+
+def _main_first(graph: Graph) -> Graph:
+    """The main output is the first that no other depends on: of taps the last one, of (logits, aux) the logits."""
+    inner = {index for end in graph.outputs for index in graph.ancestors(end) - {end}}
+    main = next(end for end in graph.outputs if end not in inner)
+    return replace(graph, outputs=(main, *(end for end in graph.outputs if end != main)))
 
 
 def _name(node: RawNode) -> str:

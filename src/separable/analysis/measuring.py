@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from separable.analysis.counting import Counted
+from separable.analysis.demands import demand_openness, demand_values
 from separable.analysis.profile import Profile, count
 from separable.analysis.roofline import MeasuredLayer, MeasuredProfile, layer_of, limit_of
 from separable.analysis.timing import LayerTimes, Stopwatch, evaluating, time_layers
@@ -45,8 +46,10 @@ def measure(
         watch, budget, progress: see `time_layers`.
 
     Raises:
-        UsageError: no ceiling for this precision, or a network that does not run in it.
+        UsageError: no ceiling for this precision, a network that does not run in it, TorchScript, or no weights.
     """
+    demand_openness(model)
+    demand_values(model)
     if precision not in ceilings.gemm_flops:
         raise UsageError(
             f"This processor only emulates {precision}, which has no limit to measure against", fix="Measure in fp32"
@@ -121,7 +124,12 @@ def pictures_like(model: nn.Module, shape: Sequence[int], channels_last: bool = 
 def count_only(
     model: nn.Module, input_shape: Sequence[int], precision: str
 ) -> tuple[Profile, tuple[MeasuredLayer, ...]]:
-    """What `measure` counts, without running anything: times and limits are NaN."""
+    """What `measure` counts, without running anything: times and limits are NaN.
+
+    Raises:
+        UsageError: TorchScript, or lazy layers without weights.
+    """
+    demand_openness(model)
     shape = tuple(input_shape)
     counted_profile, counted = count(in_precision(model, precision, False), shape)
     return counted_profile, tuple(layer_of(row, math.nan, math.nan, "nothing") for row in counted)

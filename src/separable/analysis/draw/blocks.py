@@ -78,6 +78,8 @@ class Network:
     input_shape: tuple[int, ...]
     groups: tuple[Group, ...]
     sides: tuple[SideBranch, ...]
+    exits: tuple[Unit, ...] = ()
+    """On the main line before its end, yet outputs of the network: its taps."""
 
 
 def arrange(graph: Graph, units: Sequence[Unit], *, collapse: bool = True) -> Network:
@@ -104,7 +106,8 @@ def arrange(graph: Graph, units: Sequence[Unit], *, collapse: bool = True) -> Ne
     if collapse:
         groups = _collapse(blocks)
     sides = _sides(graph, by_index, main)
-    return Network(graph.kinds.get("", ""), graph.input_shape, tuple(groups), tuple(sides))
+    exits = tuple(by_index[end] for end in sorted(set(ends) & main - {sink}))
+    return Network(graph.kinds.get("", ""), graph.input_shape, tuple(groups), tuple(sides), exits)
 
 
 def signature(item: "Item | Series", *, channels: bool = True) -> object:

@@ -8,6 +8,7 @@ from separable.analysis.draw.blocks import Group, Network, count_branches
 from separable.analysis.draw.columns import BETWEEN_COLUMNS, beside, column, pack
 from separable.analysis.draw.flow import box_width, lay_out
 from separable.analysis.draw.groups import boxed, framed, row, row_width, with_side
+from separable.analysis.draw.labels import shape_text
 from separable.analysis.draw.marks import Mark, legend, mark_shapes
 from separable.analysis.draw.panels import find_types, panel, side_panel
 from separable.analysis.draw.sections import divide
@@ -82,9 +83,9 @@ def _best(lines: Sequence[Piece], panels: Sequence[Piece]) -> Piece:
 
 def _renderer(network: Network, words: Words, titles: Mapping[int, str]) -> Callable[[Group], Piece]:
     """Draws a group as a row of the overview, a box, or a frame; boxes on the axis are equally wide everywhere."""
-    inside = [group.first.series for group in network.groups if id(group) not in titles]
+    drawn_here = [group.first.series for group in network.groups if id(group) not in titles]
     rows = [row_width(group, titles[id(group)]) for group in network.groups if id(group) in titles]
-    width = max([120.0, *rows, *(box_width(series, words) for series in inside)])
+    width = max([120.0, *rows, *(box_width(series, words) for series in drawn_here)])
     drawn: dict[int, Piece] = {}
 
     def render(group: Group) -> Piece:
@@ -95,9 +96,13 @@ def _renderer(network: Network, words: Words, titles: Mapping[int, str]) -> Call
                 drawn[id(group)] = boxed(group, words, width)
             else:
                 drawn[id(group)] = framed(group, words, width)
-            for side in network.sides:
-                if any(unit.index == side.source for block in group.blocks for unit in block.units):
-                    drawn[id(group)] = with_side(drawn[id(group)], side.block.name)
+            inside = {unit.index for block in group.blocks for unit in block.units}
+            leaving = [side.block.name for side in network.sides if side.source in inside]
+            taps = [shape_text(unit.shape) for unit in network.exits if unit.index in inside]
+            if taps:
+                leaving.append(f"{'outputs' if len(taps) > 1 else 'output'} {' and '.join(taps)}")
+            if leaving:
+                drawn[id(group)] = with_side(drawn[id(group)], ", ".join(leaving))
         return drawn[id(group)]
 
     return render
