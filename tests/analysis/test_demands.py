@@ -67,6 +67,6 @@ def test_only_what_is_wrong_is_to_be_changed(model: nn.Module, shape: tuple[int,
 
 def test_a_networks_own_trouble_is_quoted_and_no_more() -> None:
     said = cannot_run(RuntimeError("in forward\nsecond line"), SHAPE)
-    assert str(said) == "The network cannot be run on an input of 1x3x8x8. Got: RuntimeError: in forward."
+    assert str(said) == "The network cannot be run on an input of 1x3x8x8. Got: RuntimeError: in forward second line."
     missing = cannot_run(TypeError("forward() missing 1 required positional argument: 'y'"), SHAPE)
     assert missing.fix is None

@@ -7,13 +7,12 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
+from separable.analysis.network_failure import is_about_size, own_words
 from separable.errors import UsageError
 
 __all__ = ["bare_network", "cannot_run", "demand_openness", "demand_precision", "demand_values"]
 
 _CHANNELS = re.compile(r"expected input\[.*\] to have (\d+) channels, but got (\d+) channels instead")
-_OF_SIZE = ("size", "shape", "dimension", "height", "width", "spatial element")
-"""Words in what torch and networks say of pictures that do not fit."""
 
 
 def bare_network(model: nn.Module) -> nn.Module:
@@ -72,26 +71,19 @@ def demand_precision(model: nn.Module) -> None:
         )
 
 
-def cannot_run(error: BaseException, shape: Sequence[int], option: str = "--input") -> UsageError:
-    """The one message for a network of anybody's that failed on an input of `shape`: its own words, and what to try.
-
-    Args:
-        option: the command line's for another number of channels; "" where there is none.
-    """
-    said = next(iter(str(error).strip().splitlines()), "").strip()
+def cannot_run(error: Exception, shape: Sequence[int]) -> UsageError:
+    """The one message for a network of anybody's that failed on an input of `shape`: its own words, and what to try."""
     return UsageError(
         f"The network cannot be run on an input of {'x'.join(map(str, shape))}",
-        got=f"{type(error).__name__}: {said}"[:300].rstrip(": ."),
-        fix=_remedy(said, shape, option),
+        got=own_words(error),
+        fix=_remedy(error, shape),
     )
 
 
-def _remedy(said: str, shape: Sequence[int], option: str) -> str | None:
+def _remedy(error: Exception, shape: Sequence[int]) -> str | None:
     """Nothing where the error tells neither of channels nor of a size: then it is the network's own affair."""
-    channels = _CHANNELS.search(said)
+    channels = _CHANNELS.search(str(error))
     if channels and len(shape) == 4 and int(channels[2]) == shape[1]:
         wanted = "x".join(map(str, (shape[0], int(channels[1]), *shape[2:])))
-        return f"Give it what its first layer takes: {option} {wanted}" if option else None
-    if any(word in said.lower() for word in _OF_SIZE):
-        return "Give it a size that it can take"
-    return None
+        return f"Give it what its first layer takes: --input {wanted}"
+    return "Give it a size that it can take" if is_about_size(error, shape[1] if len(shape) > 1 else 0) else None
