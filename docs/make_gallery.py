@@ -179,7 +179,7 @@ def separable(arguments: list[str], folder: Path) -> str:
         SystemExit: it failed; it has said why.
     """
     environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "separable", *arguments],
         cwd=folder,
         env=environment,
