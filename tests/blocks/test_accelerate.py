@@ -364,6 +364,16 @@ def test_models_that_were_not_accelerated_keep_their_bits(monkeypatch: pytest.Mo
     assert torch.equal(plain(x), plain.run(x, "reference"))
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_gradients_have_their_parameters_strides(channels_last: bool) -> None:
+    """Or distributed training warns and copies."""
+    model = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), XceptionDown(8, 16, 24))
+    fast, _ = accelerate(model, implementation="cpu", channels_last=channels_last)
+    fast(picture(2, 8, 9, 9)).sum().backward()
+    assert fast[1].swap_state.met == NOTHING
+    assert [p.grad.stride() for p in fast.parameters() if p.grad is not None] == [p.stride() for p in fast.parameters()]
+
+
 def test_hooks_inside_a_block_are_called() -> None:
     fast, _ = accelerate(XceptionMiddle(8), implementation="cpu", channels_last=True)
     seen = []

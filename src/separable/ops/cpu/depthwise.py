@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from separable.ops.cpu.fakes import fake_depthwise_backward, fake_depthwise_forward
+from separable.ops.cpu.layout import laid_out_like
 from separable.ops.padding import Padding, Pair, border_of, to_pair
 
 __all__ = ["depthwise_conv2d_cpu", "depthwise_cpu"]
@@ -103,7 +104,7 @@ def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     found = _backward_op(gradient, x, weight, scale, shift, *ctx.steps, None, need_input, need_weight)
     return (
         found[0] if need_x else None,
-        found[1].to(weight.dtype) if need_weight else None,
+        laid_out_like(weight, found[1]) if need_weight else None,
         gradient.sum((0, 2, 3), dtype=torch.float32).to(ctx.bias_type) if need_bias else None,
         found[2].to(scale.dtype) if need_scale else None,
         found[3].to(shift.dtype) if need_shift else None,

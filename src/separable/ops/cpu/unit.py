@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from separable.ops.cpu.layout import laid_out_like
+
 __all__ = ["add_normalised", "moments", "pointwise_product", "pool_normalised", "separable_unit"]
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()
@@ -115,7 +117,7 @@ class _Unit(torch.autograd.Function):
         gradient = _through_moments(dz, z, mean, dmean, dvariance)
         rows, weight = _rows(gradient), pointwise.to(x.dtype).flatten(1)
         h = _depthwise(x, scale, shift, ctx.relu, depthwise)
-        dpointwise = _weight_gradient(rows, _rows(h)).to(pointwise.dtype).view(pointwise.shape)
+        dpointwise = laid_out_like(pointwise, _weight_gradient(rows, _rows(h)))
         del h
         dh = _maps(_product(rows, weight.t()), x)
         side = depthwise.shape[-1] // 2
@@ -123,7 +125,7 @@ class _Unit(torch.autograd.Function):
             dh, x, depthwise, scale, shift, ctx.relu, [1, 1], [side] * 4, [1, 1], dsame, True, True
         )
         affine = (dscale, dshift) if scale is not None else (None, None)
-        return dx, *affine, None, ddepthwise.to(depthwise.dtype), dpointwise
+        return dx, *affine, None, laid_out_like(depthwise, ddepthwise), dpointwise
 
 
 def _depthwise(x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, weight: Tensor) -> Tensor:
@@ -162,8 +164,7 @@ class _Pointwise(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         rows = _rows(gradient)
         dx = _maps(_product(rows, weight.to(x.dtype).flatten(1).t()), x) if ctx.needs_input_grad[0] else None
-        dweight = _weight_gradient(rows, _rows(x)).to(weight.dtype).view(weight.shape)
-        return dx, dweight
+        return dx, laid_out_like(weight, _weight_gradient(rows, _rows(x)))
 
 
 class _Moments(torch.autograd.Function):
