@@ -55,7 +55,8 @@ def accelerate(
             backward pass, type of numbers), and keeps the faster; "cpu" takes the kernels wherever they can run;
             "reference" undoes what an earlier call did.
         example: an input of the usual shape, or a tuple of arguments. "auto" then measures here and now, in the
-            model's own mode and in eval, and undoes everything if the model as a whole got no faster. Without it each
+            model's own mode and in eval, undoes a mode in which the model as a whole got no faster, and puts modules
+            back that no mode uses: hand over a model in training mode if it is to be trained. Without an example each
             module measures itself when it is first called in a mode. Call inside `torch.autocast` to measure that.
         choices: `report.choices` or `choices_of(model)` of an earlier run: nothing is timed, the results are the same
             to the bit. In modes they do not name, the model computes as before.
