@@ -17,7 +17,7 @@ from tests.tolerances import CONVOLUTION_FP32, LOW_PRECISION_RATIO
 FP32, FP64 = torch.float32, torch.float64
 PLANS = [("matmul", True), ("epilogue", False), ("window", True)]
 # (batch, channels, outputs, height, width, kernel, affine, relu)
-SHAPES = [(2, 20, 24, 5, 4, 3, True, True), (1, 3, 5, 1, 1, 3, True, True), (1, 31, 33, 3, 4, 5, False, False)]
+SHAPES = [(2, 20, 24, 9, 8, 3, True, True), (1, 3, 5, 1, 1, 3, True, True), (1, 31, 33, 3, 4, 5, False, False)]
 
 
 def inputs_of(shape: tuple[Any, ...]) -> list[Tensor | None]:

@@ -81,8 +81,8 @@ def default_config(kernel: str, channels: int, window: int = 3, width: int = 1 <
         channels: of the output. window: side of the filter. width: of the map; no tile is wider than it needs to be.
     """
     if is_interpreting():  # small shapes; large tiles cost nothing there, programs do
-        small = _floor(channels, 16, 32)
-        return Config(rows=2, columns=8, channels=small, depth=16, warps=4, stages=1, programs=8)
+        small, columns = _floor(channels, 16, 32), min(_ceiling(width), 32 if kernel in _STRIPS else 128)
+        return Config(rows=2, columns=columns, channels=small, depth=16, warps=4, stages=1, programs=8)
     if kernel in _STRIPS:
         rows, numbers, warps = _STRIPS[kernel][_window_class(window)][0]
         return _strip(channels, width, rows, numbers, warps)
