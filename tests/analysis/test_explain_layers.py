@@ -146,7 +146,8 @@ def test_what_is_no_classifier_is_refused() -> None:
         integrated_gradients, _Wrapped("detached").double(), x, 0,
     )  # fmt: skip
     refused(
-        "No layer of this network puts out feature maps. Expected: a tensor (N, C, H, W) somewhere.",
+        "No layer of this network puts out feature maps. Expected: a tensor (N, C, H, W) somewhere, "
+        "whose sides are the picture's made smaller.",
         grad_cam, nn.Sequential(nn.Flatten(), nn.Linear(768, 2)).double(), x,
     )  # fmt: skip
     refused(

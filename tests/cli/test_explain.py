@@ -43,6 +43,40 @@ def strict():
 
 def plain():
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 20 * 20, 2))
+
+class Unfinished(nn.Module):
+    def forward(self, x):
+        return {}["stage"]
+
+def unfinished():
+    return Unfinished()
+
+def headless():
+    from separable.models import build_model
+    return build_model("mobilenet_v1", 0, width=0.125)
+
+def half():
+    return build().half()
+
+def double():
+    return build().double()
+
+class Tokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, 8, 4, 4)
+        self.blocks = nn.Sequential(*(nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8)) for _ in range(2)))
+        self.keys = nn.LayerNorm(4)
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.blocks(self.stem(x).flatten(2).transpose(1, 2))
+        keys = self.keys(x.unflatten(2, (2, 4)).transpose(1, 2))
+        return self.fc(x.mean(1)) + keys.mean()
+
+def tokens():
+    return Tokens()
 """
 
 
@@ -147,6 +181,48 @@ def test_anybodys_network(cli: Cli, tmp_path: Path) -> None:
     assert {one["class"] for one in row["top"]} == {"a", "b", "c"}
 
 
+def test_a_network_is_fed_the_precision_of_its_weights(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    write_pictures(tmp_path, 1, 0.1)
+    own = ("0.png", "--size", "24", "--pixels=-1..1", "--steps", "64", "--json")
+    rows = [document(cli("explain", f"mine.py:{name}", *own))[0] for name in ("build", "half", "double")]
+    for row, near in zip(rows[1:], (1e-2, 1e-5), strict=True):
+        assert row["layer"] == rows[0]["layer"]
+        for one, expected in zip(row["explained"], rows[0]["explained"], strict=True):
+            assert one["logit"] == pytest.approx(expected["logit"], abs=near)
+            assert one["gradcam_max"] == pytest.approx(expected["gradcam_max"], abs=near)
+            assert one["integrated"]["sum"] == pytest.approx(expected["integrated"]["sum"], abs=near)
+
+
+def test_without_feature_maps_there_are_attributions_alone(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    write_pictures(tmp_path, 1, 0.1)
+    own = ("explain", "mine.py:tokens", "0.png", "--size", "24", "--pixels", "0..1", "--steps", "2")
+    said = "This network works on sequences after stem, one of its first layers: it has no last feature map."
+    outcome = cli(*own)
+    assert outcome.code == 0
+    assert f"separable: 0.png: There is no heat map (Grad-CAM). {said}" in outcome.err
+    page = (tmp_path / "explained" / "0.html").read_text()
+    assert said in page
+    assert "positions of the heat map" not in page
+    assert "(Grad-CAM), and what" not in page
+    (row,) = document(cli(*own, "--json"))
+    assert row["layer"] is None
+    assert "gradcam_max" not in row["explained"][0]
+    assert row["explained"][0]["integrated"]["steps"] == 2
+    assert "heat map" not in cli(*own, "--method", "integrated").err
+    refused(cli(*own, "--method", "gradcam"), said[:-1], "Name a layer with --layer, or take --method integrated")
+    refused(
+        cli(*own, "--layer", "keys"),
+        "What the layer keys puts out are no feature maps of the picture",
+        "a tensor 1x2x36x4: 36x4 is more than the picture's 24x24",
+        "Take one near it: stem",
+    )
+    (row,) = document(cli(*own, "--layer", "stem", "--json"))
+    assert row["layer"] == {"name": "stem", "shape": [8, 6, 6]}
+    assert row["alerts"][0].startswith("stem is one of the first layers: 86% of the network comes after it.")
+
+
 def refused(outcome: Outcome, *said: str) -> None:
     assert outcome.code == 2, outcome.err
     for words in said:
@@ -167,11 +243,24 @@ def test_what_cannot_be_explained_is_said(cli: Cli, model: Path, tmp_path: Path)
         "RuntimeError",
     )
     grey = ("explain", "mine.py:grey", "0.png", "--size", "24", "--pixels", "0..1")
-    refused(cli(*grey), "cannot take a colour picture of 24x24", "channels")
+    refused(cli(*grey), "cannot take a colour picture of 24x24", "channels", "(fed 1x3x24x24 of float32)")
+    assert "Give another --size" not in cli(*grey).err
+    unfinished = ("explain", "mine.py:unfinished", "0.png", "--size", "24", "--pixels", "0..1")
+    refused(cli(*unfinished), "got       KeyError: 'stage' (fed 1x3x24x24 of float32)")
+    assert "size" not in cli(*unfinished).err
+    refused(
+        cli("explain", "mine.py:headless", "0.png", "--size", "64"),
+        "This network has no classifier",
+        "num_classes=0",
+        "Build it with as many classes",
+    )
     strict = ("explain", "mine.py:strict", "0.png", "--size", "24", "--pixels", "0..1")
     refused(cli(*strict), "AssertionError: Input height (24) doesn't match model (224)", "Give another --size")
     plain = ("explain", "mine.py:plain", "0.png", "--size", "20", "--pixels", "0..1")
-    refused(cli(*plain), "No layer of this network puts out feature maps")
+    refused(
+        cli(*plain, "--method", "gradcam"), "No layer of this network puts out feature maps", "Take --method integrated"
+    )
+    refused(cli(*plain, "--layer", "1"), "The layer 1 puts out no feature map")
     refused(cli("explain", model, "0.png", "--pixels", "0..1"), "says itself what it takes pixels as")
     refused(cli("explain", model, "0.png", "--layer", "blok13"), "no layer 'blok13'", "Perhaps you meant block13")
     refused(cli("explain", model, "0.png", "--class", "tiger"), "There is no class 'tiger'", "one of tabby, tabby cat")

@@ -13,6 +13,7 @@ from separable.analysis.explain import (
     FeatureLayer,
     Subject,
     default_layer,
+    demand_classes,
     drawn_images,
     explain_picture,
     explanation_page,
@@ -23,6 +24,7 @@ from separable.analysis.explain import (
     logits_of,
     telling_layers,
 )
+from separable.analysis.network_failure import refusal
 from separable.cli.class_names import class_number
 from separable.cli.network_input import PIXELS, predictor_of
 from separable.data.decode import PictureFile
@@ -81,11 +83,8 @@ class Explainer:
         self.contract = self.predictor.contract
         blank = self._black()
         self.layers, outputs = self._look(blank)
-        self.layer = (
-            default_layer(self.network, self.layers)
-            if wishes.layer is None
-            else found_layer(self.network, self.layers, wishes.layer)
-        )
+        self.no_maps: str | None = None
+        self.layer = self._chosen()
         self.shown = telling_layers(self.network, self.layers, self.layer)
         self.classes = [class_number(name, self.contract.class_names, outputs) for name in wishes.classes]
 
@@ -112,6 +111,21 @@ class Explainer:
             for name, content in images.items():
                 write_bytes_atomically(path.with_suffix("") / name, content)
         return _to_json(subject, path, sorted(images) if png else [])
+
+    def _chosen(self) -> FeatureLayer | None:
+        """The layer of Grad-CAM. None, with the reason in `no_maps`, where the network has no feature maps."""
+        if self.wishes.layer is not None:
+            return found_layer(self.network, self.layers, self.wishes.layer)
+        try:
+            return default_layer(self.network, self.layers)
+        except UsageError as error:
+            if self.wishes.method == "gradcam":
+                words = "Name a layer with --layer, or take" if self.layers else "Take"
+                raise UsageError(
+                    error.what, got=error.got, expected=error.expected, fix=f"{words} --method integrated"
+                ) from error
+            self.no_maps = error.what if self.wishes.method == "both" else None
+            return None
 
     def _subject(self, source: str, command: str) -> Subject:
         file = PictureFile(source)
@@ -142,14 +156,15 @@ class Explainer:
             region=seen_region(file.size, self.contract),
             seen=seen,
             layer=self.layer,
-            finer=finer_layer(self.network, self.layers, self.layer),
+            finer=None if self.layer is None else finer_layer(self.network, self.layers, self.layer),
             steps=self.wishes.steps,
             filters=_filters(self.network),
             explanation=found,
+            no_maps=self.no_maps,
         )
 
     def _batch(self, pictures: torch.Tensor) -> torch.Tensor:
-        batch = normalise(pictures.to(self.predictor.device), self.contract)
+        batch = normalise(pictures.to(self.predictor.device), self.contract).to(_precision(self.network))
         return batch.contiguous(memory_format=torch.channels_last)
 
     def _black(self) -> torch.Tensor:
@@ -158,6 +173,7 @@ class Explainer:
     def _look(self, blank: torch.Tensor) -> tuple[tuple[FeatureLayer, ...], int]:
         """The layers with feature maps, and the number of classes."""
         height, width = self.contract.size
+        demand_classes(self.network)
         try:
             with torch.no_grad():
                 outputs = logits_of(self.network(blank.clone())).shape[1]
@@ -165,12 +181,9 @@ class Explainer:
         except SeparableError:
             raise
         except Exception as error:  # the network's own words for a shape it cannot take
-            raise UsageError(
-                f"{self.given} cannot take a colour picture of {height}x{width}",
-                got=f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200].rstrip('.')}",
-                expected="a network whose forward takes pictures (N, 3, H, W)",
-                fix="Give another --size, the one it was made for",
-            ) from error
+            what = f"{self.given} cannot take a colour picture of {height}x{width}"
+            fix = "Give another --size, the one it was made for"
+            raise refusal(error, what, blank.shape, blank.dtype, fix_size=fix) from error
 
 
 def page_paths(sources: Sequence[str], out: Path) -> list[Path]:
@@ -199,17 +212,23 @@ def page_paths(sources: Sequence[str], out: Path) -> list[Path]:
     return paths
 
 
+def _precision(network: nn.Module) -> torch.dtype:
+    """What the network's weights are kept in; float32 for one without any."""
+    kept = (parameter.dtype for parameter in network.parameters() if parameter.is_floating_point())
+    return next(kept, torch.float32)
+
+
 def _filters(network: nn.Module) -> tuple[str, torch.Tensor] | None:
     try:
         name, convolution = first_convolution(network)
     except UsageError:
         return None
-    return name, convolution.weight.detach()
+    return name, convolution.weight.detach().float()
 
 
 def _to_json(subject: Subject, path: Path, pictures: list[str]) -> dict[str, Any]:
     found = subject.explanation
-    layer: FeatureLayer = subject.layer
+    layer: FeatureLayer | None = subject.layer
     explained = []
     for one in found.evidence:
         row: dict[str, Any] = {"class": subject.name(one.index), "index": one.index, "role": subject.role(one)}
@@ -227,7 +246,7 @@ def _to_json(subject: Subject, path: Path, pictures: list[str]) -> dict[str, Any
         "pictures": [str(path.with_suffix("") / name) for name in pictures],
         "error": None,
         "top": [{"class": subject.name(i), "probability": float(found.probabilities[i])} for i in found.top],
-        "layer": {"name": layer.name, "shape": [layer.channels, layer.height, layer.width]},
+        "layer": layer and {"name": layer.name, "shape": [layer.channels, layer.height, layer.width]},
         "explained": explained,
         "alerts": subject.alerts(),
     }

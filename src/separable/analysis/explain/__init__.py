@@ -1,12 +1,13 @@
 """Why a network answers as it does: Grad-CAM, integrated gradients, feature maps and filters, and a page of them."""
 
-from separable.analysis.explain.examined import logits_of
+from separable.analysis.explain.examined import demand_classes, logits_of
 from separable.analysis.explain.explanation import Evidence, Explanation, explain_picture, telling_layers
 from separable.analysis.explain.features import feature_maps, first_convolution, first_filters
 from separable.analysis.explain.gradcam import grad_cam
 from separable.analysis.explain.integrated import Attribution, integrated_gradients
-from separable.analysis.explain.layers import FeatureLayer, default_layer, feature_layers, finer_layer, found_layer
+from separable.analysis.explain.layers import default_layer, feature_layers, finer_layer, found_layer
 from separable.analysis.explain.page import explanation_page
+from separable.analysis.explain.recording import FeatureLayer
 from separable.analysis.explain.subject import Subject, drawn_images
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "FeatureLayer",
     "Subject",
     "default_layer",
+    "demand_classes",
     "drawn_images",
     "explain_picture",
     "explanation_page",

@@ -27,10 +27,11 @@ def evidence_section(subject: Subject, images: Mapping[str, bytes]) -> Markup:
         if looks:
             content.append(element("div", *looks, class_="looks"))
     content.append(_numbers(subject))
-    lead = (
-        "For the answer, the runner-up and each class that was asked for: where the evidence lies (Grad-CAM), and what "
-        "each pixel adds to the class' logit or takes from it (integrated gradients)."
-    )
+    first = subject.explanation.evidence[0]
+    said = ["where the evidence lies (Grad-CAM)"] if first.cam is not None else []
+    if first.attribution is not None:
+        said.append("what each pixel adds to the class' logit or takes from it (integrated gradients)")
+    lead = f"For the answer, the runner-up and each class that was asked for: {', and '.join(said)}."
     return section("evidence", "The evidence", lead, *content)
 
 
@@ -38,7 +39,7 @@ def _looks(subject: Subject, evidence: Evidence, images: Mapping[str, bytes]) ->
     name = subject.name(evidence.index)
     file = file_name(evidence.index, name)
     looks = []
-    if evidence.cam is not None and subject.shows_cam:
+    if evidence.cam is not None and subject.layer is not None and subject.shows_cam:
         most = float(evidence.cam.max())
         ramp = _legend("amount", "0", f"most: {most:.3g}")
         if most <= 0:

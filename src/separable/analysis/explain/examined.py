@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from separable.errors import UsageError
 
-__all__ = ["Targets", "examined", "logits_of", "prepared", "targets_of"]
+__all__ = ["Targets", "demand_classes", "examined", "logits_of", "prepared", "targets_of"]
 
 Targets = int | Sequence[int] | Tensor | None
 """One class for every picture, one each, or None for the class each picture is taken for."""
@@ -69,6 +69,22 @@ def logits_of(output: Any) -> Tensor:
         return found
     got = f"{type(output).__name__}" if found is None else f"a tensor of shape {tuple(found.shape)}"
     raise UsageError("This network gives no logits to explain", got=got, expected="a classifier: logits (N, classes)")
+
+
+def demand_classes(model: nn.Module) -> None:
+    """Refuse a network built with num_classes=0, whose pooled features look like logits.
+
+    Raises:
+        UsageError: it is one.
+    """
+    classes = getattr(model, "num_classes", None)
+    if isinstance(classes, int) and classes == 0:
+        raise UsageError(
+            "This network has no classifier: it puts out features, and they are no answers",
+            got="num_classes=0",
+            expected="a network with classes",
+            fix="Build it with as many classes as it was trained for, or load a model that has them",
+        )
 
 
 def targets_of(target: Targets, logits: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from separable.analysis.explain.examined import examined, logits_of, prepared
+from separable.analysis.explain.examined import demand_classes, examined, logits_of, prepared
 from separable.analysis.explain.features import feature_maps
 from separable.analysis.explain.gradcam import grad_cam
 from separable.analysis.explain.integrated import Attribution, integrated_gradients
-from separable.analysis.explain.layers import FeatureLayer, outermost
+from separable.analysis.explain.layers import outermost
+from separable.analysis.explain.recording import FeatureLayer
 from separable.models import ImageModel
 
 __all__ = ["Evidence", "Explanation", "Method", "explain_picture", "telling_layers"]
@@ -50,7 +51,7 @@ class Explanation:
 def explain_picture(
     model: nn.Module,
     inputs: Tensor,
-    layer: FeatureLayer,
+    layer: FeatureLayer | None,
     shown: Sequence[FeatureLayer] = (),
     *,
     classes: Sequence[int] = (),
@@ -63,7 +64,7 @@ def explain_picture(
     """Look at one picture (1, C, H, W) with every means there is.
 
     Args:
-        layer: of Grad-CAM.
+        layer: of Grad-CAM; None leaves it out.
         shown: layers whose maps are kept.
         classes: more classes to explain, beside the most probable and the one after it.
         temperature: divides the logits before the softmax; the evidence is for the logit itself.
@@ -71,6 +72,7 @@ def explain_picture(
     Raises:
         UsageError: as `grad_cam` and `integrated_gradients`.
     """
+    demand_classes(model)
     with examined(model), torch.no_grad():
         logits = logits_of(model(prepared(inputs)))[0].double().cpu()
     scaled = logits / temperature
@@ -79,22 +81,22 @@ def explain_picture(
     evidence = []
     for index in dict.fromkeys([*top[:2], *classes]):
         cam = found = None
-        if method != "integrated":
-            cam = grad_cam(model, inputs, index, layer.name)[0].cpu()
+        if method != "integrated" and layer is not None:
+            cam = grad_cam(model, inputs, index, layer)[0].cpu()
         if method != "gradcam":
             found = integrated_gradients(model, inputs, index, baseline, steps, progress=progress)
         evidence.append(Evidence(index, float(probabilities[index]), float(logits[index]), cam, _on_cpu(found)))
-    maps = tuple((one, feature_maps(model, inputs, one.name)[0].cpu()) for one in shown)
+    maps = tuple((one, feature_maps(model, inputs, one)[0].cpu()) for one in shown)
     return Explanation(probabilities, top, tuple(evidence), maps)
 
 
-def telling_layers(model: nn.Module, layers: Sequence[FeatureLayer], chosen: FeatureLayer) -> list[FeatureLayer]:
-    """The last layer of each resolution, at most five of them, and the one chosen; in the order they run."""
+def telling_layers(model: nn.Module, layers: Sequence[FeatureLayer], chosen: FeatureLayer | None) -> list[FeatureLayer]:
+    """The last layer of each resolution, at most five of them, and the one chosen, if any; in the order they run."""
     outer = outermost(layers)
     if isinstance(model, ImageModel):
         outer = [layer for layer in outer if layer.name in model.chain]
     last = {(layer.height, layer.width): layer for layer in outer if layer.positions > 1}
-    names = {layer.name for layer in [*list(last.values())[-_MOST_LAYERS:], chosen]}
+    names = {layer.name for layer in [*list(last.values())[-_MOST_LAYERS:], chosen] if layer is not None}
     return [layer for layer in layers if layer.name in names]
 
 

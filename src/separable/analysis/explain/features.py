@@ -4,28 +4,25 @@ import torch
 from torch import Tensor, nn
 
 from separable.analysis.explain.examined import examined, prepared
-from separable.analysis.explain.layers import default_layer, feature_layers, found_layer, tapped
+from separable.analysis.explain.layers import tapped, wanted_layer
+from separable.analysis.explain.recording import FeatureLayer
 from separable.errors import UsageError
 
 __all__ = ["feature_maps", "first_convolution", "first_filters"]
 
 
-def feature_maps(model: nn.Module, inputs: Tensor, layer: str | None = None) -> Tensor:
-    """What the module `layer` (None: the last feature map) puts out in evaluation mode: (N, C, h, w).
+def feature_maps(model: nn.Module, inputs: Tensor, layer: FeatureLayer | str | None = None) -> Tensor:
+    """What the module `layer` (None: the last feature map) puts out in evaluation mode, as (N, C, h, w).
 
     Raises:
         UsageError: no such layer, with close names, or one without feature maps.
     """
-    if layer is None:
-        layer = default_layer(model, feature_layers(model, inputs)).name
-    elif layer not in dict(model.named_modules()):
-        found_layer(model, feature_layers(model, inputs), layer)  # raises with what there is
+    layer = wanted_layer(model, inputs, layer)
     with examined(model), tapped(model, layer) as tap, torch.no_grad():
         model(prepared(inputs))
-    if tap.maps is None:
-        found_layer(model, feature_layers(model, inputs), layer)
     assert tap.maps is not None
-    return tap.maps.detach()
+    maps = tap.maps.detach()
+    return maps.permute(0, 3, 1, 2).contiguous() if layer.channels_last else maps
 
 
 def first_convolution(model: nn.Module) -> tuple[str, nn.Conv2d]:

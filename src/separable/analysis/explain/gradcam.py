@@ -3,14 +3,17 @@
 import torch
 from torch import Tensor, nn
 
-from separable.analysis.explain.examined import Targets, examined, logits_of, prepared, targets_of
-from separable.analysis.explain.layers import default_layer, feature_layers, found_layer, tapped
+from separable.analysis.explain.examined import Targets, demand_classes, examined, logits_of, prepared, targets_of
+from separable.analysis.explain.layers import tapped, wanted_layer
+from separable.analysis.explain.recording import FeatureLayer
 from separable.errors import UsageError
 
 __all__ = ["grad_cam"]
 
 
-def grad_cam(model: nn.Module, inputs: Tensor, target: Targets = None, layer: str | None = None) -> Tensor:
+def grad_cam(
+    model: nn.Module, inputs: Tensor, target: Targets = None, layer: FeatureLayer | str | None = None
+) -> Tensor:
     """Equations 1 and 2 of the paper: L = ReLU(sum over k of alpha_k A_k), where A_k are the layer's maps and alpha_k
     is the mean over their positions of the derivative of the class' logit (before any softmax) by A_k.
 
@@ -23,7 +26,7 @@ def grad_cam(model: nn.Module, inputs: Tensor, target: Targets = None, layer: st
     Args:
         inputs: (N, C, H, W), as the network takes them.
         target: a class number, one for each picture, or None for the class with the largest logit.
-        layer: the dotted name of a module; None for the last feature map, see `default_layer`.
+        layer: one of `feature_layers`, or its dotted name; None for the last feature map, see `default_layer`.
 
     Returns:
         (N, h, w), not negative, at the layer's own resolution and scale.
@@ -31,22 +34,20 @@ def grad_cam(model: nn.Module, inputs: Tensor, target: Targets = None, layer: st
     Raises:
         UsageError: no such layer or class, or the logits do not depend on the layer.
     """
-    if layer is None:
-        layer = default_layer(model, feature_layers(model, inputs)).name
-    elif layer not in dict(model.named_modules()):
-        found_layer(model, feature_layers(model, inputs), layer)  # raises with what there is
+    demand_classes(model)
+    layer = wanted_layer(model, inputs, layer)
     with examined(model), tapped(model, layer) as tap:
         logits = logits_of(model(prepared(inputs)))
-        if tap.maps is None:
-            found_layer(model, feature_layers(model, inputs), layer)
         assert tap.maps is not None
         scores = logits.gather(1, targets_of(target, logits)[:, None])
         slopes = torch.autograd.grad(scores.sum(), tap.maps, allow_unused=True)[0] if scores.requires_grad else None
         if slopes is None:
             raise UsageError(
-                f"The network's answer does not depend on the layer {layer}",
+                f"The network's answer does not depend on the layer {layer.name}",
                 expected="a layer on the way to the logits",
                 fix="Take another layer, or leave it out for the last feature map",
             )
         maps = tap.maps.detach()
+        if layer.channels_last:
+            return torch.einsum("nc,nhwc->nhw", slopes.mean((1, 2)), maps).relu()
         return torch.einsum("nc,nchw->nhw", slopes.mean((2, 3)), maps).relu()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from separable.analysis.explain.examined import Targets, examined, logits_of, prepared, targets_of
+from separable.analysis.explain.examined import Targets, demand_classes, examined, logits_of, prepared, targets_of
 from separable.errors import UsageError
 
 __all__ = ["LARGEST_GAP", "LARGEST_STEPS", "Attribution", "integrated_gradients"]
@@ -71,6 +71,7 @@ def integrated_gradients(
     """
     if steps is not None and steps < 1:
         raise UsageError("A path needs a step", got=f"{steps} steps", expected="1 or more")
+    demand_classes(model)
     pictures = prepared(inputs)
     start = _baseline(baseline, pictures)
     with examined(model):
@@ -124,7 +125,7 @@ class _Path:
 
     def _sum(self, places: list[float], steps: int | None) -> Tensor:
         """The sum of the gradients at `places` (0: baseline, 1: picture): (1, C, H, W)."""
-        total = torch.zeros_like(self.way)
+        total = torch.zeros_like(self.way, dtype=torch.promote_types(self.way.dtype, torch.float32))
         for first in range(0, len(places), self.chunk):
             part = torch.tensor(places[first : first + self.chunk], device=self.way.device, dtype=torch.float64)
             points = self.start + part.to(self.way.dtype)[:, None, None, None] * self.way

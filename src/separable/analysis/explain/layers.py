@@ -1,49 +1,39 @@
-"""Which modules of a network put out feature maps, found by running it once."""
+"""Which modules of a network put out feature maps of its picture, found by running it once."""
 
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from separable.analysis.explain.examined import examined, prepared
+from separable.analysis.explain.recording import FeatureLayer, FeatureLayers, record
 from separable.errors import UsageError
 from separable.models import ImageModel
 
-__all__ = ["FeatureLayer", "default_layer", "feature_layers", "finer_layer", "found_layer", "outermost", "tapped"]
+__all__ = [
+    "default_layer",
+    "feature_layers",
+    "finer_layer",
+    "found_layer",
+    "outermost",
+    "tapped",
+    "wanted_layer",
+]
 
 _ROOMY = 4  # positions along a side from which on a heat map tells where something is
 
 
-@dataclass(frozen=True)
-class FeatureLayer:
-    """A module by its dotted name, and the maps it puts out for one picture."""
-
-    name: str
-    channels: int
-    height: int
-    width: int
-
-    @property
-    def positions(self) -> int:
-        return self.height * self.width
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.channels} maps of {self.height}x{self.width})"
-
-
-def feature_layers(model: nn.Module, inputs: Tensor) -> tuple[FeatureLayer, ...]:
-    """The modules that put out a tensor (N, C, h, w), in the order in which they finish; the model itself is left out.
+def feature_layers(model: nn.Module, inputs: Tensor) -> FeatureLayers:
+    """The modules that put out maps of the picture, (N, C, h, w) or (N, h, w, C), in the order in which they finish;
+    the model itself is left out. See `recording.misfit` for the tensors of four dimensions that are no such maps.
 
     A module that runs several times counts where it finishes last. Runs the first picture of `inputs`.
     """
-    found: dict[str, FeatureLayer] = {}
-    with examined(model), torch.no_grad(), _recording(model, found):
-        model(prepared(inputs)[:1])
-    return tuple(found.values())
+    with examined(model), torch.no_grad():
+        return record(model, prepared(inputs)[:1])
 
 
 def default_layer(model: nn.Module, layers: Sequence[FeatureLayer]) -> FeatureLayer:
@@ -51,29 +41,59 @@ def default_layer(model: nn.Module, layers: Sequence[FeatureLayer]) -> FeatureLa
     more than one position, because what pooling leaves is a map of one.
 
     Raises:
-        UsageError: no module puts out a feature map.
+        UsageError: no module puts out a feature map, or sequences are what the network mostly works on.
     """
     if not layers:
-        raise UsageError("No layer of this network puts out feature maps", expected="a tensor (N, C, H, W) somewhere")
+        refused = list(layers.refused.items())[-1:] if isinstance(layers, FeatureLayers) else []
+        raise UsageError(
+            "No layer of this network puts out feature maps",
+            got="; ".join(f"{name}, {reason}" for name, reason in refused) or None,
+            expected="a tensor (N, C, H, W) somewhere, whose sides are the picture's made smaller",
+        )
     if isinstance(model, ImageModel):
         return found_layer(model, layers, model.chain[-1])
-    return next((layer for layer in reversed(layers) if layer.positions > 1), layers[-1])
+    last = next((layer for layer in reversed(layers) if layer.positions > 1), layers[-1])
+    if last.sequences:
+        raise UsageError(
+            f"This network works on sequences after {last.name}, one of its first layers: it has no last feature map",
+            expected="a network whose last layers put out maps (N, C, H, W)",
+        )
+    return last
+
+
+def wanted_layer(model: nn.Module, inputs: Tensor, layer: FeatureLayer | str | None) -> FeatureLayer:
+    """The layer itself, or by its name; None: the default one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if isinstance(layer, FeatureLayer):
+        return layer
+    layers = feature_layers(model, inputs)
+    return default_layer(model, layers) if layer is None else found_layer(model, layers, layer)
 
 
 def found_layer(model: nn.Module, layers: Sequence[FeatureLayer], name: str) -> FeatureLayer:
     """The layer called `name`.
 
     Raises:
-        UsageError: there is none, with close names; or it puts out no feature map.
+        UsageError: there is none, with close names; or it puts out no feature map, with the reason.
     """
     by_name = {layer.name: layer for layer in layers}
     if name in by_name:
         return by_name[name]
+    if isinstance(layers, FeatureLayers) and name in layers.refused:
+        raise UsageError(
+            f"What the layer {name} puts out are no feature maps of the picture",
+            got=layers.refused[name],
+            expected="a tensor (N, C, H, W) or (N, H, W, C) whose sides are the picture's made smaller",
+            fix=f"Take one near it: {_listed(_near(name, list(by_name)))}" if by_name else None,
+        )
     if name and name in dict(model.named_modules()):
         raise UsageError(
             f"The layer {name} puts out no feature map, or is not run by itself",
             expected="a layer whose output is a tensor (N, C, H, W)",
-            fix=f"Take one near it: {_listed(_near(name, list(by_name)))}",
+            fix=f"Take one near it: {_listed(_near(name, list(by_name)))}" if by_name else None,
         )
     close = difflib.get_close_matches(name, by_name, n=3, cutoff=0.5)
     last = [layer.name for layer in outermost(layers)][-5:]
@@ -101,8 +121,7 @@ class _Tap:
     The output is cut from its past: the backward pass ends here, and costs no more than the rest of the network.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self) -> None:
         self.maps: Tensor | None = None
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
@@ -113,32 +132,14 @@ class _Tap:
 
 
 @contextmanager
-def tapped(model: nn.Module, name: str) -> Iterator[_Tap]:
-    """Keep what the layer `name` puts out in its last call."""
-    tap = _Tap(name)
-    handle = model.get_submodule(name).register_forward_hook(tap)
+def tapped(model: nn.Module, layer: FeatureLayer) -> Iterator[_Tap]:
+    """Keep what `layer` puts out in its last call, in the layout it has there."""
+    tap = _Tap()
+    handle = model.get_submodule(layer.name).register_forward_hook(tap)
     try:
         yield tap
     finally:
         handle.remove()
-
-
-@contextmanager
-def _recording(model: nn.Module, found: dict[str, FeatureLayer]) -> Iterator[None]:
-    def record(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.dim() == 4 and output.is_floating_point():
-                found.pop(name, None)
-                found[name] = FeatureLayer(name, *output.shape[1:])
-
-        return hook
-
-    handles = [module.register_forward_hook(record(name)) for name, module in model.named_modules() if name]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def outermost(layers: Sequence[FeatureLayer]) -> list[FeatureLayer]:

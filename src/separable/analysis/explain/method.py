@@ -1,6 +1,7 @@
 """The section that says how everything on the page was computed, and how to have it again."""
 
 from separable.analysis.explain.integrated import LARGEST_GAP, LARGEST_STEPS
+from separable.analysis.explain.recording import FeatureLayer
 from separable.analysis.explain.subject import Subject
 from separable.analysis.page.html import command, key_values, section
 from separable.analysis.plots.markup import Markup, element, join
@@ -17,6 +18,11 @@ _LIMITS = (
     "Neither picture is a cause by itself: Grad-CAM is as coarse as its layer and leaves out what speaks against a "
     "class, and attributions are relative to a black picture, so black parts get none."
 )
+_ONE_SCALE = (
+    "Attributions run from against to in favour, both ends at the 99th percentile of their size; what is larger has "
+    "the end's colour. Equal steps of a scale are equal differences of colour in CIELAB."
+)
+_ONE_LIMIT = "Attributions are no causes by themselves: they are relative to a black picture, so black parts get none."
 
 
 def method_section(subject: Subject) -> Markup:
@@ -25,11 +31,12 @@ def method_section(subject: Subject) -> Markup:
     contract = subject.contract
     pairs: list[tuple[str, str | Markup]] = [("Network", f"{subject.network}, in evaluation mode")]
     pairs.append(("Input", _input(contract)))
-    if first.cam is not None:
-        pairs.append(("Grad-CAM", _grad_cam(subject)))
+    if first.cam is not None and subject.layer is not None:
+        pairs.append(("Grad-CAM", _grad_cam(subject.layer)))
     if first.attribution is not None:
         pairs.append(("Integrated gradients", _integrated(subject.steps, first.attribution.steps[0])))
-    pairs += [("Scales", _SCALES), ("What it is not", _LIMITS)]
+    both = first.cam is not None
+    pairs += [("Scales", _SCALES if both else _ONE_SCALE), ("What it is not", _LIMITS if both else _ONE_LIMIT)]
     lead = "How the pictures above were computed, and the command that makes this page again."
     return section("method", "Method", lead, key_values(pairs), command(subject.command))
 
@@ -40,8 +47,7 @@ def _input(contract: InputContract) -> str:
     return f"{formula} in {contract.colour_order} with the means {mean} and the deviations {std}"
 
 
-def _grad_cam(subject: Subject) -> Markup:
-    layer = subject.layer
+def _grad_cam(layer: FeatureLayer) -> Markup:
     maps = f"{layer.name} ({layer.channels} maps of {layer.height}x{layer.width})"
     return join(
         element("span", "ReLU(\N{GREEK CAPITAL LETTER SIGMA} mean(dy/dA) A)", class_="formula"),

@@ -81,7 +81,7 @@ def _summary(subject: Subject) -> str:
 def _tiles(subject: Subject) -> list[Markup]:
     found = subject.explanation
     tiles = [tile(percent(float(found.probabilities[found.top[0]])), "confidence", subject.name(found.top[0])[:60])]
-    if subject.shows_cam:
+    if subject.layer is not None and subject.shows_cam:
         layer = subject.layer
         tiles.append(tile(f"{layer.height}x{layer.width}", "positions of the heat map", f"of {layer.name}"))
     first = found.evidence[0].attribution

@@ -11,7 +11,7 @@ from torch import Tensor
 from separable.analysis.explain.explanation import Evidence, Explanation
 from separable.analysis.explain.images import cells, filter_grid, map_grid, overlay, png, signed_image
 from separable.analysis.explain.integrated import LARGEST_GAP
-from separable.analysis.explain.layers import FeatureLayer
+from separable.analysis.explain.recording import FeatureLayer
 from separable.analysis.page.wording import percent
 from separable.models import InputContract
 
@@ -37,7 +37,8 @@ class Subject:
     """Top, left, height and width of what the network gets, in true pixels."""
     seen: Tensor
     """What the network gets, (3, H, W) uint8 RGB."""
-    layer: FeatureLayer
+    layer: FeatureLayer | None
+    """Of Grad-CAM; None where the network has no feature maps."""
     finer: FeatureLayer | None
     """What to take instead of `layer` for a finer heat map."""
     steps: int | None
@@ -45,11 +46,14 @@ class Subject:
     filters: tuple[str, Tensor] | None
     """Of the first convolution: its name and weights."""
     explanation: Explanation
+    no_maps: str | None = None
+    """Why there is no layer for Grad-CAM, though it was asked for."""
 
     @property
     def shows_cam(self) -> bool:
         """A map of one position is no heat map."""
-        return self.explanation.evidence[0].cam is not None and self.layer.positions > 1
+        has_cam = self.explanation.evidence[0].cam is not None
+        return has_cam and self.layer is not None and self.layer.positions > 1
 
     def name(self, index: int) -> str:
         names = self.contract.class_names
@@ -64,8 +68,14 @@ class Subject:
     def alerts(self) -> list[str]:
         """What a reader must know before believing a picture on the page."""
         found = []
-        if self.explanation.evidence[0].cam is not None and self.layer.positions == 1:
-            words = f"The map of {self.layer.name} has a single position (1x1) for pictures of this size, so "
+        layer = self.layer if self.explanation.evidence[0].cam is not None else None
+        if self.no_maps is not None:
+            found.append(f"There is no heat map (Grad-CAM). {self.no_maps}.")
+        if layer is not None and layer.early:
+            words = f"{layer.name} is one of the first layers: {1 - layer.share:.0%} of the network comes after it. "
+            found.append(f"{words}Grad-CAM shows what goes in there, not what the network makes of it.")
+        if layer is not None and layer.positions == 1:
+            words = f"The map of {layer.name} has a single position (1x1) for pictures of this size, so "
             words += "Grad-CAM has no resolution there and no heat map is shown. "
             finer = self.finer
             found.append(
