@@ -32,7 +32,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "src"), str(Path(__
 import torch  # noqa: E402
 from gpu_gate import gate  # noqa: E402
 from gpu_kernels import ceilings, depthwise, units  # noqa: E402
-from gpu_networks import CONTESTANTS, time_network  # noqa: E402
+from gpu_networks import CONTESTANTS, check_network, time_network  # noqa: E402
 
 from separable.ops.triton.language import triton_version  # noqa: E402
 
@@ -78,6 +78,7 @@ def machine(report: Report) -> None:
 def correctness(report: Report) -> None:
     report["gate"] = checks = []
     try:
+        checks.append(check_network())
         gate(checks, "cpu" if DRY else "cuda", DRY)
     finally:  # out of time, too
         report["gate_failures"] = [check for check in checks if not check["passed"]]

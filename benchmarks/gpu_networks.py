@@ -1,5 +1,6 @@
 """The networks that `gpu.py` times, and how each contestant runs them."""
 
+import copy
 import statistics
 import time
 import types
@@ -16,7 +17,7 @@ from separable.ops.triton import unit
 from separable.ops.triton.depthwise import depthwise_triton
 from separable.ops.triton.language import is_interpreting
 
-__all__ = ["CONTESTANTS", "time_network"]
+__all__ = ["CONTESTANTS", "check_network", "time_network"]
 
 TIMM_NAMES = {"xception": "legacy_xception", "inception_v3": "inception_v3", "mobilenet_v1": "mobilenetv1_100"}
 SMALL = is_interpreting()
@@ -93,6 +94,31 @@ def _chained(planned: chain.Chain) -> Callable[[nn.Module, Tensor], Tensor]:
         return chain.run_chain(planned, x.contiguous(memory_format=torch.channels_last))
 
     return forward
+
+
+def check_network() -> dict[str, Any]:
+    """Loss and every gradient of a narrow Xception in training, ours and plain torch's fp32 against fp64.
+
+    The factor of four is for 27 layers of batch normalisation, which carry another rounding on differently.
+    """
+    options = SMALL_OPTIONS["xception"] if SMALL else {"width": 0.5, "middle_blocks": 2}
+    plain = build_model("xception", num_classes=10, dropout=0.0, **options).to(DEVICE).train()
+    x = torch.randn(1 if SMALL else 4, 3, 71, 71, device=DEVICE)
+    wide, ours = copy.deepcopy(plain).double(), copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    modules = use_triton(ours)
+
+    def run(model: nn.Module, x: Tensor) -> list[Tensor]:
+        y = model(x)
+        return [y, *torch.autograd.grad(y.square().mean(), list(model.parameters()))]
+
+    truth, theirs, found = run(wide, x.double()), run(plain, x), run(ours, x)
+    total = sum(t.square().sum() for t in truth[1:]).sqrt()
+    mine, other = (
+        (sum((a.double() - b).square().sum() for a, b in zip(some[1:], truth[1:], strict=True)).sqrt() / total).item()
+        for some in (found, theirs)
+    )
+    passed = mine <= 4 * max(other, 1e-5) and modules > 0
+    return {"what": "network", "dtype": "float32", "error": mine, "torch": other, "modules": modules, "passed": passed}
 
 
 def training(model: nn.Module, batch: int, side: int, graph: bool) -> Timed:
