@@ -8,6 +8,7 @@ from pathlib import Path
 from separable.errors import OutputError
 
 __all__ = [
+    "demand_writable",
     "fsync_directory",
     "make_directory",
     "path_from",
@@ -75,6 +76,29 @@ def make_directory(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _explain(folder, error) from error
+
+
+def demand_writable(path: Path, *, makes_folders: bool = False) -> None:
+    """Before long work whose result goes to `path`: refuse in the words in which writing would fail in the end.
+
+    Args:
+        makes_folders: the folders on the way need not be there yet.
+
+    Raises:
+        OutputError: a folder is missing or not writable, or something stands in the way.
+    """
+    folder = path.parent
+    while makes_folders and not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    reasons = (
+        (errno.ENOENT, not folder.exists()),
+        (errno.ENOTDIR, not folder.is_dir()),
+        (errno.EACCES, not os.access(folder, os.W_OK | os.X_OK)),
+        (errno.EISDIR, path.is_dir()),
+    )
+    reason = next((number for number, holds in reasons if holds), None)
+    if reason is not None:
+        raise _explain(path, OSError(reason, os.strerror(reason)))
 
 
 def path_from(base: str | Path, root: str | Path, path: str) -> str:

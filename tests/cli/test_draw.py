@@ -37,9 +37,10 @@ def refused(outcome: Outcome, *said: str, code: int = 2) -> None:
 def test_a_catalogue_name(cli: Cli, tmp_path: Path) -> None:
     outcome = cli("draw", "xception", "--out", "x.svg", *SMALL)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith("x.svg: Xception, ")
+    assert outcome.out.startswith("x.svg: Xception (width=0.1, middle_blocks=2), ")
     assert " operations at 299x299" in outcome.out
-    assert texts(tmp_path / "x.svg") >= {"Xception", "Entry flow", "Middle flow", "Exit flow", "2 x", "block5, block6"}
+    title = "Xception (width=0.1, middle_blocks=2)"
+    assert texts(tmp_path / "x.svg") >= {title, "Entry flow", "Middle flow", "Exit flow", "2 x", "block5, block6"}
     assert "prefers-color-scheme" in (tmp_path / "x.svg").read_text()
 
 
@@ -58,6 +59,7 @@ def test_json_describes_the_file(cli: Cli, tmp_path: Path) -> None:
     assert told["bytes"] == (tmp_path / "m.svg").stat().st_size
     assert (told["model"], told["input_shape"], told["layers"]) == ("mobilenet_v1", [1, 3, 224, 224], False)
     assert told["operations"] == 89
+    assert (told["title"], told["options"]) == ("MobileNet V1 (width=0.25)", {"width": 0.25})
     assert [found["where"] for found in told["principles"]][-1] == "block12.depthwise.conv"
     assert {found["level"] for found in told["principles"]} == {"note", "warning"}
 
@@ -69,6 +71,7 @@ def test_anybodys_network(cli: Cli, tmp_path: Path) -> None:
         cli("draw", "own.py:build", "--out", "o.svg", "--size", "32", "--option", "width=2"),
         "Options are for catalogue names",
     )
+    assert "32x40" in cli("draw", "own.py:build", "--out", "o.svg", "--input", "1x3x32x40").out
     assert cli("draw", "own.py:build", "--out", "o.svg", "--size", "32").code == 0
     assert texts(tmp_path / "o.svg") >= {"build", "Own of own.py, input 32x32x3, 323 parameters", "Conv 11, 1x1"}
 
@@ -76,7 +79,7 @@ def test_anybodys_network(cli: Cli, tmp_path: Path) -> None:
 def test_a_run(cli: Cli, trained: Path, tmp_path: Path) -> None:
     assert cli("draw", trained, "--out", "run.svg").code == 0
     said = texts(tmp_path / "run.svg")
-    assert "Xception" in said
+    assert any(line.startswith("Xception (num_classes=3, width=0.0625") for line in said), said
     assert any(line.startswith(f"arXiv:1610.02357, {trained}, input ") for line in said)
     assert "3 outputs" in said
 
@@ -93,7 +96,7 @@ def test_what_is_refused(cli: Cli, tmp_path: Path) -> None:
     refused(cli("draw", "xception"), "Missing option '--out'")
     refused(cli("draw", "xception", "--out", "x.svg", "--theme", "blue"), "Unknown --theme", "auto or light or dark")
     refused(cli("draw", "xeption", "--out", "x.svg"), "No run or model is called 'xeption'", "xception")
-    refused(cli("draw", "xception", "--out", "x.svg", "--size", "40"), "too small for xception", code=1)
+    refused(cli("draw", "xception", "--out", "x.svg", "--size", "40"), "too small for xception")
     refused(cli("draw", "xception", "--out", "no/x.svg", *SMALL), "Cannot write no/x.svg", code=1)
     (tmp_path / "own.py").write_text(OWN.replace("Conv2d(8, 11, 1)", "Conv2d(9, 11, 1)"))
     refused(cli("draw", "own.py:build", "--out", "x.svg", "--size", "32"), "cannot be run on an input of 1x3x32x32")

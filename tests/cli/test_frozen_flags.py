@@ -23,9 +23,10 @@ FROZEN = {
     "check": ["--labels", "--out", "--workers", "[DATA]"],
     "models": ["[NAME]"],
     "profile": [
-        *("--batch", "--device", "--html", "--measure", "--no-measure", "--option", "--precision", "--size", "MODEL"),
+        *("--batch", "--device", "--html", "--input", "--measure", "--no-measure", "--option", "--precision", "--size"),
+        "MODEL",
     ],
-    "draw": ["--layers", "--option", "--out", "--size", "--theme", "MODEL"],
+    "draw": ["--input", "--layers", "--option", "--out", "--size", "--theme", "MODEL"],
     "convert": [
         *("--allow-difference", "--model", "--numerics", "--option", "--release", "--to", "--verify", "DST", "SRC"),
     ],

@@ -10,7 +10,7 @@ from torch.nn.parameter import UninitializedParameter
 from separable.analysis.network_failure import is_about_size, own_words
 from separable.errors import UsageError
 
-__all__ = ["bare_network", "cannot_run", "demand_openness", "demand_precision", "demand_values"]
+__all__ = ["bare_network", "cannot_run", "demand_openness", "demand_precision", "demand_values", "without_replicas"]
 
 _CHANNELS = re.compile(r"expected input\[.*\] to have (\d+) channels, but got (\d+) channels instead")
 
@@ -18,12 +18,18 @@ _CHANNELS = re.compile(r"expected input\[.*\] to have (\d+) channels, but got (\
 def bare_network(model: nn.Module) -> nn.Module:
     """What torch.compile and nn.DataParallel wrap, or `model` itself."""
     while True:
-        inner = getattr(model, "_orig_mod", None)
-        if inner is None and isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            inner = model.module
-        if not isinstance(inner, nn.Module):
+        inner = without_replicas(getattr(model, "_orig_mod", model))
+        if inner is model:
             return model
         model = inner
+
+
+def without_replicas(model: nn.Module) -> nn.Module:
+    """What nn.DataParallel makes replicas of, or `model` itself."""
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        inner: nn.Module = model.module
+        return inner
+    return model
 
 
 def demand_openness(model: nn.Module) -> None:

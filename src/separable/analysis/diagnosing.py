@@ -16,7 +16,7 @@ from separable.analysis.alternatives import (
     time_alternatives,
 )
 from separable.analysis.causes import Cause, causes_of
-from separable.analysis.demands import demand_openness, demand_precision, demand_values
+from separable.analysis.demands import demand_openness, demand_precision, demand_values, without_replicas
 from separable.analysis.measuring import Progress, in_precision, measure, pictures_like
 from separable.analysis.roofline import MeasuredProfile
 from separable.analysis.timing import Stopwatch, time_in_turns
@@ -55,7 +55,7 @@ def diagnose_network(
     Raises:
         UsageError: a network that cannot be timed as it is: TorchScript, the meta device, neither fp32 nor bf16.
     """
-    model = model.module if isinstance(model, nn.DataParallel) else model
+    model = without_replicas(model)
     demand_openness(model)
     demand_values(model)
     demand_precision(model)

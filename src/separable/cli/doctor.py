@@ -1,16 +1,13 @@
 """`separable doctor`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from separable.cli.networks import input_shape, own_size, running
-from separable.cli.options import Debug, Json, ModelOptions, key_values, picture_size
+from separable.cli.networks import changed_options, input_of, load_network, running, titled
+from separable.cli.options import Debug, InputShape, Json, ModelOptions
 from separable.cli.output import Output, counter
 from separable.errors import UsageError
-
-if TYPE_CHECKING:
-    from torch import nn
 
 EXAMPLES = """
 separable doctor
@@ -35,10 +32,7 @@ def doctor(
         str | None, typer.Option(metavar="SIDE|HxW", help="Picture size.", show_default="the network's own, or 224")
     ] = None,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures in the batch.")] = 1,
-    shape: Annotated[
-        str | None,
-        typer.Option("--input", metavar="NxCxHxW", help="The whole input shape, in place of --size and --batch."),
-    ] = None,
+    shape: InputShape = None,
     option: ModelOptions = None,
     json: Json = False,
     debug: Debug = False,
@@ -69,27 +63,21 @@ def doctor(
 
 
 def _examine(name: str, size: str | None, batch: int, given: str | None, option: list[str] | None, json: bool) -> None:
+    from separable.analysis.demands import demand_openness, demand_precision, demand_values
     from separable.analysis.diagnosing import diagnose_network
     from separable.analysis.diagnosis_text import diagnosis_text
     from separable.analysis.measuring import try_out
     from separable.machine.environment import package_versions
-    from separable.runtime.load import load_located
     from separable.runtime.locate import locate
 
     with Output(json) as out:
-        network = load_located(locate(name), key_values(option, "--option"), published=False)
-        shape = _shape(network, size, batch, given)
+        network = load_network(locate(name), option, values=True)
+        for demand in (demand_openness, demand_values, demand_precision):
+            demand(network)
+        shape = input_of(network, size, batch, given, _DEFAULT)
         with running(shape):
             try_out(network, shape)
         versions = {package: version for package, version in package_versions().items() if version}
         found = diagnose_network(network, shape, versions, progress=counter("steps"))
-        out.show(diagnosis_text(name, found, _MOST))
-        out.document({"model": name, **found.to_json()})
-
-
-def _shape(network: "nn.Module", size: str | None, batch: int, given: str | None) -> tuple[int, ...]:
-    if given is None:
-        return (batch, 3, *(picture_size(size) or own_size(network) or _DEFAULT))
-    if size is not None or batch != 1:
-        raise UsageError("--input already says what --size and --batch say", fix="Give the one or the others")
-    return input_shape(given)
+        out.show(diagnosis_text(titled(name, network), found, _MOST))
+        out.document({"model": name, "options": changed_options(network), **found.to_json()})

@@ -1,13 +1,12 @@
 """`separable draw`."""
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from separable.cli.networks import own_size
-from separable.cli.options import Debug, Json, ModelOptions, key_values, picture_size
+from separable.cli.networks import changed_options, input_of, load_network, titled
+from separable.cli.options import Debug, InputShape, Json, ModelOptions
 from separable.cli.output import Output
 from separable.errors import UsageError
 
@@ -35,6 +34,7 @@ def draw(
     size: Annotated[
         str | None, typer.Option(metavar="SIDE|HxW", help="Picture size.", show_default="the network's own")
     ] = None,
+    shape: InputShape = None,
     theme: Annotated[
         str, typer.Option(metavar="WHICH", help="Colours: auto (as the reader's system), light or dark.")
     ] = "auto",
@@ -49,24 +49,27 @@ def draw(
     _check(out, theme)
     from separable.analysis.draw import draw_graph, marks_of
     from separable.analysis.graph import record_graph
-    from separable.files import write_text_atomically
+    from separable.files import demand_writable, write_text_atomically
     from separable.runtime.locate import locate
 
     with Output(json) as output:
+        demand_writable(out)
         located = locate(model)
-        network = _load(located, option)
-        height, width = picture_size(size) or own_size(network) or _no_size()
-        graph = record_graph(network, (1, _channels(network), height, width))
+        network = load_network(located, option, values=False)
+        graph = record_graph(network, input_of(network, size, 1, shape))
         marks = marks_of(graph)
         title, source = _heading(model, located, network)
         chosen = next(known for known in _THEMES if known == theme)
         svg = draw_graph(graph, title, source=source, every_layer=layers, theme=chosen, marks=marks)
         write_text_atomically(out, svg)
+        pixels = "x".join(map(str, graph.input_shape[2:] or graph.input_shape[1:]))
         found = f"; remarks on design principles in its legend: {len(marks)}" if marks else ""
-        output.show(f"{out}: {title}, {len(graph.nodes)} operations at {height}x{width}{found}")
+        output.show(f"{out}: {title}, {len(graph.nodes)} operations at {pixels}{found}")
         output.document(
             {
                 "model": model,
+                "title": title,
+                "options": changed_options(network),
                 "out": str(out),
                 "bytes": len(svg.encode()),
                 "input_shape": list(graph.input_shape),
@@ -92,17 +95,6 @@ def _check(out: Path, theme: str) -> None:
         )
 
 
-def _load(located: "Located", option: list[str] | None) -> "nn.Module":
-    """The network; one of the catalogue without weights, whose initial values take seconds and are not drawn."""
-    import torch
-
-    from separable.runtime.load import load_located
-
-    bare = torch.device("meta") if located.kind == "catalogue" else contextlib.nullcontext()
-    with bare:
-        return load_located(located, key_values(option, "--option"), published=False)
-
-
 def _heading(model: str, located: "Located", network: "nn.Module") -> tuple[str, str]:
     """The drawing's title, and the paper where the network is one of the catalogue."""
     from separable.analysis.draw import title_of
@@ -112,15 +104,6 @@ def _heading(model: str, located: "Located", network: "nn.Module") -> tuple[str,
     known = name in list_models()
     if located.kind == "factory":
         return located.name, f"{type(network).__name__} of {located.path}"
-    title = title_of(name) if known else model
+    title = titled(title_of(name) if known else model, network)
     paper = model_spec(name).paper if known else ""
     return title, paper if located.kind == "catalogue" else ", ".join(part for part in (paper, model) if part)
-
-
-def _channels(network: "nn.Module") -> int:
-    options = getattr(network, "options", None)
-    return int(options.get("in_channels", 3)) if isinstance(options, dict) else 3
-
-
-def _no_size() -> tuple[int, int]:
-    raise UsageError("This network does not say what size its pictures have", fix="Give --size, such as --size 224")

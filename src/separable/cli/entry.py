@@ -78,10 +78,12 @@ def _as_usage_error(error: Exception) -> SeparableError:
 
 def _report(error: SeparableError, given: list[str]) -> int:
     """One message on standard error; with --json also the same as the one document on standard output."""
+    parts = {"got": error.got, "expected": error.expected, "to do": error.fix}
     lines = [f"separable: {error.what}"]
-    lines += [f"  got       {error.got}"] if error.got is not None else []
-    lines += [f"  expected  {error.expected}"] if error.expected is not None else []
-    lines += [f"  to do     {error.fix}"] if error.fix is not None else []
+    for name, said in parts.items():
+        if said is not None:
+            first, *more = str(said).splitlines() or [""]
+            lines += [f"  {name:<10}{first}", *(f"{'':<12}{line}" for line in more)]
     _tell("\n".join(lines))
     _explain(error, given, type(error).__name__)
     return error.exit_code

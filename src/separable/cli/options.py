@@ -6,13 +6,22 @@ import typer
 
 from separable.errors import UsageError
 
-__all__ = ["INTERRUPTED", "Debug", "Json", "ModelOptions", "key_values", "picture_size"]
+__all__ = ["INTERRUPTED", "Debug", "InputShape", "Json", "ModelOptions", "key_values", "picture_size"]
 
 INTERRUPTED = 130
 """The exit code of what Ctrl-C ended, as shells have it."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; logs go to standard error.")]
 Debug = Annotated[bool, typer.Option("--debug", help="After an error, show where in the code it happened.")]
+InputShape = Annotated[
+    str | None,
+    typer.Option(
+        "--input",
+        metavar="NxCxHxW",
+        help="The whole input shape, in place of a size; for other than 3 channels.",
+        show_default=False,
+    ),
+]
 ModelOptions = Annotated[
     list[str] | None,
     typer.Option(

@@ -3,12 +3,12 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from separable.cli.networks import own_size, running
-from separable.cli.options import Debug, Json, ModelOptions, key_values, picture_size
+from separable.cli.networks import changed_options, input_of, load_network, running, titled
+from separable.cli.options import Debug, InputShape, Json, ModelOptions
 from separable.cli.output import Output, counter, human_count
 from separable.errors import UsageError
 
@@ -25,6 +25,7 @@ separable profile runs/flowers --batch 16 --html flowers.html
 separable profile my_network.py:build --size 200x333 --measure
 """
 _ROOMY = 100  # columns
+_PAGES = (".html", ".htm", ".xhtml")
 
 
 def profile(
@@ -33,6 +34,7 @@ def profile(
         str | None, typer.Option(metavar="SIDE|HxW", help="Picture size.", show_default="the network's own")
     ] = None,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures in the batch.")] = 1,
+    shape: InputShape = None,
     option: ModelOptions = None,
     html: Annotated[
         Path | None,
@@ -56,23 +58,23 @@ def profile(
     Without --html or --measure nothing is run and it takes a moment. Places that break the design principles of the
     Inception papers are listed after the layers.
     """
-    from separable.runtime.load import load_located
     from separable.runtime.locate import locate
 
     with Output(json) as out:
-        _check(precision, device, measure)
-        network = load_located(locate(model), key_values(option, "--option"), published=False)
-        height, width = picture_size(size) or own_size(network) or _no_size()
+        _check(precision, device, html)
         wanted = measure if measure is not None else html is not None
-        subject = _examine(model, network, (batch, 3, height, width), precision, device, wanted)
+        network = load_network(locate(model), option, values=wanted)
+        fed = input_of(network, size, batch, shape)
+        subject = _examine(titled(model, network), network, fed, precision, device, wanted)
         _print(out, subject)
         if html is not None:
             _write(html, subject)
             out.say(f"\n{html} is written.")
-        out.document(_document(model, subject))
+        out.document(_document(model, network, subject))
 
 
-def _check(precision: str, device: str, measure: bool | None) -> None:
+def _check(precision: str, device: str, html: Path | None) -> None:
+    from separable.files import demand_writable
     from separable.machine.ceilings import PRECISIONS
     from separable.training.device import demand_device
 
@@ -81,6 +83,14 @@ def _check(precision: str, device: str, measure: bool | None) -> None:
     if device != "cpu" and not device.startswith("cuda"):
         raise UsageError("Unknown --device", got=device, expected="cpu or cuda")
     demand_device(device)
+    if html is not None:
+        if html.suffix.lower() not in _PAGES:
+            raise UsageError(
+                "--html writes a page",
+                got=html.name,
+                expected=f"a name that ends with .html, such as {html.with_suffix('.html').name}",
+            )
+        demand_writable(html)
 
 
 def _examine(
@@ -100,18 +110,20 @@ def _examine(
         findings, missing = (), f"The data flow of this network could not be recorded: {error}"
     with running(shape):
         counted, layers = count_only(network, shape, precision)
-    times = _measure(network.to(device), shape, precision, device) if measured else None
+        times = _measure(network, shape, precision, device) if measured else None
     if times is not None:
         counted, layers = times.profile, times.layers
     return Subject(name, counted, layers, times, findings, missing, describe_environment())
 
 
 def _measure(network: "nn.Module", shape: tuple[int, ...], precision: str, device: str) -> "MeasuredProfile":
+    from separable.analysis.demands import demand_values
     from separable.analysis.measuring import measure_here
     from separable.machine.allocator import keep_freed_memory
 
+    demand_values(network)
     keep_freed_memory()  # as every training of ours does; without it the time between layers is the kernel's
-    return measure_here(network, shape, precision, device, progress=counter("runs measured"))
+    return measure_here(network.to(device), shape, precision, device, progress=counter("runs measured"))
 
 
 def _print(out: Output, subject: "Subject") -> None:
@@ -129,6 +141,8 @@ def _print(out: Output, subject: "Subject") -> None:
     for finding in subject.findings:
         where = finding.where if finding.level == "warning" else f"{finding.where} (in the stem)"
         out.show(f"\nPrinciple {finding.principle} at {where}: {finding.text}")
+    if subject.findings_missing:
+        out.show(f"\nDesign principles: {subject.findings_missing}")
 
 
 def _tabulate(out: Output, subject: "Subject") -> None:
@@ -166,7 +180,7 @@ def _write(path: Path, subject: "Subject") -> None:
     write_text_atomically(path, profile_page(subject))
 
 
-def _document(model: str, subject: "Subject") -> dict[str, Any]:
+def _document(model: str, network: "nn.Module", subject: "Subject") -> dict[str, Any]:
     counted = subject.profile.to_json()
     layers = [
         {**row, **(layer.to_json() if subject.measured else {"what": layer.kind}), "stage": stage}
@@ -174,13 +188,12 @@ def _document(model: str, subject: "Subject") -> dict[str, Any]:
     ]
     return {
         "model": model,
+        "title": subject.name,
+        "options": changed_options(network),
         **counted,
         "layers": layers,
         "measured": subject.measured.to_json() if subject.measured else None,
         "principles": [finding.to_json() for finding in subject.findings],
+        "principles_missing": subject.findings_missing or None,
         "environment": subject.environment,
     }
-
-
-def _no_size() -> NoReturn:
-    raise UsageError("This network does not say what size its pictures have", fix="Give --size, such as --size 224")

@@ -31,8 +31,8 @@ def load_factory(file: Path, name: str) -> nn.Module:
         model = factory()
     except UsageError:
         raise
-    except Exception as error:
-        raise UsageError(f"{file}:{name} failed", got=f"{type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # sys.exit in there ends nothing of ours
+        raise UsageError(f"{file}:{name} failed", got=f"{type(error).__name__}: {error}".rstrip(": ")) from error
     finally:
         sys.path.remove(folder)
     if not isinstance(model, nn.Module):

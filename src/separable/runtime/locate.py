@@ -1,15 +1,18 @@
 """What a user means by a model: a run, a model folder or file, a catalogue name, or `file.py:factory`."""
 
+import ast
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from separable.errors import RunFolderError, UnknownModelError
+from separable.errors import RunFolderError, UnknownModelError, UsageError
 
 __all__ = ["RUNS", "Located", "is_run", "locate"]
 
 RUNS = Path("runs")
+_LISTED = 8
+"""Functions of a file that a message names."""
 _MODEL_FILES = ("config.json", "model.safetensors")
 _RUN_FILES = ("config.yaml", "model", "checkpoints")
 
@@ -33,15 +36,16 @@ def locate(text: str | Path, runs: Path = RUNS) -> Located:
 
     Raises:
         RunFolderError: the path is there and is no model.
+        UsageError: a Python file that is not there, or without the name of one function.
         UnknownModelError: nothing of that name, with the nearest names that exist.
     """
     given = str(text)
     path = Path(given)
     if path.exists():
         return _on_disk(path)
-    module, _, factory = given.rpartition(":")
-    if module.endswith(".py") and factory.isidentifier():
-        return _factory(Path(module), factory)
+    module, colon, factory = given.partition(".py:")
+    if colon:
+        return _factory(Path(f"{module}.py"), factory)
     from separable.models import list_models
 
     if given in list_models():
@@ -52,6 +56,8 @@ def locate(text: str | Path, runs: Path = RUNS) -> Located:
 
 
 def _on_disk(path: Path) -> Located:
+    if path.is_file() and path.suffix == ".py":
+        raise _unnamed(path, "no name of a function")
     if path.is_file() and path.suffix == ".safetensors":
         return Located("model", path)
     if path.is_dir() and all((path / name).is_file() for name in _MODEL_FILES):
@@ -70,8 +76,36 @@ def _on_disk(path: Path) -> Located:
 
 def _factory(module: Path, name: str) -> Located:
     if not module.is_file():
-        raise RunFolderError(f"{module} does not exist", expected="file.py:factory, a function that returns a model")
+        raise UsageError(f"{module} does not exist", expected="file.py:factory, a function that returns a model")
+    if not name.isidentifier():
+        raise _unnamed(module, f"{name!r} after the colon" if name else "nothing after the colon")
     return Located("factory", module, name)
+
+
+def _unnamed(module: Path, got: str) -> UsageError:
+    there = _functions(module)
+    there = [*there[:_LISTED], f"{len(there) - _LISTED} more"] if len(there) > _LISTED + 1 else there
+    return UsageError(
+        f"Which function of {module} returns the network?",
+        got=got,
+        expected=f"{module}:NAME" + (f", NAME one of {', '.join(there)}" if there else ""),
+    )
+
+
+def _functions(module: Path) -> list[str]:
+    """Functions of the file that can be called without arguments, as it is written; it is not run."""
+    try:
+        body = ast.parse(module.read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return []
+    return [
+        one.name
+        for one in body
+        if isinstance(one, ast.FunctionDef)
+        and not one.name.startswith("_")
+        and len(one.args.posonlyargs) + len(one.args.args) == len(one.args.defaults)
+        and None not in one.args.kw_defaults
+    ]
 
 
 def _nothing(given: str, models: list[str], runs: Path) -> UnknownModelError:

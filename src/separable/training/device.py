@@ -20,7 +20,7 @@ def demand_device(device: str) -> None:
         raise UsageError(
             "There is no GPU that torch can use",
             got=f"device {device}, torch {torch.__version__}",
-            fix="Train with --device cpu, or install a torch with CUDA and its driver",
+            fix="Give --device cpu, or install a torch with CUDA and its driver",
         )
 
 
