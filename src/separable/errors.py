@@ -40,7 +40,7 @@ class ModelOptionError(UsageError):
     """A model option with an illegal value."""
 
 
-class InputSizeError(SeparableError):
+class InputSizeError(UsageError):
     """A picture side below the smallest one the network can take."""
 
 
@@ -58,6 +58,12 @@ class WeightsMismatchError(SeparableError):
 
 class DownloadError(SeparableError):
     """A file could not be fetched: no network, cut connection, missing on the server."""
+
+
+class UnpublishedWeightsError(DownloadError):
+    """Published weights of a network that nobody has published any for: a usage error, nothing was fetched."""
+
+    exit_code = 2
 
 
 class HashMismatchError(DownloadError):

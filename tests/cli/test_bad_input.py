@@ -87,7 +87,7 @@ def test_a_model_that_is_not_there(cli: Cli, colours: Path) -> None:
     refused(cli("train", colours, *QUICK, "--set", "recipe.optimizer.name=sgd"), "no section 'optimizer'", code=2)
     refused(cli("train", colours, *QUICK, "--set", "seeds=1"), "Unknown key 'seeds'", "'seed'", code=2)
     refused(cli("train", colours, *QUICK, "--option", "depth=2"), "xception has no option depth", code=2)
-    refused(cli("train", colours, *QUICK, "--image-size", "8"), "too small for xception", "32 or more")
+    refused(cli("train", colours, *QUICK, "--image-size", "8"), "too small for xception", "32 or more", code=2)
 
 
 def test_numbers_that_cannot_be(cli: Cli, colours: Path) -> None:

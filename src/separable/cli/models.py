@@ -34,7 +34,7 @@ def models(
             _describe(out, specs[0])
         else:
             header = ("name", "parameters", "multiply-adds", "input", "smallest", "paper")
-            out.table(header, [_row(spec) for spec in specs], right=(1, 2, 3, 4))
+            out.table(header, [_row(spec) for spec in specs], right=(1, 2, 3, 4), whole=(0,))
         documents = [_document(spec) for spec in specs]
         out.document(documents[0] if name else documents)
 

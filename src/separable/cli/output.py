@@ -46,10 +46,16 @@ class Output:
         """A line for people on what is happening; with --json on standard error."""
         write_lines(sys.stdout, text)
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    def table(
+        self,
+        header: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        right: Sequence[int] = (),
+        whole: Sequence[int] = (),
+    ) -> None:
         """Rows under a header on a terminal, tab-separated lines elsewhere, nothing with --json.
 
-        `right` lists the columns of numbers.
+        `right` lists the columns of numbers, `whole` those whose words are never broken.
         """
         if self._json:
             return
@@ -63,7 +69,9 @@ class Output:
 
         table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
         for index, name in enumerate(header):
-            table.add_column(name, justify="right" if index in right else "left", overflow="fold")
+            table.add_column(
+                name, justify="right" if index in right else "left", overflow="fold", no_wrap=index in whole
+            )
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         Console(highlight=False).print(table)

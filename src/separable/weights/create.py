@@ -1,15 +1,16 @@
 """A network by name, with weights."""
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from separable.download import fetch
-from separable.errors import DownloadError, WeightsMismatchError
+from separable.errors import DownloadError, UnpublishedWeightsError, WeightsFormatError, WeightsMismatchError
 from separable.models.base import ImageModel
-from separable.models.build import build_model, model_spec
+from separable.models.build import build_model, list_models, model_spec
 from separable.models.spec import PublishedWeights
 from separable.weights.compare import Content, LoadReport
 from separable.weights.content import match_source
@@ -19,7 +20,7 @@ from separable.weights.load import Numerics, byte_limit, fill, load_weights
 from separable.weights.recognise import naming_strangers
 from separable.weights.source import open_source
 
-__all__ = ["create_model"]
+__all__ = ["create_model", "fetchable_models"]
 
 
 def create_model(
@@ -59,6 +60,8 @@ def create_model(
     """
     if isinstance(weights, str) and weights.startswith(HUB_PREFIX):
         weights = fetch_repository(*split_hub_id(weights), cache_dir)
+    if isinstance(weights, str) and weights != "keras":
+        _demand_path(weights)
     if num_classes is None and weights is not None and weights != "keras":
         return _with_its_classes(name, Path(weights), options, numerics, release)
     classes = 1000 if num_classes is None else num_classes
@@ -72,6 +75,28 @@ def create_model(
         report = load_weights(model, weights, classes="replace", numerics=numerics, release=release)
         _silence_new_classifier(model, report)
     return model
+
+
+def fetchable_models() -> list[str]:
+    """The names whose published weights are fetched by `weights="keras"`: those with a SHA-256 to check them against."""
+    return [
+        name
+        for name in list_models()
+        if any(entry.has_classifier and entry.sha256 is not None for entry in model_spec(name).keras_weights)
+    ]
+
+
+def _demand_path(weights: str) -> None:
+    """Tell a word that was meant for "keras", or for another source, from the name of a file that is not there."""
+    if Path(weights).suffix or Path(weights).name != weights or Path(weights).exists():
+        return
+    close = difflib.get_close_matches(weights.lower(), ["keras"], cutoff=0.6)
+    raise WeightsFormatError(
+        f"There are no weights {weights!r}",
+        got="neither a file nor a folder of this name",
+        expected='"keras", "hf-hub:owner/name", or the path of a weight file, a model folder or a run',
+        fix='Perhaps you meant "keras"' if close else "Give the path of the file",
+    )
 
 
 def _fetch_published(
@@ -91,7 +116,7 @@ def _fetch_published(
         given = "gives an MD5 alone, which can be forged," if published.md5 else "gives no hash"
         raise DownloadError(
             f"The published weights of this {name} are not downloaded: Keras {given} to check them against",
-            fix=f'Download {url}, and give weights="PATH" of it',
+            fix=f'Download {url}, and give weights="PATH" of it, or what `separable convert PATH FOLDER` makes of it',
         )
     return fetch(url, published.sha256, cache_dir, progress)
 
@@ -143,12 +168,21 @@ def _published(model: ImageModel) -> PublishedWeights:
             theirs = build_model(model.name, **options)
         if _shapes(theirs) == _shapes(model):
             return entry
-    raise DownloadError(
-        f"Keras publishes no weights for this {model.name}",
-        got=f"options {model.options}",
-        expected=" or ".join(sorted({str(dict(entry.options)) for entry in entries})) or "another model",
-        fix="Leave out weights to start from fresh ones",
+    raise UnpublishedWeightsError(
+        f"Keras publishes no weights for {'this ' if entries else ''}{model.name}",
+        got=_listed(model.options, model.name) if entries else None,
+        expected=" or ".join(dict.fromkeys(_listed(entry.options, model.name) for entry in entries))
+        or f"a network whose published weights are fetched: {', '.join(fetchable_models())}",
+        fix="Leave out weights to start from fresh ones, or give the path of a weight file",
     )
+
+
+def _listed(options: Mapping[str, Any], name: str) -> str:
+    """Those that are not the network's defaults."""
+    with torch.device("meta"):
+        usual = build_model(name).options
+    given = (f"{option}={value}" for option, value in options.items() if usual.get(option) != value)
+    return ", ".join(given) or "the default options"
 
 
 def _shapes(model: ImageModel) -> dict[str, tuple[int, ...]]:
