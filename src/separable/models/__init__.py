@@ -5,6 +5,8 @@ from separable.models.base import ImageModel, Tap
 from separable.models.bn_inception import BatchNormInception
 from separable.models.build import build_model, list_models, model_spec
 from separable.models.contract import InputContract
+from separable.models.export import export_graph
+from separable.models.feature_info import FeatureInfo
 from separable.models.inception_resnet_v2 import InceptionResNetV2
 from separable.models.inception_v1 import InceptionV1
 from separable.models.inception_v2 import InceptionV2
@@ -23,6 +25,7 @@ __all__ = [
     "AlexNet",
     "AlignedXception",
     "BatchNormInception",
+    "FeatureInfo",
     "ImageModel",
     "InceptionResNetV2",
     "InceptionV1",
@@ -38,6 +41,7 @@ __all__ = [
     "Tap",
     "Xception",
     "build_model",
+    "export_graph",
     "list_models",
     "model_spec",
 ]

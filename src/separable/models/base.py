@@ -1,32 +1,27 @@
 """What every network here shares: a chain of blocks, a head, and the conventions that timm's users know."""
 
+import operator
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from separable.blocks.checks import check_choice, check_minimum
 from separable.blocks.head import Head
 from separable.blocks.init import init_glorot_uniform
 from separable.blocks.norm import frozen_running_statistics
 from separable.blocks.numerics import set_numerics
-from separable.errors import InputSizeError, ModelOptionError
+from separable.errors import InputSizeError, ModelOptionError, UsageError
 from separable.models.contract import InputContract
+from separable.models.feature_info import FeatureInfo, Tap
+from separable.models.options import with_plain_arguments
 
 __all__ = ["ImageModel", "Tap"]
-
-
-@dataclass(frozen=True)
-class Tap:
-    """A place of the feature pyramid: after `block`, `channels` maps at 1 / `stride` of the picture's side."""
-
-    block: str
-    channels: int
-    stride: int
 
 
 class ImageModel(nn.Module, ABC):
@@ -43,8 +38,16 @@ class ImageModel(nn.Module, ABC):
     input_contract: InputContract
     num_classes: int
     num_features: int
+    """Channels of the last feature map."""
+    head_hidden_size: int
+    """Width of what the classifier gets: `num_features`, but for heads with dense layers."""
     taps: tuple[Tap, ...]
     head: Head | None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = with_plain_arguments(cls.__init__)  # type: ignore[method-assign]
 
     def finish(
         self,
@@ -66,6 +69,7 @@ class ImageModel(nn.Module, ABC):
         self.name, self.options = name, dict(options)
         self.chain, self.taps = tuple(chain), tuple(taps)
         self.num_classes, self.num_features = head.num_classes, taps[-1].channels
+        self.head_hidden_size = head.num_inputs
         self.head = None if features_only else head
         self.aux_names: dict[str, str] = {}
         for number, (block, module) in enumerate({} if features_only or not aux else aux.items(), start=1):
@@ -89,6 +93,11 @@ class ImageModel(nn.Module, ABC):
         """The auxiliary heads by the block they follow."""
         heads = {block: self.get_submodule(name) for block, name in self.aux_names.items()}
         return {block: head for block, head in heads.items() if isinstance(head, Head)}
+
+    @property
+    def feature_info(self) -> FeatureInfo:
+        """The maps of the feature pyramid, `.channels()`, `.reduction()` and `.module_name()`, as timm has it."""
+        return FeatureInfo(self.taps)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...] | list[Tensor]:
         if self.head is None:
@@ -121,17 +130,28 @@ class ImageModel(nn.Module, ABC):
             return nn.Identity()
         return self.head.classifier
 
-    def reset_classifier(self, num_classes: int) -> None:
-        """Put fresh classifiers (auxiliary ones too) for `num_classes` in place; 0 leaves the pooled features."""
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Put fresh classifiers (auxiliary ones too) for `num_classes` in place; 0 leaves the pooled features.
+
+        Args:
+            global_pool: None or "avg", which is what every head here does, so that calls written for timm work.
+
+        Raises:
+            ModelOptionError: no such number of classes or pooling, or no classifier; nothing is changed.
+        """
         if self.head is None:
             raise ModelOptionError(f"This {self.name} has no classifier", fix="Build it without features_only=True")
+        check_minimum("num_classes", num_classes, 0)
+        check_choice("global_pool", global_pool, (None, "avg"))
+        classes = operator.index(num_classes)  # numpy's integers have no place in a file
         old = next(self.parameters())
-        self.num_classes = num_classes
-        self.input_contract = _without_class_names(self.input_contract, num_classes)
-        for head in (self.head, *self.aux_heads.values()):
-            head.num_classes = num_classes
-            head.classifier = head.make_classifier(num_classes).to(old.device, old.dtype)
-            init_glorot_uniform(head.classifier)
+        heads = (self.head, *self.aux_heads.values())
+        classifiers = [head.make_classifier(classes).to(old.device, old.dtype) for head in heads]
+        self.num_classes = classes
+        self.input_contract = _without_class_names(self.input_contract, classes)
+        for head, classifier in zip(heads, classifiers, strict=True):
+            head.num_classes, head.classifier = classes, classifier
+            init_glorot_uniform(classifier)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """In training, keep only the blocks' inputs and compute the rest again in the backward pass."""
@@ -152,6 +172,13 @@ class ImageModel(nn.Module, ABC):
         return x, kept
 
     def _check_size(self, x: Tensor) -> None:
+        if x.dim() != 4:
+            raise UsageError(
+                f"{self.name} takes pictures in batches",
+                got=f"a tensor of shape {tuple(x.shape)}",
+                expected="(N, C, H, W), for example (1, 3, 224, 224)",
+                fix="x.unsqueeze(0) makes a batch of one picture" if x.dim() == 3 else None,
+            )
         smallest = self.input_contract.min_size
         if x.shape[-2] < smallest or x.shape[-1] < smallest:
             raise InputSizeError(

@@ -43,6 +43,10 @@ def model_spec(name: str) -> ModelSpec:
     Raises:
         UnknownModelError: no such model; close names are suggested.
     """
+    if not isinstance(name, str):
+        raise UnknownModelError(
+            "A model's name is a text", got=repr(name)[:100], expected=f"one of {', '.join(list_models())}"
+        )
     if name not in CATALOG:
         close = difflib.get_close_matches(name.lower(), CATALOG, n=1, cutoff=0.5)
         raise UnknownModelError(

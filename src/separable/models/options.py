@@ -1,6 +1,8 @@
 """A network's options: gathered from its constructor, and checked together with those that all networks have."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from separable.blocks.checks import (
@@ -12,6 +14,7 @@ from separable.blocks.checks import (
     check_positive,
     check_widths,
 )
+from separable.blocks.plain import plain
 
 __all__ = [
     "check_choice",
@@ -23,6 +26,7 @@ __all__ = [
     "check_positive",
     "check_widths",
     "given",
+    "with_plain_arguments",
 ]
 
 
@@ -47,3 +51,29 @@ def check_common(
     check_positive("width", width)
     check_fraction("dropout", dropout)
     check_flag("features_only", features_only)
+
+
+def with_plain_arguments(constructor: Callable[..., None]) -> Callable[..., None]:
+    """`constructor`, given its arguments as they are kept in files: Python's own numbers in place of numpy's.
+
+    An option whose values are numbers written as text, such as SqueezeNet's `version`, may be given as the number: that
+    is what YAML makes of `version=1.1`.
+    """
+    signature = inspect.signature(constructor)
+    written = {name for name, parameter in signature.parameters.items() if _is_written_number(parameter.default)}
+
+    @wraps(constructor)
+    def construct(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        for name, value in list(bound.arguments.items())[1:]:  # the first is `self`
+            number = plain(value)
+            if name in written and isinstance(number, int | float) and not isinstance(number, bool):
+                number = str(number)
+            bound.arguments[name] = number
+        constructor(*bound.args, **bound.kwargs)
+
+    return construct
+
+
+def _is_written_number(value: object) -> bool:
+    return isinstance(value, str) and value.replace(".", "", 1).isdigit()
