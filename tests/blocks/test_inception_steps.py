@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import re
+from typing import Any
 
 import pytest
 import torch
@@ -184,13 +186,15 @@ def test_the_canonical_module_has_the_towers_of_figure_1() -> None:
     torch.testing.assert_close(module(x)[:, -21:], pooled)
 
 
+@pytest.mark.parametrize("towers", [[(3,)], [], [(3, 0)], 3, (3, 3), "ab", [(3, True)], None])
+@pytest.mark.parametrize("module", [SimplifiedInception, RegroupedInception])
+def test_towers_are_pairs(module: type, towers: Any) -> None:
+    said = rf"option towers\. Got: {re.escape(repr(towers))}\. Expected: a list of pairs of integers of at least 1\."
+    with pytest.raises(ModelOptionError, match=said):
+        module(3, towers)
+
+
 def test_illegal_options_are_named() -> None:
-    with pytest.raises(ModelOptionError, match=r"towers\. Got: \(3,\)\. Expected: a list of 2"):
-        SimplifiedInception(3, [(3,)])  # type: ignore[list-item]
-    with pytest.raises(ModelOptionError, match=r"number of towers\. Got: 0"):
-        RegroupedInception(3, [])
-    with pytest.raises(ModelOptionError, match=r"towers\. Got: \(3, 0\)\. Expected: a list of integers of at least 1"):
-        RegroupedInception(3, [(3, 0)])
     with pytest.raises(ModelOptionError, match=r"kernel\. Got: 2\. Expected: an odd integer of at least 1"):
         InceptionUnits(kernel=2)
     with pytest.raises(ModelOptionError, match=r"out_channels\. Got: 0"):

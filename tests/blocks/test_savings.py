@@ -4,6 +4,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from separable.blocks.savings import (
     factorised_saving,
     grid_reduction_cost,
     inception_saving,
+    segmented_cost,
     separable_cost,
     separable_saving,
 )
@@ -136,3 +138,32 @@ def test_illegal_arguments_are_named() -> None:
         convolution_cost(3, 4, 3, groups=2)
     with pytest.raises(ModelOptionError, match=r"how\. Got: 'both'"):
         grid_reduction_cost(3, 6, "both", 9)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "said"),
+    [
+        (grid_reduction_cost, (3, 6, "parallel", 0), "side. Got: 0. Expected: an integer of at least 3"),
+        (grid_reduction_cost, (3, 6, "parallel", 2.5), "side. Got: 2.5. Expected: an integer of at least 3"),
+        (grid_reduction_cost, ("3", 6, "parallel", 9), "in_channels. Got: '3'. Expected: an integer of at least 1"),
+        (convolution_cost, (8, 8, (3, 3, 3)), r"kernel. Got: \(3, 3, 3\). Expected: a list of 2"),
+        (
+            convolution_cost,
+            (8, 8, None),
+            r"in_channels, out_channels, kernel. Got: \(8, 8, None, None\). Expected: a list of integers",
+        ),
+        (separable_cost, ("8", 8), r"in_channels, depth_multiplier. Got: \('8', 1\)"),
+        (segmented_cost, (8, 5), "widths. Got: 5. Expected: a list of pairs"),
+        (inception_saving, (8, 4, 5, (2, 3), 4), r"conv3x3, conv5x5. Got: \(5, \(2, 3\)\). Expected: a list of pairs"),
+        (factorised_saving, ("8", 8, 5, "3x3"), r"in_channels, out_channels. Got: \('8', 8\)"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(function: Any, arguments: Any, said: str) -> None:
+    with pytest.raises(ModelOptionError, match=f"Bad model option {said}"):
+        function(*arguments)
+
+
+def test_a_cost_is_of_pythons_numbers() -> None:
+    cost = convolution_cost(np.int8(64), np.int8(64), (np.int8(3), 3), area=np.int64(50))  # type: ignore[arg-type]
+    assert cost == convolution_cost(64, 64, 3, area=50)
+    assert type(cost.parameters) is type(cost.macs) is int

@@ -7,8 +7,9 @@ from separable.blocks.dropout import KeyedDropout, set_dropout_keys
 from separable.blocks.factorised import ExpandedConv, FactorisedConv
 from separable.blocks.fire import Fire
 from separable.blocks.grid_reduction import GridReduction
-from separable.blocks.head import ClassifierHead
+from separable.blocks.head import ClassifierHead, Head
 from separable.blocks.inception import InceptionA, InceptionAux, InceptionB, InceptionC, InceptionD, InceptionE
+from separable.blocks.inception_bn import BNInception, SeparableStem
 from separable.blocks.inception_resnet import (
     InceptionResNetA,
     InceptionResNetB,
@@ -18,6 +19,7 @@ from separable.blocks.inception_resnet import (
     ScaledResidual,
 )
 from separable.blocks.inception_steps import ExtremeInception, InceptionUnits, RegroupedInception, SimplifiedInception
+from separable.blocks.inception_v1 import GoogLeNetAux, LocalResponseNorm, ReducedInception
 from separable.blocks.inception_v4 import (
     InceptionV4A,
     InceptionV4B,
@@ -41,6 +43,7 @@ __all__ = [
     "AlignedXceptionModule",
     "AlignedXceptionTail",
     "AveragePool",
+    "BNInception",
     "Bottleneck",
     "ClassifierHead",
     "ConvBN",
@@ -52,7 +55,9 @@ __all__ = [
     "ExtremeInception",
     "FactorisedConv",
     "Fire",
+    "GoogLeNetAux",
     "GridReduction",
+    "Head",
     "InceptionA",
     "InceptionAux",
     "InceptionB",
@@ -73,13 +78,16 @@ __all__ = [
     "InceptionV4Stem2",
     "InceptionV4Stem3",
     "KeyedDropout",
+    "LocalResponseNorm",
     "MaxPool",
     "MobileNetUnit",
     "NaiveInception",
+    "ReducedInception",
     "ReductionA",
     "RegroupedInception",
     "ScaledResidual",
     "SeparableConv2d",
+    "SeparableStem",
     "SimplifiedInception",
     "XceptionDown",
     "XceptionMiddle",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from separable.blocks.checks import check_length, check_minimum, check_odd, check_widths
+from separable.blocks.checks import check_minimum, check_odd, check_pairs
 from separable.blocks.conv import ConvBN
 
 __all__ = ["DEFAULT_UNITS", "ExtremeInception", "InceptionUnits", "RegroupedInception", "SimplifiedInception", "Towers"]
@@ -133,8 +133,5 @@ class ExtremeInception(nn.Module):
 
 def _checked(in_channels: int, towers: Towers) -> tuple[tuple[int, int], ...]:
     check_minimum("in_channels", in_channels, 1)
-    check_minimum("number of towers", len(towers), 1)
-    for tower in towers:
-        check_length("towers", tower, 2)
-        check_widths("towers", tower)
+    check_pairs("towers", towers)
     return tuple((narrow, wide) for narrow, wide in towers)

@@ -6,7 +6,7 @@ Everything follows from the one formula of a convolution, so that no percentage 
 from dataclasses import dataclass
 from fractions import Fraction
 
-from separable.blocks.checks import check_choice, check_minimum, check_widths
+from separable.blocks.checks import check_choice, check_length, check_minimum, check_pairs, check_widths
 from separable.blocks.factorised import factors, middle_channels
 from separable.blocks.grid_reduction import GRID_REDUCTIONS
 
@@ -65,18 +65,21 @@ def convolution_cost(
     Raises:
         ModelOptionError: an argument that no convolution can have.
     """
-    height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+    if isinstance(kernel, list | tuple):
+        check_length("kernel", kernel, 2)
+    height, width = kernel if isinstance(kernel, list | tuple) else (kernel, kernel)
     check_widths("in_channels, out_channels, kernel", (in_channels, out_channels, height, width))
     check_minimum("area", area, 1)
     check_choice("groups", groups, [n for n in range(1, in_channels + 1) if in_channels % n == out_channels % n == 0])
-    weights = height * width * (in_channels // groups) * out_channels
-    return Cost(weights, weights * area)
+    weights = int(height) * int(width) * (int(in_channels) // int(groups)) * int(out_channels)
+    return Cost(weights, weights * int(area))
 
 
 def separable_cost(
     in_channels: int, out_channels: int, kernel: int = 3, *, area: int = 1, depth_multiplier: int = 1
 ) -> Cost:
     """A depthwise convolution and a 1x1: K^2 M + M N weights (arXiv:1704.04861, section 3.1)."""
+    check_widths("in_channels, depth_multiplier", (in_channels, depth_multiplier))
     inner = in_channels * depth_multiplier
     depthwise = convolution_cost(in_channels, inner, kernel, area=area, groups=in_channels)
     return depthwise + convolution_cost(inner, out_channels, 1, area=area)
@@ -94,6 +97,7 @@ def segmented_cost(in_channels: int, widths: tuple[tuple[int, int], ...], kernel
     Args:
         widths: channels in and out of each segment's spatial convolution.
     """
+    check_pairs("widths", widths)
     total = convolution_cost(in_channels, sum(narrow for narrow, _ in widths), 1, area=area)
     for narrow, wide in widths:
         total += convolution_cost(narrow, wide, kernel, area=area)
@@ -105,6 +109,7 @@ def factorised_saving(
 ) -> Saving:
     """`blocks.FactorisedConv` in place of one `kernel` x `kernel` convolution (arXiv:1512.00567, section 3)."""
     shapes = factors(kernel, into)
+    check_widths("in_channels, out_channels", (in_channels, out_channels))
     middle = middle_channels(in_channels, out_channels) if middle is None else middle
     widths = (in_channels, *(middle,) * (len(shapes) - 1), out_channels)
     after = Cost(0, 0)
@@ -128,6 +133,7 @@ def inception_saving(
         conv3x3, conv5x5: channels of the reduction ("#3x3 reduce", "#5x5 reduce") and of the convolution.
         pooled: channels of the 1x1 behind the pool ("pool proj").
     """
+    check_pairs("conv3x3, conv5x5", (conv3x3, conv5x5))
     single = convolution_cost(in_channels, conv1x1, 1, area=area)
     naive = reduced = single
     for (narrow, wide), kernel in ((conv3x3, 3), (conv5x5, 5)):
@@ -138,9 +144,15 @@ def inception_saving(
 
 
 def grid_reduction_cost(in_channels: int, out_channels: int, how: str, side: int) -> Cost:
-    """`blocks.GridReduction` on a map of `side` x `side` (arXiv:1512.00567, section 5)."""
+    """`blocks.GridReduction` on a map of `side` x `side`, at least 3 (arXiv:1512.00567, section 5).
+
+    Raises:
+        ModelOptionError: an argument that no grid reduction can have.
+    """
     check_choice("how", how, GRID_REDUCTIONS)
+    check_minimum("in_channels", in_channels, 1)
     check_minimum("out_channels", out_channels, in_channels + 1)
+    check_minimum("side", side, 3)
     reduced = ((side - 1) // 2) ** 2
     channels = out_channels - in_channels if how == "parallel" else out_channels
     return convolution_cost(in_channels, channels, 3, area=side * side if how == "convolve_first" else reduced)
