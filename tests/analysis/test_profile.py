@@ -137,3 +137,14 @@ def test_table_and_json() -> None:
         *(f"{value:,}" for value in (result.parameters, result.macs, result.activations, result.bytes)),
     ]
     assert len(lines) == len(result.layers) + 4
+
+
+@pytest.mark.parametrize("model", [5, "xception", nn.Linear])
+def test_what_is_no_network_is_refused(model: Any) -> None:
+    with pytest.raises(UsageError, match=r"Only a network can be profiled. Got: .*. Expected: a torch.nn.Module"):
+        profile(model, (1, 3, 96, 96))
+
+
+def test_a_missing_batch_axis_is_told() -> None:
+    with pytest.raises(UsageError, match=r"takes pictures in batches. Got: a tensor of shape \(3, 96, 96\)"):
+        profile(build_model("mobilenet_v1", 2, width=0.25), (3, 96, 96))

@@ -77,13 +77,17 @@ def profile(model: nn.Module, input_shape: Sequence[int] | Tensor) -> Profile:
         input_shape: (N, C, H, W), or a tensor whose shape and dtype count.
 
     Raises:
-        UsageError: `input_shape` is neither.
+        UsageError: `input_shape` is neither, or `model` no module.
     """
     return count(model, input_shape)[0]
 
 
 def count(model: nn.Module, input_shape: Sequence[int] | Tensor) -> tuple[Profile, tuple[Counted, ...]]:
     """`profile`, and beside each of its rows what the layer did there."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(
+            "Only a network can be profiled", got=repr(model)[:100], expected="a torch.nn.Module, not its name or class"
+        )
     shape = _shape(input_shape)
     first = next(iter(model.parameters()), torch.zeros(()))
     like = input_shape if isinstance(input_shape, Tensor) else torch.zeros((), dtype=first.dtype)
