@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,13 +19,13 @@ from separable.machine.runtime import tune_runtime
 
 FAULTS = """
 import resource, sys, threading
-import torch
 import separable
 if sys.argv[1] == "tuned":
-    settings = separable.tune_runtime(threads=1)
-torch.set_num_threads(1)
+    settings = separable.tune_runtime()
+import torch
 counted = []
 def work():
+    torch.set_num_threads(1)  # a thread of Python's own would start helpers, whose faults are not counted here
     for _ in range(12):  # the heap finds its shape
         torch.ones(16 << 20)
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
@@ -35,9 +36,6 @@ work()
 second = threading.Thread(target=work)
 second.start()
 second.join()
-if sys.argv[2:]:
-    settings.restore()
-    work()
 print(*counted)
 """
 
@@ -56,13 +54,27 @@ def as_it_was() -> Iterator[None]:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
-def test_no_page_faults_after_warm_up_in_two_threads_until_it_is_undone() -> None:
-    """Measured: 0 and 0 against 131,080 in either thread (256 on a kernel with huge pages), 65,536 once undone."""
+def test_no_page_faults_after_warm_up_in_two_threads() -> None:
+    """Measured: 0 and 0 against 131,080 in either thread (256 on a kernel with huge pages)."""
     main, second = page_faults("as it is")
-    tuned_main, tuned_second, undone = page_faults("tuned", "and back")
+    tuned_main, tuned_second = page_faults("tuned")
     assert tuned_main < main / 8
     assert tuned_second < second / 8
-    assert undone > main / 8
+
+
+def test_the_allocator_gets_its_documented_defaults_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mallopt(3): 128 KiB twice, no top pad, 65,536 mappings, as many arenas as there are by default."""
+    calls: list[tuple[int, int]] = []
+    library = SimpleNamespace(malloc_trim=lambda pad: calls.append((0, pad.value)))
+    monkeypatch.setattr(allocator, "_glibc_version", lambda: "2.36")
+    monkeypatch.setattr(allocator, "_mallopt", lambda: lambda option, value: calls.append((option, value)) or 1)
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _: library)
+    monkeypatch.setattr(allocator, "_kept", False)
+    with tune_runtime(threads=torch.get_num_threads(), pin=False) as settings:
+        assert calls == [(-3, 1 << 30), (-1, -1), (-2, 64 << 20), (-8, 1)]
+        assert settings.settings[0].changed
+        calls.clear()
+    assert calls == [(-1, 128 << 10), (-2, 0), (-3, 128 << 10), (-4, 65536), (-8, 0), (0, 0)]
 
 
 def test_threads_are_set_and_set_back(monkeypatch: pytest.MonkeyPatch) -> None:

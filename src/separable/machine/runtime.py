@@ -87,6 +87,8 @@ def tune_runtime(
 ) -> Settings:
     """Set allocator, threads and cudnn for this machine. Call it first, before threads start and memory is taken.
 
+    Before torch is imported is best: a thread that has a heap of its own by then keeps it.
+
     Args:
         threads: of torch; None is one for each physical core that this process may use, unless OMP_NUM_THREADS says.
         allocator: let glibc keep freed memory, in threads too (`machine.allocator`); worth up to twice the speed of
