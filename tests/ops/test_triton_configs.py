@@ -9,7 +9,7 @@ import pytest
 from separable.ops.triton import configs
 from separable.ops.triton.configs import Config, Tuner, config_for, default_config, rival_configs
 
-KERNELS = ("forward", "backward", "product", "window", "pass")
+KERNELS = ("forward", "backward", "product", "wide", "window", "pass")
 
 
 def clock(times: dict[Config, float], ran: list[Config]) -> Callable[[Callable[[], object]], float]:

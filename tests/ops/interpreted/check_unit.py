@@ -123,3 +123,13 @@ def test_torch_accepts_the_operators() -> None:
         (product, (z, scale, scale, True, taps, weight)),
     ):
         torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
+
+
+@pytest.mark.compiles
+def test_the_unit_compiles_whole() -> None:
+    inputs = inputs_of((1, 5, 4, 3, 4, 3, True, True))
+    unit = our_unit(True, "epilogue", True)
+    compiled = torch.compile(unit, fullgraph=True, backend="aot_eager")
+    plain, traced = (gradients(function, inputs, [FP32] * 5) for function in (unit, compiled))
+    for a, b in zip(plain, traced, strict=True):
+        torch.testing.assert_close(a, b, rtol=CONVOLUTION_FP32, atol=CONVOLUTION_FP32)

@@ -74,7 +74,7 @@ class Config:
 
 
 def default_config(kernel: str, channels: int, window: int = 3, width: int = 1 << 30) -> Config:
-    """The table: `kernel` is "forward", "backward" (depthwise), "product", "window" (product of a
+    """The table: `kernel` is "forward", "backward" (depthwise), "product", "wide" (in fp32), "window" (of a
             depthwise convolution) or "pass".
 
     Args:
@@ -88,6 +88,8 @@ def default_config(kernel: str, channels: int, window: int = 3, width: int = 1 <
         return _strip(channels, width, rows, numbers, warps)
     if kernel == "window":
         return Config(columns=64, channels=128 if channels > 64 else 64, depth=32, warps=8, stages=2)
+    if kernel == "wide":
+        return Config(columns=64, channels=64, depth=16, warps=4, stages=2)
     if kernel == "product":
         if channels <= 64:
             return Config(columns=128, channels=64, depth=64, warps=4, stages=3)
@@ -108,6 +110,10 @@ def rival_configs(kernel: str, channels: int, window: int = 3, width: int = 1 <<
             (64, 256, 32, 8, 2),
         )
         rivals = [Config(0, m, n, k, warps, stages) for m, n, k, warps, stages in sizes]
+    elif kernel == "wide":
+        rivals = [
+            Config(0, 64, n, k, warps, 2) for n, k, warps in ((64, 16, 4), (64, 32, 8), (128, 16, 8), (32, 32, 4))
+        ]
     elif kernel == "product":
         sizes = (
             (128, 64, 64, 4, 4),

@@ -38,6 +38,7 @@ def product(
     side = depthwise.shape[-1] if depthwise is not None else 0
     widen = is_interpreting() and x.dtype == torch.bfloat16  # whose products of bf16 are garbage
     tf32 = torch.backends.cuda.matmul.allow_tf32 and not is_interpreting()
+    kernel = "wide" if x.dtype == torch.float32 else "window" if window else "product"
     flags = (window, side, relu, scale is not None, True, widen, "tf32" if tf32 else "ieee")
 
     def launch(c: Config) -> tuple[Tensor, Tensor, int]:
@@ -59,9 +60,7 @@ def product(
 
     with device_of(x):
         shape = (x.dtype, *x.shape, outputs, *flags)
-        mean, variance = gather_moments(
-            *launch(config_for("window" if window else "product", shape, launch, outputs)), rows
-        )
+        mean, variance = gather_moments(*launch(config_for(kernel, shape, launch, outputs)), rows)
     return z, mean, variance
 
 

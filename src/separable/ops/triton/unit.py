@@ -44,14 +44,14 @@ def separable_unit(
         depthwise: (C, 1, K, K), K odd, padded to keep the side. pointwise: (O, C, 1, 1). Of any floating type.
         plan: "matmul" leaves the product to torch, "epilogue" takes the moments in a product of ours, "window" puts the
             depthwise convolution into that product, too. "auto" is "epilogue" where memory is the limit (few
-            channels), "matmul" where the product is.
+            channels, 16 bits), "matmul" where the product is.
         keep: hold on to the depthwise result for the backward pass; False saves its memory for two more passes.
 
     Returns:
         z (N, O, H, W) in the type of `x`, channels_last; mean and variance (O,) in fp32; and `x` again, for whatever
         else reads it, so that both gradients of it are added up in the unit's own backward pass.
     """
-    chosen = _plan(plan, x.shape[1], pointwise.shape[0])
+    chosen = _plan(plan, x, pointwise.shape[0])
     z, mean, variance, same, _ = _Unit.apply(x, scale, shift, relu, depthwise, pointwise, chosen, keep)
     return z, mean, variance, same
 
@@ -78,10 +78,12 @@ def pool_normalised(z: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride
     return torch.nn.functional.max_pool2d(y, kernel, stride)
 
 
-def _plan(plan: Plan, channels: int, outputs: int) -> Plan:
+def _plan(plan: Plan, x: Tensor, outputs: int) -> Plan:
     if plan != "auto":
         return plan
-    return "epilogue" if channels * outputs < _BALANCE * (channels + outputs) else "matmul"
+    channels = x.shape[1]
+    bound_by_memory = channels * outputs < _BALANCE * (channels + outputs) and x.dtype != torch.float32
+    return "epilogue" if bound_by_memory else "matmul"
 
 
 class _Unit(torch.autograd.Function):
