@@ -272,6 +272,29 @@ def test_what_cannot_be_explained_is_said(cli: Cli, model: Path, tmp_path: Path)
     assert not (tmp_path / "explained").exists()
 
 
+def test_a_network_without_published_weights_is_said(cli: Cli, tmp_path: Path) -> None:
+    write_pictures(tmp_path, 1, 0.1)
+    for verb in ("explain", "predict"):
+        outcome = cli(verb, "squeezenet", "0.png")
+        assert outcome.err == (
+            "separable: A catalogue name stands for its published weights. Keras publishes no weights for squeezenet\n"
+            "  expected  a network whose published weights are fetched: inception_v3, xception\n"
+            "  to do     Give a run or a model folder instead; `separable convert FILE FOLDER` makes one of a weight "
+            "file\n"
+        )
+        assert outcome.code != 0
+        vgg = cli(verb, "vgg16", "0.png").err
+        assert "Keras gives an MD5 alone, which can be forged, to check them against" in vgg
+        assert 'weights="PATH" of it, or what `separable convert PATH FOLDER` makes of it' in vgg
+
+
+def test_a_factorys_error_of_several_lines_keeps_its_indentation(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def build():\n    raise ValueError('first\\nsecond\\n  third')\n")
+    write_pictures(tmp_path, 1, 0.1)
+    outcome = cli("explain", "mine.py:build", "0.png", "--size", "24", "--pixels", "0..1")
+    assert "  got       ValueError: first\n            second\n              third\n" in outcome.err
+
+
 def test_every_picture_has_a_page_of_its_own() -> None:
     names = [path.name for path in page_paths(["a/x.jpg", "x-2.png", "b/X.jpg", "x.gif", ".hidden"], Path("out"))]
     assert names == ["x.html", "x-2.html", "X-3.html", "x-4.html", ".hidden.html"]

@@ -99,6 +99,29 @@ def test_what_keras_does_not_publish() -> None:
         create_model("mobilenet_v1", 1000, "keras", width=0.3)
     with pytest.raises(UnknownModelError, match="xception"):
         create_model("xcepton")
+    with pytest.raises(DownloadError) as caught:
+        create_model("squeezenet", weights="keras")
+    assert str(caught.value) == (
+        "Keras publishes no weights for squeezenet. Expected: a network whose published weights are fetched: "
+        "inception_v3, xception. Leave out weights to start from fresh ones, or give the path of a weight file."
+    )
+    with pytest.raises(DownloadError) as caught:
+        create_model("mobilenet_v1", weights="keras", width=0.3)
+    assert "Got: width=0.3. Expected: the default options or width=0.75 or width=0.5" in str(caught.value)
+
+
+def test_a_word_that_is_no_path_is_said() -> None:
+    said = (
+        'Got: neither a file nor a folder of this name. Expected: "keras", "hf-hub:owner/name", or the path of a '
+        "weight file, a model folder or a run. "
+    )
+    for word, fix in (("kears", 'Perhaps you meant "keras".'), ("timm", "Give the path of the file.")):
+        for classes in (None, 5):
+            with pytest.raises(WeightsFormatError) as caught:
+                create_model("xception", classes, word)
+            assert str(caught.value) == f"There are no weights {word!r}. {said}{fix}"
+    with pytest.raises(WeightsFormatError, match=r"Cannot read kears\.h5"):
+        create_model("xception", 5, "kears.h5")
 
 
 def test_every_published_hash_is_a_hash() -> None:

@@ -192,7 +192,7 @@ def page_paths(sources: Sequence[str], out: Path) -> list[Path]:
     Raises:
         UsageError: one page for several pictures.
     """
-    if out.suffix.lower() in (".html", ".htm", ".xhtml"):
+    if out.suffix.lower() in PAGES:
         if len(sources) != 1:
             raise UsageError(
                 "One page shows one picture",

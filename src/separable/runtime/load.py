@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from separable.errors import UsageError
+from separable.errors import UnpublishedWeightsError, UsageError
 from separable.runtime.imagenet import imagenet_names
 from separable.runtime.locate import Located
 
@@ -22,6 +22,7 @@ def load_located(located: Located, options: Mapping[str, Any] | None = None, *, 
 
     Raises:
         UsageError: options for something that has its own. DownloadError, WeightsFormatError: no such weights.
+        UnpublishedWeightsError: there are none, with the names that have some.
     """
     from separable.models import build_model
     from separable.weights import create_model, load_model
@@ -30,7 +31,15 @@ def load_located(located: Located, options: Mapping[str, Any] | None = None, *, 
     if located.kind == "catalogue":
         if not published:
             return build_model(located.name, **(options or {}))
-        model = create_model(located.name, weights="keras", **(options or {}))
+        try:
+            model = create_model(located.name, weights="keras", **(options or {}))
+        except UnpublishedWeightsError as error:
+            raise UnpublishedWeightsError(
+                f"A catalogue name stands for its published weights. {error.what}",
+                got=error.got,
+                expected=error.expected,
+                fix="Give a run or a model folder instead; `separable convert FILE FOLDER` makes one of a weight file",
+            ) from error
         contract = model.input_contract
         model.input_contract = replace(contract, class_names=contract.class_names or imagenet_names())
         return model

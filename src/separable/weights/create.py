@@ -78,7 +78,7 @@ def create_model(
 
 
 def fetchable_models() -> list[str]:
-    """The names whose published weights are fetched by `weights="keras"`: those with a SHA-256 to check them against."""
+    """The names whose published weights are fetched by `weights="keras"`: those with a SHA-256 to check."""
     return [
         name
         for name in list_models()
