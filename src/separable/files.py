@@ -1,5 +1,6 @@
 """Writing files so that a crash leaves either the old one or the new one, never half of one."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -34,7 +35,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         raise _explain(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:

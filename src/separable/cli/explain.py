@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from separable.cli.options import Debug, Json, picture_size
+from separable.cli.options import PAGES, Debug, Json, picture_size
 from separable.cli.output import Output, counter, write_lines
 from separable.errors import BadPictureError
 
@@ -73,9 +73,11 @@ def explain(
     A picture that cannot be read gets a message and no page; the others get theirs, and the exit code is 1.
     """
     from separable.cli.explaining import Explainer, Wishes, page_paths
+    from separable.files import demand_writable
     from separable.runtime.sources import expand
 
     with Output(json) as output:
+        demand_writable(out if out.suffix.lower() in PAGES else out / "page.html", makes_folders=True)
         wishes = Wishes(tuple(classes or ()), layer, method, steps, picture_size(size), pixels)
         explainer = Explainer(run, wishes, counter("steps of the path"))
         sources = list(expand(image, sys.stdin))

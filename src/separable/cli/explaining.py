@@ -27,6 +27,7 @@ from separable.analysis.explain import (
 from separable.analysis.network_failure import refusal
 from separable.cli.class_names import class_number
 from separable.cli.network_input import PIXELS, predictor_of
+from separable.cli.options import PAGES
 from separable.data.decode import PictureFile
 from separable.data.preprocess import normalise, prepare_file, seen_region
 from separable.errors import SeparableError, UsageError

@@ -6,8 +6,10 @@ import typer
 
 from separable.errors import UsageError
 
-__all__ = ["INTERRUPTED", "Debug", "InputShape", "Json", "ModelOptions", "key_values", "picture_size"]
+__all__ = ["INTERRUPTED", "PAGES", "Debug", "InputShape", "Json", "ModelOptions", "key_values", "picture_size"]
 
+PAGES = (".html", ".htm", ".xhtml")
+"""How the name of a page may end."""
 INTERRUPTED = 130
 """The exit code of what Ctrl-C ended, as shells have it."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from separable.cli.networks import changed_options, input_of, load_network, running, titled
-from separable.cli.options import Debug, InputShape, Json, ModelOptions
+from separable.cli.options import PAGES, Debug, InputShape, Json, ModelOptions
 from separable.cli.output import Output, counter, human_count
 from separable.errors import UsageError
 
@@ -25,7 +25,6 @@ separable profile runs/flowers --batch 16 --html flowers.html
 separable profile my_network.py:build --size 200x333 --measure
 """
 _ROOMY = 100  # columns
-_PAGES = (".html", ".htm", ".xhtml")
 
 
 def profile(
@@ -84,7 +83,7 @@ def _check(precision: str, device: str, html: Path | None) -> None:
         raise UsageError("Unknown --device", got=device, expected="cpu or cuda")
     demand_device(device)
     if html is not None:
-        if html.suffix.lower() not in _PAGES:
+        if html.suffix.lower() not in PAGES:
             raise UsageError(
                 "--html writes a page",
                 got=html.name,
