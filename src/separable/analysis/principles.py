@@ -84,10 +84,11 @@ def find_broken_principles(graph: Graph) -> tuple[BrokenPrinciple, ...]:
 
 def _reduction(before: Sequence[Cut], stage: Sequence[Cut]) -> Iterator[tuple[int, BrokenPrinciple]]:
     plain = [cut for cut in before if cut.last.operation not in ("pad", "slice")] or before
-    kept = statistics.median_low(cut.size for cut in plain)  # one that is there, for the text to name
-    usual = next(cut for cut in reversed(plain) if cut.size == kept)
+    sizes = [cut.size for cut in plain]
+    middle = statistics.median_low(sizes), statistics.median_high(sizes)
+    usual = next(cut for cut in reversed(plain) if cut.size in middle)  # of two the later: one that text can name
     narrow = stage[0]
-    fall, widened = narrow.size / kept, max(cut.size for cut in stage) / narrow.size
+    fall, widened = narrow.size / usual.size, max(cut.size for cut in stage) / narrow.size
     if fall > _FALL or (fall > _ABRUPT and widened < _WIDENS):
         return
     text = f"From {_shape(usual)} to {_shape(narrow)}: {_percent(fall)} of the representation is left"
