@@ -153,7 +153,7 @@ def test_modules_take_the_options_alone() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stem": 299}, "stem. Got: 299. Expected: '299' or '151' or '79'"),
+        ({"stem": 300}, "stem. Got: '300'. Expected: '299' or '151' or '79'"),
         ({"variant": "keras"}, "variant. Got: 'keras'. Expected: 'slim' or 'chollet_2016'"),
         ({"activation": None}, "activation. Got: None. Expected: 'relu' or 'relu6' or 'elu'"),
         ({"n": 9}, "n. Got: 9. Expected: 3 or 5 or 7"),
