@@ -18,6 +18,7 @@ from separable.analysis.explain import (
     first_filters,
     grad_cam,
     integrated_gradients,
+    is_passed_round,
     telling_layers,
 )
 from separable.data.decode import decode_picture
@@ -195,6 +196,7 @@ def test_every_network_of_the_catalogue_is_explained(name: str) -> None:
     assert layer.name == model.chain[-1]
     assert grad_cam(model, x).shape == (1, layer.height, layer.width)
     assert bool(grad_cam(model, x).isfinite().all())
+    assert not is_passed_round(model, x, layer)
     found = integrated_gradients(model, x, steps=1)
     assert float(found.values.abs().max()) > 0
     assert bool(found.values.isfinite().all())

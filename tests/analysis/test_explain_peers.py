@@ -13,6 +13,7 @@ from separable.analysis.explain import (
     found_layer,
     grad_cam,
     integrated_gradients,
+    is_passed_round,
 )
 from separable.analysis.explain.recording import misfit
 from separable.errors import UsageError
@@ -53,6 +54,7 @@ def test_the_last_map_of_other_libraries_networks(name: str) -> None:
     layer = default_layer(model, feature_layers(model, x))
     assert str(layer) == expected
     assert not layer.early
+    assert not is_passed_round(model, x, layer)
     assert feature_maps(model, x, layer).shape == (1, layer.channels, layer.height, layer.width)
     assert grad_cam(model, x, 1).shape == (1, layer.height, layer.width)
 

@@ -77,6 +77,18 @@ class Tokens(nn.Module):
 
 def tokens():
     return Tokens()
+
+class Branches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.left, self.right, self.fc = nn.Conv2d(3, 4, 3, 2), nn.Conv2d(3, 4, 3, 2), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.fc(torch.cat([self.left(x), self.right(x)], 1).mean((2, 3)))
+
+def branches():
+    return Branches()
 """
 
 
@@ -221,6 +233,20 @@ def test_without_feature_maps_there_are_attributions_alone(cli: Cli, tmp_path: P
     (row,) = document(cli(*own, "--layer", "stem", "--json"))
     assert row["layer"] == {"name": "stem", "shape": [8, 6, 6]}
     assert row["alerts"][0].startswith("stem is one of the first layers: 86% of the network comes after it.")
+
+
+def test_a_layer_beside_others_gets_an_alert(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    write_pictures(tmp_path, 1, 0.1)
+    own = ("0.png", "--size", "24", "--pixels", "0..1", "--method", "gradcam", "--json")
+    (row,) = document(cli("explain", "mine.py:branches", *own))
+    assert row["layer"]["name"] == "right"
+    assert row["alerts"] == [
+        "Part of the evidence does not pass through right, as beside one of several branches. The heat map leaves it "
+        "out; --layer takes another layer."
+    ]
+    assert document(cli("explain", "mine.py:branches", *own, "--layer", "left"))[0]["alerts"] == []
+    assert document(cli("explain", "mine.py:build", *own))[0]["alerts"] == []
 
 
 def refused(outcome: Outcome, *said: str) -> None:

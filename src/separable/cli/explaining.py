@@ -21,6 +21,7 @@ from separable.analysis.explain import (
     finer_layer,
     first_convolution,
     found_layer,
+    is_passed_round,
     logits_of,
     telling_layers,
 )
@@ -86,6 +87,7 @@ class Explainer:
         self.layers, outputs = self._look(blank)
         self.no_maps: str | None = None
         self.layer = self._chosen()
+        self.passed_round = self._is_passed_round(blank)
         self.shown = telling_layers(self.network, self.layers, self.layer)
         self.classes = [class_number(name, self.contract.class_names, outputs) for name in wishes.classes]
 
@@ -128,6 +130,12 @@ class Explainer:
             self.no_maps = error.what if self.wishes.method == "both" else None
             return None
 
+    def _is_passed_round(self, blank: torch.Tensor) -> bool:
+        """Asked of a layer that nobody named: who names one knows where it lies."""
+        if self.layer is None or self.wishes.layer is not None or self.wishes.method == "integrated":
+            return False
+        return is_passed_round(self.network, blank, self.layer)
+
     def _subject(self, source: str, command: str) -> Subject:
         file = PictureFile(source)
         seen = prepare_file(source, self.contract)
@@ -162,6 +170,7 @@ class Explainer:
             filters=_filters(self.network),
             explanation=found,
             no_maps=self.no_maps,
+            passed_round=self.passed_round,
         )
 
     def _batch(self, pictures: torch.Tensor) -> torch.Tensor:

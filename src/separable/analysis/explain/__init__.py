@@ -3,7 +3,7 @@
 from separable.analysis.explain.examined import demand_classes, logits_of
 from separable.analysis.explain.explanation import Evidence, Explanation, explain_picture, telling_layers
 from separable.analysis.explain.features import feature_maps, first_convolution, first_filters
-from separable.analysis.explain.gradcam import grad_cam
+from separable.analysis.explain.gradcam import grad_cam, is_passed_round
 from separable.analysis.explain.integrated import Attribution, integrated_gradients
 from separable.analysis.explain.layers import default_layer, feature_layers, finer_layer, found_layer
 from separable.analysis.explain.page import explanation_page
@@ -29,6 +29,7 @@ __all__ = [
     "found_layer",
     "grad_cam",
     "integrated_gradients",
+    "is_passed_round",
     "logits_of",
     "telling_layers",
 ]

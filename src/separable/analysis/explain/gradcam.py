@@ -8,7 +8,7 @@ from separable.analysis.explain.layers import tapped, wanted_layer
 from separable.analysis.explain.recording import FeatureLayer
 from separable.errors import UsageError
 
-__all__ = ["grad_cam"]
+__all__ = ["grad_cam", "is_passed_round"]
 
 
 def grad_cam(
@@ -51,3 +51,13 @@ def grad_cam(
         if layer.channels_last:
             return torch.einsum("nc,nhwc->nhw", slopes.mean((1, 2)), maps).relu()
         return torch.einsum("nc,nchw->nhw", slopes.mean((2, 3)), maps).relu()
+
+
+def is_passed_round(model: nn.Module, inputs: Tensor, layer: FeatureLayer) -> bool:
+    """Whether the logits of the first picture depend on it otherwise than through `layer`, as beside one of several
+    branches: the layer's Grad-CAM leaves that evidence out."""
+    with examined(model), tapped(model, layer):
+        pixels = prepared(inputs)[:1].requires_grad_()
+        logits = logits_of(model(pixels.clone()))  # a clone: a first layer may work in place
+        slopes = torch.autograd.grad(logits.sum(), pixels, allow_unused=True)[0] if logits.requires_grad else None
+    return slopes is not None and bool(slopes.any())

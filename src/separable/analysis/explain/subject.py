@@ -48,6 +48,8 @@ class Subject:
     explanation: Explanation
     no_maps: str | None = None
     """Why there is no layer for Grad-CAM, though it was asked for."""
+    passed_round: bool = False
+    """Whether the answer depends on the picture otherwise than through `layer`, see `is_passed_round`."""
 
     @property
     def shows_cam(self) -> bool:
@@ -74,6 +76,9 @@ class Subject:
         if layer is not None and layer.early:
             words = f"{layer.name} is one of the first layers: {1 - layer.share:.0%} of the network comes after it. "
             found.append(f"{words}Grad-CAM shows what goes in there, not what the network makes of it.")
+        if layer is not None and self.passed_round:
+            words = f"Part of the evidence does not pass through {layer.name}, as beside one of several branches. "
+            found.append(f"{words}The heat map leaves it out; --layer takes another layer.")
         if layer is not None and layer.positions == 1:
             words = f"The map of {layer.name} has a single position (1x1) for pictures of this size, so "
             words += "Grad-CAM has no resolution there and no heat map is shown. "
