@@ -15,28 +15,35 @@ if TYPE_CHECKING:
     from separable.models import model_spec as model_spec
     from separable.runtime import load_predictor as load_predictor
     from separable.weights import create_model as create_model
+    from separable.weights import load_model as load_model
     from separable.weights import load_weights as load_weights
+    from separable.weights import save_model as save_model
 
 __version__ = "0.1.0"
 __all__ = [
     "accelerate",
     "create_model",
     "list_models",
+    "load_model",
     "load_predictor",
     "load_weights",
     "model_spec",
     "ops",
     "profile",
+    "save_model",
+    "tune_runtime",
 ]
 
 _HOMES = {
     "accelerate": "separable.blocks.accelerate",
     "create_model": "separable.weights",
     "list_models": "separable.models",
+    "load_model": "separable.weights",
     "load_predictor": "separable.runtime",
     "load_weights": "separable.weights",
     "model_spec": "separable.models",
     "profile": "separable.analysis",
+    "save_model": "separable.weights",
     "tune_runtime": "separable.machine.runtime",
 }
 

@@ -3,6 +3,7 @@
 import importlib
 import json
 import logging
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -97,6 +98,14 @@ def test_every_way_of_loading_takes_a_hub_id(hub: Hub, net: ImageModel, tmp_path
     assert same(model, net)
     assert {entry.largest for entry in convert_weights(name, tmp_path / "out").differences} == {0.0}
     assert same(load_model(tmp_path / "out"), net)
+
+
+def test_the_cards_own_code_loads_it(hub: Hub, net: ImageModel) -> None:
+    push(hub, net)
+    code = re.search(r"```python\n(.*?)```", hub.files[REPO]["README.md"].decode(), re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(code[1] if code else "", found)
+    assert same(found["model"], net)
 
 
 def test_a_branch_of_its_own(hub: Hub, net: ImageModel) -> None:
