@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from separable.analysis.cuts import find_cuts
 from separable.analysis.graph import record_graph
 from separable.analysis.principles import BrokenPrinciple, find_broken_principles
+from separable.analysis.stages import readable_name
 from separable.models import build_model, list_models, model_spec
 
 SIDE = 35 * 8  # the grid of figure 9 at an eighth of the picture's side
@@ -85,6 +86,16 @@ def test_the_share_is_that_of_the_shapes_named() -> None:
     left = math.prod(map(int, after)) / math.prod(map(int, before))
     assert f": {100 * left:.3g} % of the representation" in finding.text
     assert finding.factor == pytest.approx(left)
+
+
+def test_numbers_are_no_names() -> None:
+    """Layers of an nn.Sequential are told by what they are; a module or a layer with a name is not."""
+    (finding,) = found(conv(320, 8, 1), nn.ReLU(), conv(8, 320, 1), *head(320))
+    assert (finding.where, finding.place) == ("3", "layer 3 (1x1 convolution)")
+    assert [readable_name(name, "ReLU") for name in ("10", "4.1", "layer1.0", "conv1")] == [
+        *("layer 10 (ReLU)", "layer 4.1 (ReLU)", "layer1.0", "conv1"),
+    ]
+    assert readable_name("4", "") == "block 4"
 
 
 def test_a_needle_thin_layer_is_found_once() -> None:

@@ -242,3 +242,8 @@ def test_profile_of_a_network_that_fails_says_why(cli: Cli, mine: str) -> None:
     assert "The network cannot be run on an input of 1x3x9x9" in outcome.err
     assert "mat1 and mat2 shapes cannot be multiplied" in outcome.err
     assert outcome.code == 2
+
+
+def test_a_sequence_of_layers_is_told_by_what_they_are(cli: Cli, mine: str, tmp_path: Path) -> None:
+    assert cli("profile", f"{mine}:build", "--size", "32", "--html", "page.html", "--no-measure").code == 0
+    assert "Of its parts, layer 0 (3x3 convolution) has the most multiply-adds" in (tmp_path / "page.html").read_text()

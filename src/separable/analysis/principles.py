@@ -28,6 +28,7 @@ from typing import Any, Literal
 
 from separable.analysis.cuts import Cut, find_cuts, find_strides
 from separable.analysis.graph import Graph, Node
+from separable.analysis.stages import readable_name
 
 __all__ = ["PRINCIPLES", "BrokenPrinciple", "find_broken_principles"]
 
@@ -56,11 +57,18 @@ class BrokenPrinciple:
     factor: float
     text: str
     """A sentence or two with the numbers and what the paper does instead."""
+    what: str = ""
+    """What layer it is, such as "3x3 convolution"; empty for a module."""
 
     @property
     def title(self) -> str:
         """The paper's words for the principle."""
         return PRINCIPLES[self.principle]
+
+    @property
+    def place(self) -> str:
+        """For people: "layer 10 (7x7 convolution)" where the name is nothing but a number."""
+        return readable_name(self.where, self.what)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -95,7 +103,7 @@ def _reduction(before: Sequence[Cut], stage: Sequence[Cut]) -> Iterator[tuple[in
     if widened >= _WIDENS:
         text += f", which the layers after it then widen {widened:.3g} times"
     yield narrow.last.index, _finding(
-        1, before[-1].stride, _name(narrow), fall,
+        1, before[-1].stride, _name(narrow), _what(narrow), fall,
         f"{text}. The paper reduces the grid in strided convolutions beside a pool (figure 10), or widens first.",
     )  # fmt: skip
 
@@ -121,7 +129,7 @@ def _needles(stage: Sequence[Cut], following: Sequence[Cut]) -> Iterator[tuple[i
             f"{_shape(narrow)} after {_shape(wide)}: {_percent(fall)} of the representation passes, which the layers "
             f"after it then widen {later / narrow.size:.3g} times."
         )
-        yield narrow.last.index, _finding(1, narrow.stride, _name(narrow), fall, text)
+        yield narrow.last.index, _finding(1, narrow.stride, _name(narrow), _what(narrow), fall, text)
 
 
 @dataclass
@@ -145,10 +153,16 @@ def _imbalances(graph: Graph) -> Iterator[tuple[int, BrokenPrinciple]]:
         counts = f"{stage.depth} of {depth} convolutions in a row and {_percent(cost)} of the multiply-adds"
         if cost >= _LARGE_SHARE and share <= cost / _OUT_OF_BALANCE:
             text = f"The {grid} grid has {counts}: wide and shallow. More layers of fewer channels cost the same."
-            yield stage.first.index, _finding(4, stage.stride, stage.first.name, cost / share, text)
+            yield (
+                stage.first.index,
+                _finding(4, stage.stride, stage.first.name, _layer(stage.first), cost / share, text),
+            )
         elif share >= _LARGE_SHARE and cost <= share / _OUT_OF_BALANCE:
             text = f"The {grid} grid has {counts}: deep and thin. Fewer layers of more channels cost the same."
-            yield stage.first.index, _finding(4, stage.stride, stage.first.name, cost / share, text)
+            yield (
+                stage.first.index,
+                _finding(4, stage.stride, stage.first.name, _layer(stage.first), cost / share, text),
+            )
 
 
 def _stages(graph: Graph) -> list[_Stage]:
@@ -180,9 +194,9 @@ def _macs(node: Node) -> float:
     return node.elements * inputs / float(node.settings.get("groups", 1)) * kernel
 
 
-def _finding(principle: Literal[1, 4], stride: int, where: str, factor: float, text: str) -> BrokenPrinciple:
+def _finding(principle: Literal[1, 4], stride: int, where: str, what: str, factor: float, text: str) -> BrokenPrinciple:
     level: Literal["warning", "note"] = "warning" if stride >= _STEM else "note"
-    return BrokenPrinciple(principle, level, where, factor, text)
+    return BrokenPrinciple(principle, level, where, factor, text, what)
 
 
 def _name(cut: Cut) -> str:
@@ -192,6 +206,17 @@ def _name(cut: Cut) -> str:
     scopes = [node.scope for node in cut.nodes]
     common = [parts[0] for parts in zip(*scopes, strict=False) if len(set(parts)) == 1]
     return common[-1].split("#")[0] if common else cut.last.name
+
+
+def _what(cut: Cut) -> str:
+    return _layer(cut.last) if cut.alone else ""
+
+
+def _layer(node: Node) -> str:
+    kernel = node.settings.get("kernel")
+    if node.operation in _CONVOLUTIONS and kernel:
+        return f"{'x'.join(map(str, kernel))} convolution"
+    return node.kind
 
 
 def _shape(cut: Cut) -> str:

@@ -4,11 +4,18 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-__all__ = ["stages_of"]
+__all__ = ["readable_name", "stages_of"]
 
 _MOST = 30
 _READABLE = 20
 _HEAVY = 0.5
+
+
+def readable_name(name: str, what: str) -> str:
+    """ "layer 10 (7x7 convolution)" for the "10" of an nn.Sequential; a name with letters as it is."""
+    if re.search(r"[^\W\d]", name):
+        return name
+    return f"layer {name} ({what})" if what else f"block {name}"
 
 
 def stages_of(names: Sequence[str], shapes: Sequence[tuple[int, ...]], weights: Sequence[float]) -> list[str]:

@@ -138,7 +138,7 @@ def _print(out: Output, subject: "Subject") -> None:
             f"{measured.precision}, batch {subject.pictures}."
         )
     for finding in subject.findings:
-        where = finding.where if finding.level == "warning" else f"{finding.where} (in the stem)"
+        where = finding.place if finding.level == "warning" else f"{finding.place}, in the stem"
         out.show(f"\nPrinciple {finding.principle} at {where}: {finding.text}")
     if subject.findings_missing:
         out.show(f"\nDesign principles: {subject.findings_missing}")

@@ -22,6 +22,8 @@ class Mark:
     where: str
     text: str
     level: Literal["warning", "note"] = "warning"
+    place: str = ""
+    """What people call it, where that is not its name."""
 
 
 def mark_shapes(shapes: Sequence[Shape], marks: Sequence[Mark]) -> list[Shape]:
@@ -41,7 +43,7 @@ def mark_shapes(shapes: Sequence[Shape], marks: Sequence[Mark]) -> list[Shape]:
 def marks_of(graph: Graph) -> tuple[Mark, ...]:
     """Where the network breaks the design principles of arXiv:1512.00567, section 2."""
     found = find_broken_principles(graph)
-    return tuple(Mark(one.where, f"{one.title}. {one.text}", one.level) for one in found)
+    return tuple(Mark(one.where, f"{one.title}. {one.text}", one.level, one.place) for one in found)
 
 
 def legend(marks: Sequence[Mark], x: float, y: float) -> tuple[list[Shape], float]:
@@ -52,7 +54,9 @@ def legend(marks: Sequence[Mark], x: float, y: float) -> tuple[list[Shape], floa
         y += 30
     for number, mark in enumerate(marks, start=1):
         shapes += _dot(x + _RADIUS, y - 4, number, mark.level)
-        for line in textwrap.wrap(f"{mark.where}: {mark.text}".replace(" %", "\N{NO-BREAK SPACE}%"), _LETTERS):
+        for line in textwrap.wrap(
+            f"{mark.place or mark.where}: {mark.text}".replace(" %", "\N{NO-BREAK SPACE}%"), _LETTERS
+        ):
             shapes.append(Text(x + 2 * _RADIUS + 8, y, line, "" if mark.level == "warning" else "soft", "start", 12))
             y += _LINE
         y += 5

@@ -5,6 +5,7 @@ from separable.analysis.page.wording import amount, count_of, percent
 from separable.analysis.plots.markup import Markup, element, join
 from separable.analysis.profile_page.subject import Part, Subject
 from separable.analysis.profile_page.wording import milliseconds, share, size
+from separable.analysis.stages import readable_name
 
 __all__ = ["headline"]
 
@@ -52,7 +53,7 @@ def _measured_words(subject: Subject) -> str:
 def _share_words(part: Part, whole: float) -> str:
     if not part.layers:
         return f"The largest part of the time, {percent(part.seconds / whole)}, is spent outside of any layer."
-    return f"Of its parts, {part.label} takes the most time: {percent(part.seconds / whole)}."
+    return f"Of its parts, {_called(part)} takes the most time: {percent(part.seconds / whole)}."
 
 
 def _counted_words(subject: Subject) -> str:
@@ -62,9 +63,13 @@ def _counted_words(subject: Subject) -> str:
     if not totals.macs:
         return "Nothing was run: these are counts alone."
     return (
-        f"Of its parts, {heaviest.label} has the most multiply-adds: {percent(macs / totals.macs)}. "
+        f"Of its parts, {_called(heaviest)} has the most multiply-adds: {percent(macs / totals.macs)}. "
         "Nothing was run: these are counts alone."
     )
+
+
+def _called(part: Part) -> str:
+    return readable_name(part.label, part.layers[0].kind if len(part.layers) == 1 else "")
 
 
 def _tiles(subject: Subject) -> list[Markup]:

@@ -28,7 +28,7 @@ font-size:13.5px}
 .legend i.spot{border-radius:5px;width:10px;background:var(--accent);opacity:.6}
 .legend i.line{height:0;border-top:2px solid var(--accent);background:none;opacity:1;vertical-align:middle}
 .legend i.dash{height:0;border-top:2px dotted var(--soft);background:none;opacity:1;vertical-align:middle}
-@media (max-width:820px){section.wide .words{grid-template-columns:minmax(0,1fr)}}
+@media (max-width:1160px){section,section.wide .words{grid-template-columns:minmax(0,1fr)}}
 """
 
 

@@ -27,7 +27,7 @@ def principles_section(subject: Subject) -> Markup:
 
 
 def _finding(one: BrokenPrinciple) -> Markup:
-    where = one.where if one.level == "warning" else f"{one.where}, in the stem"
+    where = one.place if one.level == "warning" else f"{one.place}, in the stem"
     about = f"Principle {one.principle}, {one.title[0].lower()}{one.title[1:]}"
     return element(
         "div",
