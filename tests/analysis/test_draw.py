@@ -238,6 +238,18 @@ def test_stages_are_taken_apart() -> None:
     ]
 
 
+def test_the_footnote_leaves_out_nothing_that_is_drawn() -> None:
+    """One convolution with a norm after it, as patches are embedded, among norms that are boxes: its box says so."""
+    embedding = nn.Conv2d(3, 8, 4, 4), nn.GroupNorm(1, 8)
+    mixing = nn.Conv2d(8, 8, 1), nn.MaxPool2d(1), nn.GroupNorm(1, 8)
+    lone = words(record_graph(nn.Sequential(*embedding, nn.MaxPool2d(1), nn.GroupNorm(1, 8)), (1, 3, 32, 32)))
+    assert any("then GN" in word for word in lone)
+    assert not any(word.startswith("Every convolution") for word in lone)
+    alike = nn.Sequential(*embedding, nn.Conv2d(8, 8, 1), nn.GroupNorm(1, 8), *mixing)
+    usual = words(record_graph(alike, (1, 3, 32, 32)))
+    assert any(word.startswith("Every convolution is followed by group normalisation") for word in usual)
+
+
 def test_nothing_to_draw() -> None:
     with pytest.raises(UsageError, match=r"nothing to draw\. Got: its output is its input"):
         page_of(record_graph(nn.Identity(), (1, 3, 8, 8)), "nothing")

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from separable.analysis.draw.blocks import Block, Group
-from separable.analysis.draw.labels import shape_text
+from separable.analysis.draw.labels import shape_text, short_name
 from separable.analysis.draw.units import Unit
 
 __all__ = ["Words", "block_names", "choose_words", "parameters_text", "tensor_text"]
 
 _LONG = {"BN": "batch normalisation", "LN": "layer normalisation", "GN": "group normalisation"}
+_OFTEN = 2
+"""Convolutions that have the same thing after them, below which boxes say it themselves if others have it too."""
 _CONVOLUTIONS = {"conv", "depthwise", "separable"}
 
 
@@ -57,10 +59,17 @@ class Words:
 
 
 def choose_words(units: Sequence[Unit]) -> Words:
-    """The commonest thing after a convolution becomes the usual one."""
+    """The commonest thing after a convolution becomes the usual one, where it is more than one box's affair.
+
+    A footnote says that it is not drawn, so nothing is usual that other boxes of the drawing show.
+    """
     found = Counter(unit.after for unit in units if unit.label.family in _CONVOLUTIONS)
     between = Counter(unit.between for unit in units if unit.label.family == "separable")
-    return Words(_commonest(found), _commonest(between))
+    usual = _commonest(found)
+    shown = {short_name(node) for unit in units if unit.label.family == "light" for node in unit.nodes}
+    if found[usual] < _OFTEN and shown & set(usual):
+        usual = ()
+    return Words(usual, _commonest(between))
 
 
 def _commonest(found: Counter[tuple[str, ...]]) -> tuple[str, ...]:
