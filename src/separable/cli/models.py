@@ -33,8 +33,8 @@ def models(
         if name:
             _describe(out, specs[0])
         else:
-            header = ("name", "parameters", "multiply-adds", "input", "smallest", "paper")
-            out.table(header, [_row(spec) for spec in specs], right=(1, 2, 3, 4), whole=(0,))
+            header = ("name", "params", "MACs", "input", "smallest", "paper")
+            out.table(header, [_row(spec) for spec in specs], right=(1, 2, 3, 4), whole=(0, 5))
         documents = [_document(spec) for spec in specs]
         out.document(documents[0] if name else documents)
 
