@@ -14,7 +14,7 @@ from tests.training.killable import small_config
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    message = r"There is no GPU that torch can use\. Got: device cuda, torch \d.*Train with --device cpu"
+    message = r"There is no GPU that torch can use\. Got: device cuda, torch \d.*Give --device cpu"
     with pytest.raises(UsageError, match=message):
         demand_device("cuda")
     demand_device("cpu")
