@@ -61,7 +61,8 @@ def compare(
     if out & {"head.classifier.weight"}:
         notes.append("the file's classifier was left out")
     missing = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
-    may_miss = ("aux_head", *_new_parts(found)) if new_classifier else ("aux_head",)
+    whole = _absent_heads(state, missing)
+    may_miss = (*whole, *_new_parts(found)) if new_classifier else whole
     _refuse(
         model,
         path,
@@ -70,13 +71,21 @@ def compare(
         unexpected=[*content.unexpected, *(name for name in tensors if name not in state)],
         shapes={name: v.shape for name, v in tensors.items() if name in state and state[name].shape != v.shape},
     )
-    _check_numbers(path, tensors)
+    _check_numbers(path, tensors, state)
     if "head.classifier.weight" in missing:
         notes.append("the classifier is new")
-    if any(name.startswith("aux_head") for name in missing):
+    if whole:
         notes.append("the auxiliary head keeps its initial weights")
     report = LoadReport(content.format, tuple(tensors), tuple(missing), (*content.dropped, *sorted(out)), tuple(notes))
     return report, tensors
+
+
+def _absent_heads(state: Mapping[str, Tensor], missing: list[str]) -> tuple[str, ...]:
+    """Beginnings of the names of the model's auxiliary heads that the file has nothing of: they keep their weights."""
+    heads = sorted({name.partition(".")[0] + "." for name in state if name.startswith("aux_head")})
+    lacking = set(missing)
+    counted = [name for name in state if not name.endswith("num_batches_tracked")]
+    return tuple(head for head in heads if all(name in lacking for name in counted if name.startswith(head)))
 
 
 def _without_background(model: ImageModel, content: Content, notes: list[str]) -> Mapping[str, Tensor]:
@@ -121,7 +130,8 @@ def _refuse(
     if not (missing or unexpected or shapes or content.missing):
         return
     others = bool(unexpected or content.missing)
-    if not others and not shapes and all(name.startswith(_new_parts(content.tensors)) for name in missing):
+    bare = not any(name.startswith("head.classifier.") for name in content.tensors)
+    if not others and not shapes and bare and all(name.startswith(_new_parts(content.tensors)) for name in missing):
         raise WeightsMismatchError(
             f"{path} has no classifier (a 'notop' file)",
             expected=f"one of {model.num_classes} classes",
@@ -144,7 +154,7 @@ def _refuse(
     raise WeightsMismatchError(
         f"{path} ({content.format}) does not fit this {model.name}, and nothing was loaded",
         got="; ".join(line for line in lines if line),
-        expected=f"the weights of {model.name} with options {model.options}",
+        expected=f"the weights of {model.name} with options {str(model.options)[:300]}",
         fix="Check the model's name and its options (width, residual, gamma, ...)",
     )
 
@@ -156,7 +166,7 @@ def _some(what: str, names: list[str]) -> str:
     return f"{what}: {', '.join(names[:3])}{more}"
 
 
-def _check_numbers(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def _check_numbers(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
     """A file can be well-formed and still hold the weights of a training that diverged, or flipped bits."""
     for name, value in tensors.items():
         if value.is_meta:  # shapes alone, held against the model before anything is read
@@ -169,5 +179,12 @@ def _check_numbers(path: Path, tensors: Mapping[str, Tensor]) -> None:
             )
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise WeightsMismatchError(f"{path} has NaN or infinite numbers", got=name, expected="finite weights")
+        there = state[name].dtype
+        if value.is_floating_point() and value.dtype != there and not bool(torch.isfinite(value.to(there)).all()):
+            raise WeightsMismatchError(
+                f"{path} has numbers too large for the model",
+                got=f"{name} up to {float(value.abs().max()):.3g}",
+                expected=f"at most {torch.finfo(there).max:.3g}, the largest of {str(there).removeprefix('torch.')}",
+            )
         if name.endswith(".running_var") and bool((value < 0).any()):
             raise WeightsMismatchError(f"{path} has negative variances", got=name, expected="at least 0")

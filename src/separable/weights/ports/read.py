@@ -38,7 +38,7 @@ def read_port(
     found |= _ones(model, names, found, notes)
     rest = sorted(set(stored) - set(names.values()))
     rest = [name for name in rest if name not in _idle_gammas(port, model, names, stored, path, notes)]
-    dropped = [name for name in rest if name.startswith((*_classifier(port), *port.ignored))]
+    dropped = [name for name in rest if name in _classifier(port) or name.startswith(_ignored(port, names))]
     notes += _dropping(port, dropped)
     missing = [theirs for ours, theirs in names.items() if ours not in found and not _may_miss(ours)]
     contract, release_notes = choose_release(port, path, port.contract(model, stored), release)
@@ -89,17 +89,28 @@ def check_fixed(port: Port, model: ImageModel) -> None:
         )
 
 
-def _classifier(port: Port) -> tuple[str, str]:
-    return (f"{port.classifier}.", f"{port.classifier}/")
+def _classifier(port: Port) -> tuple[str, ...]:
+    """Names of the classifier's tensors: those of anything else below it are no part of these networks."""
+    return tuple(f"{port.classifier}{end}" for end in (".weight", ".bias", "/weights", "/biases"))
+
+
+def _ignored(port: Port, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Beginnings of names that the file may have: of parts that this network has nothing of."""
+    return tuple(part for part in port.ignored if not any(name.startswith(part) for name in names.values()))
 
 
 def _dropping(port: Port, dropped: list[str]) -> list[str]:
     """Sentences on what the file has and this network does not want."""
     notes = []
-    if any(name.startswith(_classifier(port)) for name in dropped):
+    if any(name in _classifier(port) for name in dropped):
         notes.append("the file's classifier was left out")
     if parts := sorted(
-        {beginning.strip("./") for name in dropped for beginning in port.ignored if name.startswith(beginning)}
+        {
+            beginning.removesuffix(".weight").removesuffix(".bias").strip("./")
+            for name in dropped
+            for beginning in port.ignored
+            if name.startswith(beginning) and name not in _classifier(port)
+        }
     ):
         notes.append(f"{', '.join(parts)}, which this network has no place for, was left out")
     return notes

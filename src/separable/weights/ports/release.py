@@ -20,23 +20,28 @@ def choose_port(ports: list[Port], path: Path, wanted: str | None) -> tuple[Port
 
     Raises:
         UsageError: none of them has a framework or release called `wanted`.
+        WeightsMismatchError: timm's config.json describes a network that none of them is.
     """
+    timms = {network: port for port in ports if port.framework == "timm" for network in port.models.values()}
+    others = wanted is not None and any(
+        p.framework != "timm" and (p.framework == wanted or _named(p, wanted)) for p in ports
+    )
+    config = None if others else read_hub_config(path)
+    if config is not None:
+        config.check(timms)
     if wanted is not None:
         asked = [port for port in ports if port.framework == wanted or _named(port, wanted)]
         if not asked:
             known = [name for port in ports for name in (port.framework, *(release.name for release in port.releases))]
             raise UsageError(f"Weights of {ports[0].name} have no release {wanted!r}", expected=" or ".join(known))
         return asked[0], ()
-    config = read_hub_config(path)
     if config is not None:
-        stated = [p for p in ports if p.framework == "timm" and config.architecture in p.models.values()]
-        if stated:
-            return stated[0], ()
+        return timms[config.network], ()
     told = [port for port in ports if _told(port, path)]
     if len(told) == 1 or len(ports) == 1:
         return (told or ports)[0], ()
-    others = " or ".join(port.name for port in ports[1:])
-    return ports[0], (f"taken as {ports[0].name}: a file of {others} has the same names, and may want other pictures",)
+    rest = " or ".join(port.name for port in ports[1:])
+    return ports[0], (f"taken as {ports[0].name}: a file of {rest} has the same names, and may want other pictures",)
 
 
 def choose_release(
@@ -50,8 +55,9 @@ def choose_release(
     Raises:
         WeightsFormatError: a config.json of timm's that cannot be read.
     """
-    config = read_hub_config(path) if wanted is None and port.framework == "timm" else None
-    if config is not None and config.architecture in port.models.values():
+    set_wanted = wanted is not None and wanted != port.framework  # a framework alone does not say which pictures
+    config = read_hub_config(path) if port.framework == "timm" and not set_wanted else None
+    if config is not None and config.network in port.models.values():
         return config.apply(contract), (f"taken as {config.release}, by the config.json beside the file",)
     if not port.releases:
         return contract, ()

@@ -61,7 +61,7 @@ TORCHVISION_VGG16 = Port(
     names=lambda model: _names(model, _TORCHVISION),
     contract=_contract,
     classifier="classifier.6",
-    ignored=("classifier.",),
+    ignored=tuple(f"{layer}.{kind}" for layer in _TORCHVISION.values() for kind in ("weight", "bias")),
     fixed={"width": 1.0, "dense_evaluation": False},
     releases=(
         Release("IMAGENET1K_V1", r"vgg16-397923af"),
@@ -84,6 +84,6 @@ TIMM_VGG16 = Port(
     options=_timm_options,
     transforms=_as_convolutions,
     classifier="head.fc",
-    ignored=("pre_logits.", "head."),
+    ignored=tuple(f"{layer}.{kind}" for layer in _TIMM.values() for kind in ("weight", "bias")),
     fixed={"width": 1.0},
 )
