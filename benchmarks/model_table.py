@@ -8,7 +8,8 @@ picture reaches the logits (gamma and beta random, statistics of batch normalisa
 structured pictures), saved in the framework's own format, and converted as `separable convert` does. The figure is the
 certificate's: the largest difference between its logits and ours on the same pictures, over its largest logit, at the
 network's own size and at about half of it with even, unequal sides. The published weights cannot be had on a machine
-without a network; the arithmetic they run through is the same. Writes results/model_table.json and .md.
+without a network; the arithmetic they run through is the same. Writes results/model_table.json and .md, and the
+README's table.
 """
 
 import argparse
@@ -168,6 +169,15 @@ def _number(difference: float) -> str:
     return f"{difference:.1e}" if difference else "0"
 
 
+def put_into_readme(table: str) -> None:
+    """Replace what stands between the markers of README.md."""
+    readme = RESULTS.parents[1] / "README.md"
+    text = readme.read_text()
+    begin = text.index("\n", text.index("<!-- model table: begin")) + 1
+    end = text.index("<!-- model table: end")
+    readme.write_text(text[:begin] + table + text[end:])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=list_models(), default=list_models())
@@ -193,6 +203,8 @@ def main() -> None:
     document = {"caption": CAPTION, "environment": describe_environment(), "rows": rows}
     (chosen.out / "model_table.json").write_text(json.dumps(document, indent=2, default=str) + "\n")
     (chosen.out / "model_table.md").write_text(markdown(rows))
+    if chosen.out == RESULTS and chosen.only == list_models():
+        put_into_readme(markdown(rows))
     failed = [row for row in rows if row.get("verified") is False]
     for row in failed:
         print(f"NOT VERIFIED: {row['model']} from {row['source']}: {row.get('note') or row['differences']}")

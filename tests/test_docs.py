@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from separable.cli.app import app
+from separable.models import list_models
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")), DOCS / "gallery" / "README.md"]
@@ -58,3 +59,10 @@ def test_every_test_named_is_there(page: Path) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_readmes_table_is_the_one_that_was_measured() -> None:
+    text = PAGES[0].read_text(encoding="utf-8")
+    table = text.split("<!-- model table: begin", 1)[1].split("\n", 1)[1].split("<!-- model table: end", 1)[0]
+    assert table == (DOCS.parent / "benchmarks" / "results" / "model_table.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in table for name in list_models())
