@@ -3,7 +3,8 @@
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from separable.errors import OutputError
@@ -13,6 +14,7 @@ __all__ = [
     "fsync_directory",
     "make_directory",
     "path_from",
+    "removed_on_failure",
     "write_atomically",
     "write_bytes_atomically",
     "write_text_atomically",
@@ -78,6 +80,25 @@ def make_directory(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _explain(folder, error) from error
+
+
+@contextlib.contextmanager
+def removed_on_failure(path: Path) -> Iterator[None]:
+    """Work that makes the file or the folder `path`, of which an error or an interruption leaves nothing.
+
+    `path` is not there before, or is an empty folder, which stays.
+    """
+    stays = path.is_dir()
+    try:
+        yield
+    except BaseException:
+        for made in list(path.iterdir()) if stays else [path]:
+            if made.is_dir() and not made.is_symlink():
+                shutil.rmtree(made, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    made.unlink()
+        raise
 
 
 def demand_writable(path: Path, *, makes_folders: bool = False) -> None:

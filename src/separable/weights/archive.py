@@ -17,7 +17,7 @@ import numpy as np
 from separable.errors import WeightsFormatError
 from separable.weights.stored import Budget, StoredLayer, StoredLayers, kind_of
 
-__all__ = ["archive_members", "read_arrays", "read_keras_archive", "read_npz"]
+__all__ = ["archive_members", "keras_weights", "read_arrays", "read_keras_archive", "read_npz", "refuse_compressed"]
 
 _KERAS_MEMBER = "model.weights.h5"
 # What zipfile and the decompressors below it raise on damaged files: a bad stream, an unknown method, a password.
@@ -55,6 +55,30 @@ def archive_members(path: Path) -> list[str]:
         return archive.namelist()
 
 
+def refuse_compressed(path: Path, limit: int) -> None:
+    """Refuse a torch zip file whose records are compressed, or overlap: torch stores them as they are, for mapping.
+
+    A file that is no zip, as torch wrote until version 1.6, has no records and passes.
+
+    Raises:
+        WeightsFormatError: compressed records, more than `limit` bytes of them, or a damaged zip file.
+    """
+    with open(path, "rb") as handle:
+        if handle.read(4) != b"PK\x03\x04":
+            return
+    budget = Budget(path, limit)
+    with _opened(path) as archive:
+        for info in archive.infolist():
+            budget.take(info.file_size, info.filename)
+            if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+                raise WeightsFormatError(
+                    f"{path} has compressed records, and was not read",
+                    got=f"{info.filename} of {info.file_size:,} bytes in {info.compress_size:,}",
+                    expected="records as torch.save writes them",
+                    fix="Load it where it is trusted, and save it again",
+                )
+
+
 def _member(archive: zipfile.ZipFile, name: str, budget: Budget) -> bytes:
     info = archive.getinfo(name)
     budget.take(info.file_size, name)
@@ -62,21 +86,29 @@ def _member(archive: zipfile.ZipFile, name: str, budget: Budget) -> bytes:
         return member.read()
 
 
-def read_keras_archive(path: Path, limit: int) -> StoredLayers:
-    """Read the weights of a Keras 3 `.keras` file; its configuration, which may name code, is not read.
+def keras_weights(path: Path, limit: int) -> bytes:
+    """The HDF5 file of weights in a Keras 3 `.keras` file; its configuration, which may name code, is not read.
 
     Raises:
         WeightsFormatError: no zip, no `model.weights.h5` in it, damaged, or unfolding to more than `limit` bytes.
     """
-    from separable.weights.hdf5 import read_hdf5  # h5py takes 50 ms to import, and most starts need none
-
     with _opened(path) as archive:
         if _KERAS_MEMBER not in archive.namelist():
             raise WeightsFormatError(
                 f"{path} has no weights", got=f"members {archive.namelist()[:5]}", expected=f"a member {_KERAS_MEMBER}"
             )
-        content = _member(archive, _KERAS_MEMBER, Budget(path, limit))
-    stored = read_hdf5(path, limit, io.BytesIO(content))
+        return _member(archive, _KERAS_MEMBER, Budget(path, limit))
+
+
+def read_keras_archive(path: Path, limit: int) -> StoredLayers:
+    """Read the weights of a Keras 3 `.keras` file.
+
+    Raises:
+        WeightsFormatError: as `keras_weights`, or the weights are damaged.
+    """
+    from separable.weights.hdf5 import read_hdf5  # h5py takes 50 ms to import, and most starts need none
+
+    stored = read_hdf5(path, limit, io.BytesIO(keras_weights(path, limit)))
     return StoredLayers(path, "keras-3 archive", stored.layers, stored.ordered, stored.named)
 
 

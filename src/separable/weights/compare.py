@@ -42,6 +42,8 @@ class Content:
     contract: InputContract | None = None
     background: bool = False
     """Whether a classifier of 1001 has a class "background" before ImageNet's 1000."""
+    refusal: WeightsMismatchError | None = None
+    """Why the file, although its names and shapes may fit, is not this network."""
 
 
 def compare(
@@ -53,6 +55,8 @@ def compare(
         WeightsMismatchError: anything is missing, left over, of another shape, or not a finite number, beyond what
             `LoadReport.missing` and `.unexpected` allow.
     """
+    if content.refusal is not None:
+        raise content.refusal
     state = model.state_dict()
     notes = list(content.notes)
     found = _without_background(model, content, notes)

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from separable.errors import MissingExtraError, OutputError, UsageError, WeightsMismatchError
-from separable.files import write_text_atomically
+from separable.errors import OutputError, SeparableError, UsageError, WeightsMismatchError
+from separable.files import removed_on_failure, write_text_atomically
 from separable.models.base import ImageModel
 from separable.models.build import build_model, model_spec
 from separable.weights.certificate import Certificate, certificate_for
@@ -75,14 +75,17 @@ def convert_weights(
     say(f"It holds {recognised}")
     certificate = certificate_for(network, report, str(source), numerics)
     say(f"Writing {target}")
-    written = _write(network, target, to, allow_difference)
-    if to == "separable":
-        network = load_model(target)  # what is compared is what was written
-    if verify:
-        certificate = _compared(certificate, network, lambda: _reference(network, opened, recognised, target, to), say)
-    certificate = replace(certificate, written=written)
-    text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False, default=str) + "\n"
-    write_text_atomically(certificate_path(target), text)
+    with removed_on_failure(target):
+        written = _write(network, target, to, allow_difference)
+        if to == "separable":
+            network = load_model(target)  # what is compared is what was written
+        if verify:
+            certificate = _compared(
+                certificate, network, lambda: _reference(network, opened, recognised, target, to), say
+            )
+        certificate = replace(certificate, written=written)
+        text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False, default=str) + "\n"
+        write_text_atomically(certificate_path(target), text)
     return certificate
 
 
@@ -167,8 +170,11 @@ def _compared(certificate: Certificate, network: ImageModel, find: Callable[[], 
         reference = find()
         sizes = certificate_sizes(network.input_contract, reference.fixed_size)
         differences = measure_differences(network, reference, sizes, say)
-    except (MissingExtraError, WeightsMismatchError) as error:
+    except SeparableError as error:
         return replace(certificate, unverified=str(error))
+    except Exception as error:  # the other framework's code on somebody's weights may raise anything
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:300].rstrip(".")
+        return replace(certificate, unverified=f"The comparison failed. Got: {reason}.")
     whole = f"{reference.framework} {reference.version}'s {reference.network}"
     return replace(certificate, reference=whole, differences=differences)
 

@@ -83,21 +83,28 @@ def _read(file: h5py.File, budget: Budget) -> StoredLayers:
 
 def _configuration(file: h5py.File) -> tuple[str | None, tuple[int, int] | None]:
     """The one kind of ReLU and the input's height and width of the stored model, where it is stored and tells."""
-    text = file.attrs.get("model_config")
-    if text is None:
-        return None, None
     activations, size = set(), None
-    for layer in json.loads(text)["config"].get("layers", []):
-        config = layer["config"]
-        if layer["class_name"] == "InputLayer":
-            shape = list(config.get("batch_input_shape") or config.get("batch_shape") or [])
-            if len(shape) == 4 and isinstance(shape[1], int) and isinstance(shape[2], int):
+    for kind, config in _configured_layers(file):
+        if kind == "InputLayer":
+            shape = config.get("batch_input_shape") or config.get("batch_shape")
+            if isinstance(shape, list) and len(shape) == 4 and isinstance(shape[1], int) and isinstance(shape[2], int):
                 size = (shape[1], shape[2])
-        if layer["class_name"] == "ReLU":
+        if kind == "ReLU":
             activations.add("relu6" if config.get("max_value") == 6 else "relu")
-        if layer["class_name"] == "Activation" and config.get("activation") != "softmax":
+        if kind == "Activation" and config.get("activation") != "softmax":
             activations.add(str(config.get("activation")))
     return activations.pop() if len(activations) == 1 else None, size
+
+
+def _configured_layers(file: h5py.File) -> list[tuple[str, dict[str, Any]]]:
+    """Class and settings of each layer in the stored configuration: a hint, so what is strange in it is passed over."""
+    try:
+        config = json.loads(file.attrs.get("model_config", "{}"))["config"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []
+    layers = config.get("layers") if isinstance(config, dict) else config  # Sequential's was a list until Keras 2.2
+    found = [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+    return [(str(layer.get("class_name")), layer["config"]) for layer in found if isinstance(layer.get("config"), dict)]
 
 
 def _legacy_layers(group: h5py.Group, name: str, budget: Budget) -> list[StoredLayer]:

@@ -15,7 +15,7 @@ from separable.weights.content import match_source
 from separable.weights.keras_names import plan_for
 from separable.weights.ports.find import identify
 from separable.weights.ports.port import Port
-from separable.weights.source import Source
+from separable.weights.source import Source, odd_names
 from separable.weights.stored import Kind, StoredLayers
 
 __all__ = ["Recognised", "naming_strangers", "recognise"]
@@ -76,9 +76,9 @@ def naming_strangers(source: Source, model: str) -> Iterator[None]:
         yield
     except WeightsMismatchError as error:
         other = _stranger(source, model)
-        if other is None or other.split(": ")[0] in str(error):
+        fix = _wrapped(source) if other is None else f"It is {other} for it"
+        if fix is None or (other is not None and other.split(": ")[0] in str(error)):
             raise
-        fix = f"It is {other} for it"
         raise WeightsMismatchError(error.what, got=error.got, expected=error.expected, fix=fix) from error
 
 
@@ -106,8 +106,19 @@ def _unknown(source: Source) -> WeightsMismatchError:
         f"{source.path} does not tell which network it is",
         got=f"{len(names)} names such as {', '.join(names[:3])}",
         expected="the names of a network of the catalogue, in one of the frameworks that are known",
-        fix="Say which one with --model NAME, if it is one of `separable models`",
+        fix=_wrapped(source) or "Say which one with --model NAME, if it is one of `separable models`",
     )
+
+
+def _wrapped(source: Source) -> str | None:
+    """What to do about names that nearly all have one prefix, such as a Lightning module's."""
+    odd = odd_names(source.tensors or ())
+    if odd is None:
+        return None
+    prefix, others = odd
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    shown = ", ".join(name[:60] for name in others[:3])
+    return f"All names but {shown}{more} begin with {prefix!r}: save those alone, which are the network's"
 
 
 def _own(source: Source, name: str, options: dict[str, Any]) -> int:

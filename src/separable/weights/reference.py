@@ -6,6 +6,7 @@ its own preprocessing. The frameworks are imported here alone, when asked for.
 
 import importlib
 import os
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from separable.errors import MissingExtraError, WeightsMismatchError
+from separable.errors import MissingExtraError, WeightsFormatError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
+from separable.weights.archive import keras_weights
 from separable.weights.ports.find import canonical
+from separable.weights.ports.hub import read_hub_config
 from separable.weights.ports.port import Port
 from separable.weights.ports.read import check_fixed
+from separable.weights.stored import unfolded_limit
 
 __all__ = [
     "KERAS_NETWORKS",
@@ -71,8 +75,11 @@ def as_input(pixels: Pixels, contract: InputContract) -> Tensor:
     return (x / contract.pixel_range[1] - mean) / std
 
 
-def source_network(port: Port, model: ImageModel) -> tuple[nn.Module, str]:
+def source_network(port: Port, model: ImageModel, name: str | None = None) -> tuple[nn.Module, str]:
     """The network that timm or torchvision has for `model`, freshly initialised, and the framework's version.
+
+    Args:
+        name: what the framework calls it, where the file says that; the port's name for it if None.
 
     Raises:
         MissingExtraError: the framework is not installed, or cannot be imported here.
@@ -85,7 +92,7 @@ def source_network(port: Port, model: ImageModel) -> tuple[nn.Module, str]:
         )
     check_fixed(port, model)
     module = _import(port.framework)
-    name, options = port.models[model.name], {"num_classes": model.num_classes, **port.arguments(model)}
+    name, options = name or port.models[model.name], {"num_classes": model.num_classes, **port.arguments(model)}
     with warnings.catch_warnings(action="ignore"):
         network: nn.Module = (
             module.create_model(name, pretrained=False, **options)
@@ -102,7 +109,9 @@ def torch_reference(port: Port, model: ImageModel, tensors: dict[str, Tensor], p
         MissingExtraError: the framework is not installed, or cannot be imported here.
         WeightsMismatchError: it has no such network, or its network does not take these tensors.
     """
-    network, version = source_network(port, model)
+    config = read_hub_config(path) if port.framework == "timm" else None
+    name = port.models[model.name] if config is None else config.architecture
+    network, version = source_network(port, model, name)
     _fill(network, canonical(port, tensors), path, port)
     mean_std = port.fed(model)
     contract = model.input_contract
@@ -116,7 +125,7 @@ def torch_reference(port: Port, model: ImageModel, tensors: dict[str, Tensor], p
             logits: Tensor = network(x)
         return logits
 
-    return Reference(port.framework, version, port.models[model.name], run)
+    return Reference(port.framework, version, name, run)
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path, port: Port) -> None:
@@ -212,13 +221,23 @@ def _keras_network(keras: Any, make: Any, model: ImageModel, path: Path, shape: 
             network = make(
                 weights=None, input_shape=shape, classes=model.num_classes, classifier_activation=None, **options
             )
-            if path.suffix == ".keras":
-                network.set_weights(keras.saving.load_model(path, compile=False, safe_mode=True).get_weights())
-            else:
-                network.load_weights(path)
-    except (ValueError, TypeError, OSError, KeyError, AttributeError) as error:
+            _load_into(network, path)
+    except WeightsFormatError:
+        raise
+    except Exception as error:  # whatever Keras raises on a file that anybody may have made
         raise WeightsMismatchError(
             f"Keras {keras.__version__} does not take {path} into its own {make.__name__}",
-            got=" ".join(str(error).split())[:200],
+            got=" ".join(f"{type(error).__name__} {error}".split())[:200].rstrip("."),
         ) from error
     return network
+
+
+def _load_into(network: Any, path: Path) -> None:
+    """Let Keras read the weights of `path`, but not the configuration in a `.keras` file, which may ask for much."""
+    if path.suffix != ".keras":
+        network.load_weights(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        alone = Path(folder) / "net.weights.h5"
+        alone.write_bytes(keras_weights(path, unfolded_limit(path)))
+        network.load_weights(alone)

@@ -94,7 +94,7 @@ def _described(config: dict[str, Any], file: Path) -> ImageModel:
             raise WeightsFormatError(f"{file} was written by a newer separable", fix="Upgrade separable to read it")
         name, num_classes, options, _ = config["name"], config["num_classes"], config["options"], config["input"]
         if (blocks := _repeated_blocks(options)) > len(shapes):  # building them would take for ever
-            raise ValueError(f"{blocks} blocks in a file of {len(shapes)} tensors")
+            raise ValueError(f"{blocks} blocks or layers in a file of {len(shapes)} tensors")
         with torch.device("meta"):
             model = build_model(name, num_classes, **options)
     except _NO_MODEL as error:
@@ -113,10 +113,15 @@ def _described(config: dict[str, Any], file: Path) -> ImageModel:
 
 
 def _repeated_blocks(options: dict[str, Any]) -> int:
-    """How many blocks the options ask for that name a number of them; a network's own numbers are None or left out."""
-    repeats = options.get("repeats")
-    counts = [options.get("middle_blocks"), *(repeats if isinstance(repeats, list) else ())]
-    return sum(count for count in counts if isinstance(count, int))
+    """At least as many layers as the options ask for, by numbers of blocks (None is a network's own) and in lists."""
+    counts = [options.get("middle_blocks"), *_flat(options.get("repeats"))]
+    lists = sum(len(_flat(value)) for name, value in options.items() if name != "repeats")
+    return lists + sum(count for count in counts if isinstance(count, int))
+
+
+def _flat(value: object) -> list[object]:
+    """What is in a list, and in the lists in it."""
+    return [entry for item in value for entry in (item, *_flat(item))] if isinstance(value, list) else []
 
 
 def _agreed(path: Path, header: dict[str, Any]) -> dict[str, Any]:
@@ -130,8 +135,8 @@ def _agreed(path: Path, header: dict[str, Any]) -> dict[str, Any]:
         if ours != theirs:
             raise WeightsFormatError(
                 f"{path} and the weights beside it belong to different models",
-                got=f"{key} {ours}",
-                expected=f"{theirs}, as model.safetensors says",
+                got=f"{key} {ours}"[:300],
+                expected=f"{str(theirs)[:300]}, as model.safetensors says",
                 fix="Save the model again, or load model.safetensors alone",
             )
     found: dict[str, Any] = config

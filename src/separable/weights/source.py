@@ -1,5 +1,7 @@
 """Opening a weight file: its format is told from its content, and what is in it is read under the file's own names."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +12,10 @@ from torch import Tensor
 from separable.errors import WeightsFormatError
 from separable.weights.archive import archive_members, read_arrays, read_keras_archive, read_npz
 from separable.weights.ports.find import find_ports
-from separable.weights.stored import StoredLayers
+from separable.weights.stored import StoredLayers, unfolded_limit
 from separable.weights.tensors import read_metadata, read_safetensors, read_torch
 
-__all__ = ["Format", "Source", "detect_format", "open_source"]
+__all__ = ["Format", "Source", "detect_format", "odd_names", "open_source"]
 
 Format = Literal["hdf5", "keras", "npz", "safetensors", "torch"]
 # DistributedDataParallel, FaceForensics and Lightning, torch.compile, DeepfakeBench.
@@ -48,10 +50,12 @@ def open_source(path: Path, limit: int | None = None) -> Source:
         WeightsFormatError: not a weight file, damaged, or one that would run code.
     """
     kind = detect_format(path)
-    limit = max(256 << 20, 8 * path.stat().st_size) if limit is None else limit
+    limit = unfolded_limit(path) if limit is None else limit
     if kind in ("safetensors", "torch"):
         config = read_metadata(path) if kind == "safetensors" else {}
-        tensors, notes = _without_prefix(read_torch(path) if kind == "torch" else read_safetensors(path))
+        tensors, left_out = read_torch(path) if kind == "torch" else (read_safetensors(path), ())
+        tensors, notes = _without_prefix(_widened(tensors))
+        notes = (*left_out, *notes)
         own = config.get("input")
         return Source(path, kind, tensors, None, own if isinstance(own, dict) else None, config, notes)
     if kind == "npz" and (variables := _slim_variables(path)):
@@ -114,6 +118,14 @@ def detect_format(path: Path) -> Format:
     )
 
 
+def _widened(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without floats of 8 bits, with which torch does next to nothing."""
+    return {
+        name: value.float() if value.is_floating_point() and value.itemsize == 1 else value
+        for name, value in tensors.items()
+    }
+
+
 def _without_prefix(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """What a wrapper (DistributedDataParallel, torch.compile, Lightning) put before every name, taken off."""
     taken = ""
@@ -121,3 +133,19 @@ def _without_prefix(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tupl
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
         taken += prefix
     return tensors, (f"{taken!r} was taken off every name",) if taken else ()
+
+
+def odd_names(names: Iterable[str]) -> tuple[str, tuple[str, ...]] | None:
+    """The prefix that nearly all names share, and those that lack it; None where there is no such thing.
+
+    A checkpoint of a whole training module has the network under one name, and its loss, say, under another: which of
+    them belong to the network is not for us to guess.
+    """
+    found = tuple(names)
+    firsts = Counter(name.partition(".")[0] for name in found if "." in name)
+    if not firsts:
+        return None
+    prefix, count = firsts.most_common(1)[0]
+    if not 0.8 * len(found) < count < len(found):
+        return None
+    return f"{prefix}.", tuple(name for name in found if not name.startswith(f"{prefix}."))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from separable.errors import WeightsFormatError
 
-__all__ = ["Budget", "Kind", "StoredLayer", "StoredLayers", "kind_of"]
+__all__ = ["Budget", "Kind", "StoredLayer", "StoredLayers", "kind_of", "unfolded_limit"]
 
 Kind = Literal["conv", "depthwise", "separable", "norm", "dense", "other"]
 Array = NDArray[np.floating]
@@ -63,6 +63,11 @@ class Budget:
                 expected=f"at most {self.limit:,}",
                 fix="It is damaged, meant for a much larger model, or made to exhaust memory",
             )
+
+
+def unfolded_limit(path: Path) -> int:
+    """Most bytes that the file `path` may unfold to where no model tells: several times its size."""
+    return max(256 << 20, 8 * path.stat().st_size)
 
 
 def kind_of(variables: Iterable[str], kernel_shape: tuple[int, ...] | None) -> Kind:
