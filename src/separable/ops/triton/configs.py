@@ -218,7 +218,7 @@ def _checked(config: Config) -> Config:
 
 def _time(call: Callable[[], object]) -> float:
     """Milliseconds, the median; compiling is not counted."""
-    from triton.testing import do_bench  # type: ignore[import-not-found, unused-ignore]
+    from triton.testing import do_bench
 
     return float(do_bench(call, warmup=5, rep=20, return_mode="median"))
 
