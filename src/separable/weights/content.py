@@ -9,8 +9,9 @@ from torch import Tensor
 from separable.errors import UsageError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.weights.compare import Content
-from separable.weights.contracts import contract_for, stored_contract
+from separable.weights.contracts import contract_for, graph_notes, stored_contract
 from separable.weights.convert import convert_layers
+from separable.weights.keras_config import KerasConfig, read_keras_config
 from separable.weights.keras_names import plan_for
 from separable.weights.match import pair_layers
 from separable.weights.ports.find import find_ports, identify
@@ -77,15 +78,29 @@ def _keras_names(model: ImageModel, stored: StoredLayers, new_classifier: bool, 
     _check_activation(model, stored)
     pairing = pair_layers(plan, stored, new_classifier=new_classifier, trust_order=trust_order)
     converted = convert_layers(model, plan, pairing, stored.path)
-    contract, name = contract_for(model, stored, converted)
+    config = None if stored.format == "npz" else read_keras_config(stored.path)
+    contract, name, notes = contract_for(model, stored, converted, config)
     return Content(
         name,
         converted.tensors,
         tuple(pairing.missing),
         tuple(pairing.unexpected),
         tuple(pairing.dropped),
-        converted.notes,
+        (*converted.notes, *notes, *graph_notes(model, config)),
         contract,
+        refusal=_other_pool(stored.path, config) if not new_classifier else None,
+    )
+
+
+def _other_pool(path: Path, config: KerasConfig | None) -> WeightsMismatchError | None:
+    """The error where the file's model takes the maximum of each channel, where all networks here average it."""
+    if config is None or "GlobalMaxPooling2D" not in config.classes:
+        return None
+    return WeightsMismatchError(
+        f"{path} has another head than the networks here",
+        got="GlobalMaxPooling2D before the classifier",
+        expected="GlobalAveragePooling2D",
+        fix='Load it with classes="replace", and train the new classifier',
     )
 
 

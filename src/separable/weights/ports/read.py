@@ -1,6 +1,7 @@
 """A port's file to tensors of ours, and a network of ours to the tensors of a port's file."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,11 +10,14 @@ from torch import Tensor, nn
 from separable.errors import WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.weights.compare import Content
+from separable.weights.contracts import slim_size
 from separable.weights.ports.find import canonical
 from separable.weights.ports.port import Port
 from separable.weights.ports.release import choose_release
 
 __all__ = ["check_fixed", "port_tensors", "read_port"]
+
+_FACE_FORENSICS = "named as FaceForensics does: that its pictures are cropped and resized as timm's is assumed"
 
 
 def read_port(
@@ -41,7 +45,12 @@ def read_port(
     dropped = [name for name in rest if name in _classifier(port) or name.startswith(_ignored(port, names))]
     notes += _dropping(port, dropped)
     missing = [theirs for ours, theirs in names.items() if ours not in found and not _may_miss(ours)]
-    contract, release_notes = choose_release(port, path, port.contract(model, stored), release)
+    fitting = port.contract(model, stored)
+    if port.framework == "tf-slim" and model.name == "mobilenet_v1":
+        fitting = replace(fitting, size=slim_size(path, fitting.size))
+    contract, release_notes = choose_release(port, path, fitting, release)
+    if any(name.startswith("last_linear.1.") for name in tensors):
+        notes.append(_FACE_FORENSICS)
     return Content(
         port.name,
         found,
