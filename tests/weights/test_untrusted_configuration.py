@@ -18,7 +18,7 @@ from separable.models.base import ImageModel
 from separable.weights import conversion, load_model, load_weights
 from separable.weights.conversion import convert_weights
 from separable.weights.reference import Reference
-from tests.weights.conftest import make_net
+from tests.weights.conftest import Refuses, make_net
 from tests.weights.keras_h5 import keras_layers, write_h5
 
 
@@ -122,13 +122,24 @@ STRANGE = [
 ]
 
 
-@pytest.mark.parametrize("stored", [*(json.dumps(entry) for entry in STRANGE), "[" * 50_000, "no JSON", 3.5, b"\xff"])
+@pytest.mark.parametrize("stored", [*(json.dumps(entry) for entry in STRANGE), 3.5, b"\xff"])
 def test_a_strange_configuration_is_passed_over(stored: object, net: ImageModel, tmp_path: Path) -> None:
     path = write_h5(tmp_path / "net.h5", keras_layers(net))
     with h5py.File(path, "r+") as file:
         file.attrs["model_config"] = np.void(stored) if isinstance(stored, bytes) else stored
     other = make_net(seed=2)
     assert len(load_weights(other, path).matched) == 137
+
+
+@pytest.mark.parametrize("stored", ["[" * 50_000, "no JSON"])
+def test_a_configuration_that_is_no_json_is_refused(
+    stored: str, net: ImageModel, refuses: Refuses, tmp_path: Path
+) -> None:
+    """It may have said that the network is another one."""
+    path = write_h5(tmp_path / "net.h5", keras_layers(net))
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = stored
+    refuses(path, WeightsFormatError, r"net\.h5 has a configuration that cannot be read\. Got: ")
 
 
 def test_the_list_of_an_old_sequential_model_is_read(net: ImageModel, tmp_path: Path) -> None:
