@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.weights.slim_net import Slim, average, chained
+from tests.weights.slim_layers import Slim, average, chained
 
 __all__ = ["inception_v1", "inception_v2"]
 

@@ -18,7 +18,7 @@ from separable.weights.ports.read import port_tensors
 from separable.weights.source import open_source
 from tests.parity.torch_net import distance, pictures, spread
 from tests.tolerances import PORT_PARITY
-from tests.weights.slim_net import Slim
+from tests.weights.slim_layers import Slim
 
 WIDTH, MIDDLE = 0.1, 2
 ENTRY = {41: ((128, 2), (256, 2), (728, 2)), 71: ((128, 2), (256, 1), (256, 2), (728, 1), (728, 2))}

@@ -19,7 +19,7 @@ from separable.weights.source import open_source
 from tests.parity.torch_net import distance, pictures, spread
 from tests.tolerances import PORT_PARITY
 from tests.weights import slim_net
-from tests.weights.slim_net import Slim
+from tests.weights.slim_layers import Slim
 
 NETS: dict[str, tuple[str, Callable[[Slim, Tensor], Tensor]]] = {
     "inception_v3": ("InceptionV3", slim_net.inception_v3),

@@ -18,7 +18,7 @@ from separable.weights.ports.slim import SLIM_PORTS
 from tests.parity.torch_net import distance, pictures, spread
 from tests.tolerances import PORT_PARITY
 from tests.weights import slim_first
-from tests.weights.slim_net import Slim
+from tests.weights.slim_layers import Slim
 
 NETS: dict[str, tuple[str, Callable[[Slim, Tensor], Tensor], dict[str, bool]]] = {
     "inception_v1": (
