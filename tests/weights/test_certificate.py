@@ -13,6 +13,7 @@ import torch
 
 from separable.data.preprocess import normalise
 from separable.errors import UsageError, WeightsFormatError, WeightsMismatchError
+from separable.models.base import ImageModel
 from separable.models.build import build_model
 from separable.weights import load_model, load_weights, save_model
 from separable.weights.certificate import Certificate
@@ -53,7 +54,7 @@ def test_a_conversion_is_proven_and_written_down(squeezenet: Path, tmp_path: Pat
     assert certificate.verified
     assert certificate.reference is not None
     assert certificate.reference.startswith("torchvision 0.")
-    assert [(entry.height, entry.width) for entry in certificate.differences] == [(224, 224), (112, 144)]
+    assert [(entry.height, entry.width) for entry in certificate.differences] == [(224, 224), (112, 144), (113, 145)]
     assert all(entry.largest < PORT_PARITY < entry.apart for entry in certificate.differences)
     assert (certificate.model, certificate.num_classes, certificate.matched) == ("squeezenet", 4, 52)
     stored = json.loads((tmp_path / "out" / "certificate.json").read_text())
@@ -65,7 +66,7 @@ def test_a_conversion_is_proven_and_written_down(squeezenet: Path, tmp_path: Pat
     assert said[0] == f"Reading {squeezenet}"
     assert said[1] == "It holds torchvision's squeezenet1_0 with 4 classes"
     assert said[-1].startswith("Comparing with torchvision 0.")
-    assert said[-1].endswith("'s squeezenet1_0 at 112x144")
+    assert said[-1].endswith("'s squeezenet1_0 at 113x145")
     assert load_model(tmp_path / "out").num_classes == 4
 
 
@@ -242,6 +243,42 @@ def test_timms_configuration_beside_the_weights_is_followed(mobilenet: Path, tmp
         assert model.input_contract == contract
 
 
+def test_no_file_and_no_link_is_written_over(tmp_path: Path) -> None:
+    save_model(make_net(), tmp_path / "in")
+    (tmp_path / "net.weights.h5.certificate.json").write_text("precious")
+    with pytest.raises(UsageError, match=r"h5\.certificate\.json is already there, and nothing was written"):
+        convert_weights(tmp_path / "in", tmp_path / "net.weights.h5", to="keras")
+    assert (tmp_path / "net.weights.h5.certificate.json").read_text() == "precious"
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(UsageError, match=r"link is a link to .*gone, which is not there, and nothing was written"):
+        convert_weights(tmp_path / "in", tmp_path / "link")
+
+
+def test_what_is_written_from_a_foreign_source_is_opened_too(mobilenet: Path, tmp_path: Path) -> None:
+    certificate = convert_weights(mobilenet, tmp_path / "out", to="timm")
+    assert certificate.verified, certificate.to_text()
+    assert len(certificate.differences) == 6
+    assert certificate.reference is not None
+    assert "mobilenetv1_100; then what was written, in timm " in certificate.reference
+    assert "how the pictures are prepared is assumed: equal logits do not show it" in certificate.to_text()
+
+
+def test_what_a_keras_file_was_held_against_is_said(tmp_path: Path) -> None:
+    net = calibrate(make_net(7), 64)
+    assert isinstance(net, ImageModel)
+    certificate = convert_weights(write_h5(tmp_path / "net.h5", keras_layers(net)), tmp_path / "out")
+    assert certificate.verified, certificate.to_text()
+    assert certificate.reference is not None
+    assert certificate.reference.endswith("file's weights; the file's own head and input layers were not compared")
+    layers = keras_layers(net)
+    layers["dense"] = {
+        name: value.reshape(value.shape[-2:] if value.ndim > 1 else value.shape)
+        for name, value in layers.pop("conv_preds").items()
+    }
+    other = convert_weights(write_h5(tmp_path / "dense.h5", layers), tmp_path / "dense")
+    assert other.unverified == "The file ends in a dense layer, and Keras' own MobileNet in a convolution."
+
+
 def test_pictures_are_prepared_as_everywhere() -> None:
     pixels = structured_pixels(2, 40, 52)
     assert pixels.shape == (2, 40, 52, 3)
@@ -255,7 +292,7 @@ def test_pictures_are_prepared_as_everywhere() -> None:
             nchw = torch.from_numpy(pixels).permute(0, 3, 1, 2)
             expected = normalise(nchw, given)
             assert torch.allclose(as_input(pixels, given), expected, atol=1e-6)
-    assert certificate_sizes(given) == ((224, 224), (112, 144))
+    assert certificate_sizes(given) == ((224, 224), (112, 144), (113, 145))
     assert certificate_sizes(given, fixed_size=True) == ((224, 224),)
 
 

@@ -73,6 +73,8 @@ class Certificate:
 
     def _compared(self) -> list[tuple[str, str]]:
         lines = [("against", self.reference or "nothing: " + (self.unverified or "no comparison was asked for"))]
+        if self.differences:
+            lines.append(("", "how the pictures are prepared is assumed: equal logits do not show it"))
         for entry in self.differences:
             size = f"{entry.height}x{entry.width}"
             lines.append((size, f"largest difference {entry.largest:.1e} of the largest logit"))

@@ -16,8 +16,9 @@ from separable.models.build import build_model, model_spec
 from separable.weights.certificate import Certificate, certificate_for
 from separable.weights.compare import LoadReport, compare
 from separable.weights.content import match_source
-from separable.weights.folder import weight_file
+from separable.weights.folder import refuse_existing, weight_file
 from separable.weights.hub_files import HUB_PREFIX
+from separable.weights.keras_config import read_keras_config
 from separable.weights.load import Numerics, fill, own_numerics
 from separable.weights.ports import PORTS
 from separable.weights.recognise import Recognised, naming_strangers, recognise
@@ -67,7 +68,7 @@ def convert_weights(
     if to not in TARGETS:
         raise UsageError(f"Unknown target {to!r}", expected=" or ".join(TARGETS))
     source, target = Path(source), Path(target)
-    _refuse_overwriting(source, target)
+    _refuse_overwriting(source, target, to)
     file = weight_file(source)
     say(f"Reading {file}")
     opened = open_source(file)
@@ -83,6 +84,8 @@ def convert_weights(
             certificate = _compared(
                 certificate, network, lambda: _reference(network, opened, recognised, target, to), say
             )
+            if to != "separable" and (recognised.port is not None or opened.layers is not None):
+                certificate = _also_written(certificate, network, target, to, say)
         certificate = replace(certificate, written=written)
         text = json.dumps(certificate.to_json(), indent=2, ensure_ascii=False, default=str) + "\n"
         write_text_atomically(certificate_path(target), text)
@@ -94,15 +97,12 @@ def certificate_path(target: Path) -> Path:
     return target / "certificate.json" if target.is_dir() else target.with_name(f"{target.name}.certificate.json")
 
 
-def _refuse_overwriting(source: Path, target: Path) -> None:
+def _refuse_overwriting(source: Path, target: Path, to: str) -> None:
     if not source.exists() and not str(source).startswith(HUB_PREFIX):
         raise UsageError(f"There is no {source}", expected="a weight file, a model folder or a run")
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise UsageError(
-            f"{target} is already there, and nothing was written",
-            expected="a new name, or an empty folder",
-            fix="Choose another name, or move it away first",
-        )
+    refuse_existing(target)
+    if to == "keras":
+        refuse_existing(certificate_path(target), folder=False)
 
 
 def _read(
@@ -175,8 +175,23 @@ def _compared(certificate: Certificate, network: ImageModel, find: Callable[[], 
     except Exception as error:  # the other framework's code on somebody's weights may raise anything
         reason = " ".join(f"{type(error).__name__} {error}".split())[:300].rstrip(".")
         return replace(certificate, unverified=f"The comparison failed. Got: {reason}.")
-    whole = f"{reference.framework} {reference.version}'s {reference.network}"
+    whole = f"{reference.framework} {reference.version}'s {reference.network}{reference.scope}"
     return replace(certificate, reference=whole, differences=differences)
+
+
+def _also_written(certificate: Certificate, network: ImageModel, target: Path, to: str, say: Say) -> Certificate:
+    """`certificate` of a source that was compared, with the written file's differences as its framework reads it."""
+    if not certificate.differences:
+        return certificate
+    second = _compared(certificate, network, lambda: _written(network, target, to), say)
+    if second.unverified is not None:
+        note = f"what was written was not opened by {to}: {second.unverified}"
+        return replace(certificate, notes=(*certificate.notes, note))
+    return replace(
+        certificate,
+        reference=f"{certificate.reference}; then what was written, in {second.reference}",
+        differences=(*certificate.differences, *second.differences),
+    )
 
 
 def _reference(network: ImageModel, source: Source, found: Recognised, target: Path, to: str) -> Reference:
@@ -186,15 +201,33 @@ def _reference(network: ImageModel, source: Source, found: Recognised, target: P
     if found.port is not None and source.tensors is not None:
         return torch_reference(found.port, network, source.tensors, source.path)
     if source.layers is not None and source.kind != "npz":
-        return keras_reference(network, source.path)
-    if to == "keras":
-        return keras_reference(network, target, as_ours=True)  # `written` says how to prepare them there
-    if to == "timm":
-        port = next(port for port in PORTS if port.framework == "timm" and network.name in port.models)
-        return torch_reference(port, network, read_safetensors(target / "model.safetensors"), target)
+        return _of_keras(network, source)
+    if to in ("keras", "timm"):
+        return _written(network, target, to)
     if source.config:
         return _itself(source)
     raise WeightsMismatchError("No framework is known that these weights come from")
+
+
+def _of_keras(network: ImageModel, source: Source) -> Reference:
+    """keras.applications' network with the file's weights, where its own borders and head are those of the file."""
+    config = read_keras_config(source.path)
+    if network.name == "mobilenet_v1" and network.input_contract.padding == "tf_same":
+        raise WeightsMismatchError("The file's convolutions pad by themselves, which those of Keras' MobileNet do not")
+    if network.name == "mobilenet_v1" and source.layers and any(one.kind == "dense" for one in source.layers.layers):
+        raise WeightsMismatchError("The file ends in a dense layer, and Keras' own MobileNet in a convolution")
+    found = keras_reference(network, source.path, as_ours=config is not None and bool(config.rescaling))
+    scope = " with this file's weights; the file's own head and input layers were not compared"
+    return replace(found, scope=scope)
+
+
+def _written(network: ImageModel, target: Path, to: str) -> Reference:
+    """The target's own network with what was written."""
+    if to == "keras":
+        return keras_reference(network, target, as_ours=True)  # `written` says how to prepare them there
+    port = next(port for port in PORTS if port.framework == "timm" and network.name in port.models)
+    file = target / "model.safetensors"
+    return torch_reference(port, network, read_safetensors(file), file)
 
 
 def _itself(source: Source) -> Reference:

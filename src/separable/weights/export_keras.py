@@ -12,16 +12,19 @@ from typing import Any
 
 import h5py
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from separable.errors import UsageError, WeightsMismatchError
 from separable.files import make_directory, write_atomically
 from separable.models.base import ImageModel
+from separable.models.build import build_model
 from separable.models.contract import InputContract
 from separable.weights.certificate import changed_options
 from separable.weights.contracts import contract_for
 from separable.weights.convert import Converted
+from separable.weights.folder import refuse_existing
 from separable.weights.keras_names import Plan, Target, plan_for
 from separable.weights.reference import KERAS_NETWORKS
 from separable.weights.refit import refit
@@ -97,18 +100,19 @@ def save_keras(model: ImageModel, path: Path | str, *, allow_difference: bool = 
 def _check_path(path: Path) -> None:
     if not path.name.endswith(".weights.h5") or path.name == ".weights.h5":
         raise UsageError("Keras loads weights by their ending", got=str(path), expected="a name ending in .weights.h5")
-    if path.exists():
-        raise UsageError(f"{path} is already there, and nothing was written", expected="a new name")
+    refuse_existing(path, folder=False)
 
 
 def _check_options(model: ImageModel) -> None:
     """Keras' networks have few options: the number of classes, and MobileNet's width."""
     free = _FREE | ({"width"} if model.name == "mobilenet_v1" else set())
+    with torch.device("meta"):
+        plain = build_model(model.name)
     if changed := {key: value for key, value in changed_options(model).items() if key not in free | {"in_channels"}}:
         raise WeightsMismatchError(
             f"Keras has no {model.name} like this",
             got=", ".join(f"{key}={value!r}" for key, value in changed.items()),
-            expected="the catalogue's own value" if len(changed) == 1 else "the catalogue's own values",
+            expected=", ".join(f"{key}={plain.options[key]!r}" for key in changed),
             fix="Keep it in separable's own format",
         )
     if not model.num_classes and model.name == "vgg16":

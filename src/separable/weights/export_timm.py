@@ -9,11 +9,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from separable.errors import MissingExtraError, UsageError, WeightsMismatchError
+from separable.errors import MissingExtraError, WeightsMismatchError
 from separable.files import make_directory, write_bytes_atomically
 from separable.models.base import ImageModel
 from separable.models.build import build_model
 from separable.models.contract import InputContract
+from separable.weights.folder import refuse_existing
 from separable.weights.ports import PORTS
 from separable.weights.ports.port import Port
 from separable.weights.ports.read import check_fixed, port_tensors
@@ -75,12 +76,7 @@ def save_timm(
 
 
 def _check_folder(folder: Path) -> None:
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise UsageError(
-            f"{folder} is already there, and nothing was written",
-            expected="a new name, or an empty folder",
-            fix="Choose another name, or move it away first",
-        )
+    refuse_existing(folder)
 
 
 def _port(model: ImageModel) -> Port:

@@ -3,10 +3,28 @@
 import warnings
 from pathlib import Path
 
-from separable.errors import RunFolderError, WeightsFormatError
+from separable.errors import RunFolderError, UsageError, WeightsFormatError
 from separable.weights.hub_files import HUB_PREFIX, fetch_repository, split_hub_id
 
-__all__ = ["model_folder", "weight_file"]
+__all__ = ["model_folder", "refuse_existing", "weight_file"]
+
+
+def refuse_existing(path: Path, *, folder: bool = True) -> None:
+    """Refuse to write to `path` where anything is, an empty folder aside if a `folder` is to be written.
+
+    Raises:
+        UsageError: it is there, or it is a link to what is not there.
+    """
+    if path.is_symlink() and not path.exists():
+        raise UsageError(
+            f"{path} is a link to {path.readlink()}, which is not there, and nothing was written", expected="a new name"
+        )
+    if path.exists() and not (folder and path.is_dir() and not any(path.iterdir())):
+        raise UsageError(
+            f"{path} is already there, and nothing was written",
+            expected="a new name, or an empty folder" if folder else "a new name",
+            fix="Choose another name, or move it away first",
+        )
 
 
 def weight_file(path: Path) -> Path:

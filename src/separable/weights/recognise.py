@@ -113,7 +113,7 @@ def _unknown(source: Source) -> WeightsMismatchError:
 def _wrapped(source: Source) -> str | None:
     """What to do about names that nearly all have one prefix, such as a Lightning module's."""
     odd = odd_names(source.tensors or ())
-    if odd is None:
+    if odd is None or identify(source.tensors or {}) is not None:  # a known network's names may nearly all begin alike
         return None
     prefix, others = odd
     more = f" and {len(others) - 3} more" if len(others) > 3 else ""

@@ -1,7 +1,8 @@
 """The network of a weight file as its own framework builds it and loads it, to be held against ours.
 
-Nothing of our reading is used: the framework gets the file's tensors under the file's names (or the file itself), and
-its own preprocessing. The frameworks are imported here alone, when asked for.
+Nothing of our reading of weights is used: the framework gets the file's tensors under the file's names, or the file
+itself. Pictures are prepared by Keras' own `preprocess_input`, and for the others as our contract assumes; that they
+were so in training is not shown. The frameworks are imported here alone, when asked for.
 """
 
 import importlib
@@ -64,6 +65,8 @@ class Reference:
     run: Callable[[Pixels], Tensor]
     fixed_size: bool = False
     """Whether it takes pictures of the published size alone."""
+    scope: str = ""
+    """What of the source was not compared, for the certificate."""
 
 
 def as_input(pixels: Pixels, contract: InputContract) -> Tensor:
@@ -109,8 +112,10 @@ def torch_reference(port: Port, model: ImageModel, tensors: dict[str, Tensor], p
         MissingExtraError: the framework is not installed, or cannot be imported here.
         WeightsMismatchError: it has no such network, or its network does not take these tensors.
     """
-    config = read_hub_config(path) if port.framework == "timm" else None
-    name = port.models[model.name] if config is None else config.architecture
+    name = port.models[model.name]
+    config = read_hub_config(path) if port.framework == "timm" and path.is_file() else None
+    if config is not None and config.network == name:
+        name = config.architecture
     network, version = source_network(port, model, name)
     _fill(network, canonical(port, tensors), path, port)
     mean_std = port.fed(model)

@@ -1,4 +1,8 @@
-"""How far a network of ours is from the source's own: both on the same pictures, each with its own preprocessing."""
+"""How far a network of ours is from the source's own, both on the same pictures.
+
+timm's and torchvision's networks are fed as our contract prepares pictures, Keras' by its own `preprocess_input`: that
+the weights were trained on pictures prepared so is assumed, and not shown by equal logits.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,13 +59,18 @@ def measure_differences(
 
 
 def certificate_sizes(contract: InputContract, fixed_size: bool = False) -> tuple[tuple[int, int], ...]:
-    """The network's own size, and about half of it as a rectangle of even sides, where ports and Keras pad apart."""
+    """The network's own size, and about half of it as rectangles of even sides and of odd ones.
+
+    Paddings differ on the one or on the other. An own size that is odd needs no second odd one.
+    """
     height, width = contract.size
     if fixed_size:
         return ((height, width),)
     half = [max(contract.min_size, side // 2) for side in (height, width)]
     even = [side + side % 2 for side in half]
-    return ((height, width), (even[0], even[1] + 32))
+    rectangle = (even[0], even[1] + 32)
+    odd = () if height % 2 and width % 2 else ((rectangle[0] + 1, rectangle[1] + 1),)
+    return ((height, width), rectangle, *odd)
 
 
 def structured_pixels(count: int, height: int, width: int, seed: int = 0) -> Pixels:
