@@ -105,8 +105,8 @@ PORT_PARITY = 1e-4
 same sums in another order; measured 1e-7 to 2e-6. The known mutants exceed ten times this."""
 
 EXPLANATION_FP64 = 1e-10
-"""Largest difference of heat maps and attributions from captum's, over the largest value, fp64: the same sums in another
-order, and weights that captum rounds to fp32 where they are powers of two; measured 1e-15 to 1e-13."""
+"""Largest difference of heat maps and attributions from captum's, over the largest value, fp64: the same sums in
+another order, and weights that captum rounds to fp32 where they are powers of two; measured 1e-15 to 1e-13."""
 
 ACCELERATED_FP32 = 1e-4
 """Outputs, gradients and running averages of an accelerated block or layer of at most three units in fp32, over the
