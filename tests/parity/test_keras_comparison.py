@@ -227,7 +227,7 @@ def test_weights_with_an_md5_alone_are_left_to_the_user() -> None:
     for name in ("vgg16", "resnet152"):
         with pytest.raises(DownloadError, match=r"Keras gives an MD5 alone.*Download https://.*weights=\"PATH\""):
             create_model(name, weights="keras")
-    with pytest.raises(DownloadError, match="Keras publishes no weights for this alexnet"):
+    with pytest.raises(DownloadError, match="Keras publishes no weights for alexnet"):
         create_model("alexnet", weights="keras")
 
 
