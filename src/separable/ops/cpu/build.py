@@ -24,8 +24,8 @@ from separable.ops.cpu.fakes import register_fakes
 __all__ = ["KernelStatus", "kernel_status", "kernels_in_use", "load_kernels"]
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("depthwise.cpp", "passes.cpp")
-_HEADERS = ("blocks.h",)
+_SOURCES = tuple(sorted(path.name for path in _FOLDER.glob("*.cpp")))
+_HEADERS = tuple(sorted(path.name for path in _FOLDER.glob("*.h")))
 _SECONDS = 600
 _CAPABILITIES = {"AVX512": "AVX512", "AVX2": "AVX2"}  # torch's name -> the macro that its vector headers read
 
