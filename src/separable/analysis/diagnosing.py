@@ -1,13 +1,15 @@
 """Examining a network on this machine before touching it: runs, comparisons, and the advice that follows from them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from separable.analysis.advice import Advice, NetworkDiagnosis, gain_together
 from separable.analysis.alternatives import (
+    Alternative,
+    Timed,
     advice_from_runs,
     advice_on_batch,
     floor_of,
@@ -62,36 +64,61 @@ def diagnose_network(
     step = _Steps(progress, 5)
     processor = read_processor()
     threads = min(torch.get_num_threads(), processor.usable_cores)
-    precision = _own_precision(model)
     with limited_threads(threads):
-        top = ceilings or measure_ceilings(threads=threads)
-        step.done()
-        runner = in_precision(model, precision, False)
-        x = pictures_like(runner, input_shape)
-        found = time_in_turns([(runner, x)], watch=watch, budget=budget / 2)[0]
-        keep_freed_memory()
-        base = measure(runner, input_shape, top, precision=precision, watch=watch, budget=budget)
-        step.done()
-        variants = run_alternatives(model, input_shape, top, precision, watch, budget / 2)
-        step.done()
-        timed = time_alternatives(model, input_shape, base, variants, watch, budget)
-        step.done()
+        runs = _run(model, input_shape, ceilings, threads, watch, budget, step)
     advice = [
-        *_allocator(found, timed.base, input_shape),
-        *advice_from_runs(base, variants, timed),
-        *advice_on_batch(input_shape, timed),
-        *(_from_cause(cause, min(1.0, found / base.watched)) for cause in causes_of(base, vector_lanes(processor))),
+        *_allocator(runs.found, runs.timed.base, input_shape),
+        *advice_from_runs(runs.base, runs.variants, runs.timed),
+        *advice_on_batch(input_shape, runs.timed),
+        *(
+            _from_cause(cause, min(1.0, runs.found / runs.base.watched))
+            for cause in causes_of(runs.base, vector_lanes(processor))
+        ),
     ]
-    worth = [one for one in advice if one.gain >= _WORTH_IT * found]
+    worth = [one for one in advice if one.gain >= _WORTH_IT * runs.found]
     step.done()
     return NetworkDiagnosis(
-        measured=base,
-        seconds=found,
+        measured=runs.base,
+        seconds=runs.found,
         advice=tuple(sorted(worth, key=lambda one: -one.gain)),
-        possible=max(0.0, min(gain_together(worth), found - floor_of(base, variants))),
-        warnings=_warnings(base, versions),
-        runs=runs_in_words(variants, timed, input_shape),
+        possible=max(0.0, min(gain_together(worth), runs.found - floor_of(runs.base, runs.variants))),
+        warnings=_warnings(runs.base, versions),
+        runs=runs_in_words(runs.variants, runs.timed, input_shape),
     )
+
+
+@dataclass(frozen=True)
+class _Runs:
+    found: float
+    """Seconds of the network as it came, before the allocator was told anything."""
+    base: MeasuredProfile
+    variants: list[Alternative]
+    timed: Timed
+
+
+def _run(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    ceilings: Ceilings | None,
+    threads: int,
+    watch: Stopwatch | None,
+    budget: float,
+    step: "_Steps",
+) -> _Runs:
+    precision = _own_precision(model)
+    top = ceilings or measure_ceilings(threads=threads)
+    step.done()
+    runner = in_precision(model, precision, False)
+    x = pictures_like(runner, input_shape)
+    found = time_in_turns([(runner, x)], watch=watch, budget=budget / 2)[0]
+    keep_freed_memory()
+    base = measure(runner, input_shape, top, precision=precision, watch=watch, budget=budget)
+    step.done()
+    variants = run_alternatives(model, input_shape, top, precision, watch, budget / 2)
+    step.done()
+    timed = time_alternatives(model, input_shape, base, variants, watch, budget)
+    step.done()
+    return _Runs(found, base, variants, timed)
 
 
 def vector_lanes(processor: Processor) -> int:
