@@ -34,6 +34,7 @@ __all__ = [
     "Pixels",
     "Reference",
     "as_input",
+    "import_framework",
     "keras_reference",
     "source_network",
     "torch_reference",
@@ -94,7 +95,7 @@ def source_network(port: Port, model: ImageModel, name: str | None = None) -> tu
             fix="It needs TensorFlow 1: its files are checked by names and shapes, not by their logits",
         )
     check_fixed(port, model)
-    module = _import(port.framework)
+    module = import_framework(port.framework)
     name, options = name or port.models[model.name], {"num_classes": model.num_classes, **port.arguments(model)}
     with warnings.catch_warnings(action="ignore"):
         network: nn.Module = (
@@ -153,8 +154,12 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path, port: Port
     network.eval()
 
 
-def _import(name: str) -> Any:
-    """timm or torchvision, also beside a build of torch for which torchvision's compiled part was not made."""
+def import_framework(name: str) -> Any:
+    """timm or torchvision, also beside a build of torch for which torchvision's compiled part was not made.
+
+    Raises:
+        MissingExtraError: it is not installed, or cannot be imported here.
+    """
     try:
         with warnings.catch_warnings(action="ignore"):
             _describe_missing_operators()
