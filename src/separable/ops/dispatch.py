@@ -11,6 +11,7 @@ from separable.ops.cpu.build import kernels_in_use, load_kernels
 __all__ = ["Implementation", "choose"]
 
 Implementation = Literal["auto", "reference", "cpu", "triton"]
+_KERNELS: tuple[Literal["cpu", "triton"], ...] = ("cpu", "triton")
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -32,50 +33,36 @@ def choose(implementation: str, x: Tensor, weight: Tensor) -> Literal["reference
             expected=" or ".join(repr(name) for name in get_args(Implementation)),
             fix='Use implementation="auto", which takes the fastest one there is',
         )
-    if implementation == "triton":
-        _require_triton(x, weight)
-        return "triton"
-    if implementation == "cpu":
-        _require_cpu(x, weight)
-        return "cpu"
+    for asked in _KERNELS:
+        if implementation == asked:
+            _require(asked, x, weight)
+            return asked
     pays = implementation == "auto" and kernels_in_use() and x.is_contiguous(memory_format=torch.channels_last)
     exporting = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined]
-    return "cpu" if pays and not exporting and _supports(x, weight) else "reference"
+    return "cpu" if pays and not exporting and _supports(x, weight, "cpu") else "reference"
 
 
-def _supports(x: Tensor, weight: Tensor) -> bool:
-    """A tensor of the CPU, of a floating type up to 32 bits, and one filter per channel."""
-    return x.device.type == "cpu" and x.dtype in _TYPES and weight.shape[0] == x.shape[1] and 0 not in x.shape
+def _supports(x: Tensor, weight: Tensor, device: str) -> bool:
+    """A tensor of `device`, of a floating type up to 32 bits, and one filter per channel."""
+    return x.device.type == device and x.dtype in _TYPES and weight.shape[0] == x.shape[1] and 0 not in x.shape
 
 
-def _require_cpu(x: Tensor, weight: Tensor) -> None:
-    if not _supports(x, weight):
+def _require(kernels: Literal["cpu", "triton"], x: Tensor, weight: Tensor) -> None:
+    """Raise UsageError unless there are these kernels and they take these tensors."""
+    name, device = "CPU", "cpu"
+    if kernels == "triton":
+        from separable.ops.triton import is_interpreting, triton_status  # Triton takes a while to import
+
+        name, device = "Triton", "cpu" if is_interpreting() else "cuda"
+    if not _supports(x, weight, device):
         raise UsageError(
-            "The CPU kernels cannot take this",
-            got=f"{x.dtype} of shape {tuple(x.shape)} on {x.device.type}, {weight.shape[0]} filters",
-            expected="float32, bfloat16 or float16 on the CPU, not empty, one filter per channel",
-            fix='Use implementation="auto"',
-        )
-    status = load_kernels(automatic=False)
-    if not status.available:
-        raise UsageError(
-            "The CPU kernels are not available", got=status.reason, fix='Use implementation="auto" or "reference"'
-        )
-
-
-def _require_triton(x: Tensor, weight: Tensor) -> None:
-    from separable.ops.triton import is_interpreting, triton_status  # Triton takes a while to import
-
-    device = "cpu" if is_interpreting() else "cuda"
-    if x.device.type != device or x.dtype not in _TYPES or weight.shape[0] != x.shape[1] or 0 in x.shape:
-        raise UsageError(
-            "The Triton kernels cannot take this",
+            f"The {name} kernels cannot take this",
             got=f"{x.dtype} of shape {tuple(x.shape)} on {x.device.type}, {weight.shape[0]} filters",
             expected=f"float32, bfloat16 or float16 on {device}, not empty, one filter per channel",
             fix='Use implementation="auto"',
         )
-    status = triton_status()
+    status = triton_status() if kernels == "triton" else load_kernels(automatic=False)
     if not status.available:
         raise UsageError(
-            "The Triton kernels are not available", got=status.reason, fix='Use implementation="auto" or "reference"'
+            f"The {name} kernels are not available", got=status.reason, fix='Use implementation="auto" or "reference"'
         )
