@@ -131,6 +131,14 @@ def test_separable_and_transforms() -> None:
     torch.testing.assert_close(torch.func.grad(loss)(w, "triton"), torch.func.grad(loss)(w, "reference"))
 
 
+def test_gradients_have_their_parameters_strides() -> None:
+    """Or distributed training warns and copies."""
+    w = torch.randn(4, 1, 3, 3).contiguous(memory_format=torch.channels_last).requires_grad_()
+    ops.depthwise_conv2d(torch.randn(1, 4, 4, 4), w, padding=1, implementation="triton").sum().backward()
+    assert w.grad is not None
+    assert w.grad.stride() == w.stride()
+
+
 def test_torch_accepts_the_operators() -> None:
     x, w, b = torch.randn(1, 4, 4, 3), torch.randn(4, 1, 3, 3), torch.randn(4)
     scale, shift, steps = torch.rand(4), torch.rand(4), ([1, 1], [1, 1, 1, 1], [1, 1])

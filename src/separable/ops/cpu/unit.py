@@ -10,11 +10,19 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from separable.ops.cpu.layout import laid_out_like
+from separable.ops.layout import as_maps, as_rows, laid_out_like
+from separable.ops.passes import Passes
 
-__all__ = ["add_normalised", "moments", "pointwise_product", "pool_normalised", "separable_unit"]
+__all__ = ["PASSES", "add_normalised", "moments", "pointwise_product", "pool_normalised", "separable_unit"]
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()
+
+PASSES = Passes(
+    lambda z: torch.ops.separable_cpu.channel_moments(z),
+    lambda g, z: torch.ops.separable_cpu.channel_products(g, z),
+    lambda z, scale, shift, other: torch.ops.separable_cpu.combine(z, scale, shift, other),
+)  # looked up when they are called: the library is loaded later
+moments, add_normalised = PASSES.moments, PASSES.add_normalised
 
 
 def separable_unit(
@@ -37,24 +45,9 @@ def separable_unit(
     return z, mean, variance, same
 
 
-def moments(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of z (N, C, H, W), fp32 (C,), in one pass; differentiable."""
-    mean, variance = _Moments.apply(z)
-    return mean, variance
-
-
 def pointwise_product(x: Tensor, weight: Tensor) -> Tensor:
     """The 1x1 convolution of x (N, C, H, W) in channels_last by weight (O, C, 1, 1), which takes the type of `x`."""
     y: Tensor = _Pointwise.apply(x, weight)
-    return y
-
-
-def add_normalised(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor | None) -> Tensor:
-    """scale z + shift + other, in one pass: the end of a residual block, or of one without a shortcut.
-
-    Shapes as in `separable_unit`.
-    """
-    y: Tensor = _Add.apply(z, scale, shift, other)
     return y
 
 
@@ -62,16 +55,6 @@ def pool_normalised(z: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride
     """Max pooling of scale z + shift; `border` (top, bottom, left, right) never wins."""
     y: Tensor = _Pool.apply(z, scale, shift, kernel, stride, border)
     return y
-
-
-def _rows(x: Tensor) -> Tensor:
-    """(N, C, H, W) in channels_last as a matrix (N H W, C), without a copy."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
-def _maps(rows: Tensor, like: Tensor) -> Tensor:
-    n, _, h, w = like.shape
-    return rows.view(n, h, w, -1).permute(0, 3, 1, 2)
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
@@ -99,7 +82,7 @@ class _Unit(torch.autograd.Function):
         x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, depthwise: Tensor, pointwise: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         h = _depthwise(x, scale, shift, relu, depthwise)
-        z = _maps(_product(_rows(h), pointwise.to(x.dtype).flatten(1)), x)
+        z = as_maps(_product(as_rows(h), pointwise.to(x.dtype).flatten(1)), x)
         mean, variance = torch.ops.separable_cpu.channel_moments(z)
         return z, mean, variance, x.view_as(x)
 
@@ -114,12 +97,12 @@ class _Unit(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         dz, dmean, dvariance, dsame = gradients
         x, scale, shift, depthwise, pointwise, z, mean = ctx.saved_tensors
-        gradient = _through_moments(dz, z, mean, dmean, dvariance)
-        rows, weight = _rows(gradient), pointwise.to(x.dtype).flatten(1)
+        gradient = PASSES.through_moments(dz, z, mean, dmean, dvariance)
+        rows, weight = as_rows(gradient), pointwise.to(x.dtype).flatten(1)
         h = _depthwise(x, scale, shift, ctx.relu, depthwise)
-        dpointwise = laid_out_like(pointwise, _weight_gradient(rows, _rows(h)))
+        dpointwise = laid_out_like(pointwise, _weight_gradient(rows, as_rows(h)))
         del h
-        dh = _maps(_product(rows, weight.t()), x)
+        dh = as_maps(_product(rows, weight.t()), x)
         side = depthwise.shape[-1] // 2
         dx, ddepthwise, dscale, dshift = torch.ops.separable_cpu.depthwise_backward(
             dh, x, depthwise, scale, shift, ctx.relu, [1, 1], [side] * 4, [1, 1], dsame, True, True
@@ -136,23 +119,10 @@ def _depthwise(x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool
     return y
 
 
-def _through_moments(
-    dz: Tensor | None, z: Tensor, mean: Tensor, dmean: Tensor | None, dvariance: Tensor | None
-) -> Tensor:
-    """dz plus what comes back through mean and variance: affine in z, so one pass."""
-    count = z.numel() // z.shape[1]
-    slope = torch.zeros_like(mean) if dvariance is None else dvariance * (2.0 / count)
-    offset = -slope * mean if dmean is None else dmean / count - slope * mean
-    if dmean is None and dvariance is None:
-        return torch.zeros_like(z) if dz is None else dz
-    y: Tensor = torch.ops.separable_cpu.combine(z, slope, offset, dz)
-    return y
-
-
 class _Pointwise(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, weight: Tensor) -> Tensor:
-        return _maps(_product(_rows(x), weight.to(x.dtype).flatten(1)), x)
+        return as_maps(_product(as_rows(x), weight.to(x.dtype).flatten(1)), x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -162,45 +132,9 @@ class _Pointwise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        rows = _rows(gradient)
-        dx = _maps(_product(rows, weight.to(x.dtype).flatten(1).t()), x) if ctx.needs_input_grad[0] else None
-        return dx, laid_out_like(weight, _weight_gradient(rows, _rows(x)))
-
-
-class _Moments(torch.autograd.Function):
-    @staticmethod
-    def forward(z: Tensor) -> tuple[Tensor, Tensor]:
-        mean, variance = torch.ops.separable_cpu.channel_moments(z)
-        return mean, variance
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(inputs[0], output[0])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dmean: Tensor, dvariance: Tensor) -> Tensor:
-        z, mean = ctx.saved_tensors
-        return _through_moments(None, z, mean, dmean, dvariance)
-
-
-class _Add(torch.autograd.Function):
-    @staticmethod
-    def forward(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor | None) -> Tensor:
-        y: Tensor = torch.ops.separable_cpu.combine(z, scale, shift, other)
-        return y
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[0], inputs[1])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        z, scale = ctx.saved_tensors
-        dshift, dscale = torch.ops.separable_cpu.channel_products(gradient, z)
-        dz = torch.ops.separable_cpu.combine(gradient, scale, None, None)
-        return dz, dscale, dshift, gradient if ctx.needs_input_grad[3] else None
+        rows = as_rows(gradient)
+        dx = as_maps(_product(rows, weight.to(x.dtype).flatten(1).t()), x) if ctx.needs_input_grad[0] else None
+        return dx, laid_out_like(weight, _weight_gradient(rows, as_rows(x)))
 
 
 class _Pool(torch.autograd.Function):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from separable.ops.triton.language import is_interpreting
 
-__all__ = ["DEVICES", "as_maps", "as_rows", "device_of", "last_axis", "vector_width"]
+__all__ = ["DEVICES", "device_of", "last_axis", "vector_width"]
 
 DEVICES = ("cuda", "cpu") if is_interpreting() else ("cuda",)
 """Where the operators run. On the CPU in Triton's interpreter only, for tests."""
@@ -21,17 +21,6 @@ def device_of(x: Tensor) -> AbstractContextManager[object]:
 def last_axis(x: Tensor) -> Tensor:
     """`x` (N, C, H, W) in channels_last, copied only where it is not."""
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def as_rows(x: Tensor) -> Tensor:
-    """(N, C, H, W) in channels_last as a matrix (N H W, C), without a copy."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
-def as_maps(rows: Tensor, like: Tensor) -> Tensor:
-    """A matrix (N H W, O) as (N, O, H, W) in channels_last, sides as those of `like`."""
-    n, _, h, w = like.shape
-    return rows.view(n, h, w, -1).permute(0, 3, 1, 2)
 
 
 def vector_width(channels: int) -> int:

@@ -13,15 +13,19 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from separable.ops.layout import as_maps, as_rows, laid_out_like
+from separable.ops.passes import Passes
 from separable.ops.triton.depthwise import depthwise_backward_triton, depthwise_triton
-from separable.ops.triton.launch import as_maps, as_rows
 from separable.ops.triton.passes import channel_moments, channel_products, combine
 from separable.ops.triton.product import product
 
-__all__ = ["Plan", "add_normalised", "moments", "pool_normalised", "separable_unit"]
+__all__ = ["PASSES", "Plan", "add_normalised", "moments", "pool_normalised", "separable_unit"]
 
 Plan = Literal["auto", "matmul", "epilogue", "window"]
 _BALANCE = 183  # operations a byte at which an H200 is as long at products as at memory: 788 TFLOP/s over 4.3 TB/s
+
+PASSES = Passes(channel_moments, channel_products, combine)
+moments, add_normalised = PASSES.moments, PASSES.add_normalised
 
 
 def separable_unit(
@@ -54,18 +58,6 @@ def separable_unit(
     chosen = _plan(plan, x, pointwise.shape[0])
     z, mean, variance, same, _ = _Unit.apply(x, scale, shift, relu, depthwise, pointwise, chosen, keep)
     return z, mean, variance, same
-
-
-def moments(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of z (N, C, H, W), fp32 (C,), in one pass; differentiable."""
-    mean, variance = _Moments.apply(z)
-    return mean, variance
-
-
-def add_normalised(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor | None) -> Tensor:
-    """scale z + shift + other, in one pass: the end of a residual block, or of one without a shortcut."""
-    y: Tensor = _Add.apply(z, scale, shift, other)
-    return y
 
 
 def pool_normalised(z: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride: int, border: list[int]) -> Tensor:
@@ -123,68 +115,19 @@ class _Unit(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         dz, dmean, dvariance, dsame, _ = gradients
         x, scale, shift, depthwise, pointwise, z, mean, h = ctx.saved_tensors
-        rows = as_rows(_through_moments(dz, z, mean, dmean, dvariance))
+        rows = as_rows(PASSES.through_moments(dz, z, mean, dmean, dvariance))
         h = _depthwise(x, scale, shift, ctx.relu, depthwise) if h is None else h
-        dpointwise = (rows.t() @ as_rows(h)).to(pointwise.dtype).view_as(pointwise)
+        dpointwise = laid_out_like(pointwise, rows.t() @ as_rows(h))
         dh = as_maps(rows @ pointwise.to(x.dtype).flatten(1), x)
         side = depthwise.shape[-1] // 2
         dx, ddepthwise, dscale, dshift = depthwise_backward_triton(
             dh, x, depthwise, scale, shift, ctx.relu, [1, 1], [side] * 4, [1, 1], dsame, True, True
         )
         affine = (dscale, dshift) if scale is not None else (None, None)
-        return dx, *affine, None, ddepthwise.to(depthwise.dtype), dpointwise, None, None
+        return dx, *affine, None, laid_out_like(depthwise, ddepthwise), dpointwise, None, None
 
 
 def _depthwise(x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, weight: Tensor) -> Tensor:
     side = weight.shape[-1] // 2
     y: Tensor = depthwise_triton(x, weight, None, scale, shift, relu, [1, 1], [side] * 4, [1, 1])
     return y
-
-
-def _through_moments(
-    dz: Tensor | None, z: Tensor, mean: Tensor, dmean: Tensor | None, dvariance: Tensor | None
-) -> Tensor:
-    """dz plus what comes back through mean and variance: affine in z, so one pass."""
-    if dmean is None and dvariance is None:
-        return torch.zeros_like(z) if dz is None else dz.contiguous(memory_format=torch.channels_last)
-    count = z.numel() // z.shape[1]
-    slope = torch.zeros_like(mean) if dvariance is None else dvariance * (2.0 / count)
-    offset = -slope * mean if dmean is None else dmean / count - slope * mean
-    y: Tensor = combine(z, slope, offset, dz)
-    return y
-
-
-class _Moments(torch.autograd.Function):
-    @staticmethod
-    def forward(z: Tensor) -> tuple[Tensor, Tensor]:
-        mean, variance = channel_moments(z)
-        return mean, variance
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(inputs[0], output[0])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dmean: Tensor, dvariance: Tensor) -> Tensor:
-        z, mean = ctx.saved_tensors
-        return _through_moments(None, z, mean, dmean, dvariance)
-
-
-class _Add(torch.autograd.Function):
-    @staticmethod
-    def forward(z: Tensor, scale: Tensor, shift: Tensor, other: Tensor | None) -> Tensor:
-        y: Tensor = combine(z, scale, shift, other)
-        return y
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[0], inputs[1])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        z, scale = ctx.saved_tensors
-        dshift, dscale = channel_products(gradient, z)
-        dz = combine(gradient, scale, None, None)
-        return dz, dscale, dshift, gradient if ctx.needs_input_grad[3] else None

@@ -1,0 +1,92 @@
+"""What the fast operators return, by shape and type alone, for torch.compile and the meta device."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "fake_channel_sums",
+    "fake_combine",
+    "fake_depthwise_backward",
+    "fake_depthwise_forward",
+    "fake_maps",
+    "fake_pool_backward",
+    "fake_pool_forward",
+]
+
+_FP32 = torch.float32
+
+
+def fake_depthwise_forward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    relu: bool,
+    stride: Sequence[int],
+    border: Sequence[int],
+    dilation: Sequence[int],
+) -> Tensor:
+    """The shape of the forward operator's result."""
+    window = [dilation[axis] * (weight.shape[2 + axis] - 1) + 1 for axis in (0, 1)]
+    return fake_maps(x, *_sides(x, window, stride, border))
+
+
+def fake_depthwise_backward(
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    relu: bool,
+    stride: Sequence[int],
+    border: Sequence[int],
+    dilation: Sequence[int],
+    other: Tensor | None,
+    need_input: bool,
+    need_weight: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The shapes of the backward operator's results."""
+    sums = x.shape[1] if need_input and scale is not None else 0
+    dx = fake_maps(x, *x.shape[2:]) if need_input else x.new_empty(0)
+    dw = x.new_empty(weight.shape if need_weight else (0,), dtype=_FP32)
+    return dx, dw, x.new_empty(sums, dtype=_FP32), x.new_empty(sums, dtype=_FP32)
+
+
+def fake_channel_sums(x: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
+    """Two numbers for each channel."""
+    return x.new_empty(x.shape[1], dtype=_FP32), x.new_empty(x.shape[1], dtype=_FP32)
+
+
+def fake_combine(x: Tensor, scale: Tensor | None, shift: Tensor | None, other: Tensor | None) -> Tensor:
+    """A map like `x`."""
+    return fake_maps(x, *x.shape[2:])
+
+
+def fake_pool_forward(
+    x: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride: int, border: Sequence[int]
+) -> Tensor:
+    """The pooled map."""
+    return fake_maps(x, *_sides(x, (kernel, kernel), (stride, stride), border))
+
+
+def fake_pool_backward(
+    g: Tensor, x: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride: int, border: Sequence[int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the map, of scale and of shift."""
+    return (fake_maps(x, *x.shape[2:]), *fake_channel_sums(x))
+
+
+def fake_maps(x: Tensor, height: int, width: int) -> Tensor:
+    """The batch, channels, type and device of `x`, other sides, channels_last."""
+    shape = (x.shape[0], x.shape[1], height, width)
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+
+
+def _sides(x: Tensor, window: Sequence[int], stride: Sequence[int], border: Sequence[int]) -> list[int]:
+    return [
+        (x.shape[2 + axis] + border[2 * axis] + border[2 * axis + 1] - window[axis]) // stride[axis] + 1
+        for axis in (0, 1)
+    ]
