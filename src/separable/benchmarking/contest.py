@@ -102,7 +102,7 @@ class Given:
 
     def weights(self, network: str, numerics: str = "keras") -> Path:
         """A safetensors file of the state dict under our own names; batch statistics are those of the pictures."""
-        return self.folder / f"{network}-{numerics}.safetensors"
+        return self.folder / f"{network.replace(':', '-')}-{numerics}.safetensors"
 
 
 class Runner(ABC):
