@@ -1,0 +1,155 @@
+"""What contestants are given and what they should answer: the network in plain torch, in fp64 and in each precision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from separable.analysis.profile import profile
+from separable.benchmarking.contest import Answer, Contestant, Given, Runner, Task
+from separable.benchmarking.gate import Verdict, judge
+from separable.benchmarking.outcome import Work
+from separable.benchmarking.peers.networks import build_network
+from separable.benchmarking.remote import RemoteRunner
+from separable.weights.verify import structured_pixels
+
+__all__ = ["Referee", "answer_of", "give", "open_referee", "work_of"]
+
+_FACTORY = "separable.benchmarking.referee:open_referee"
+_NEAR_ONE, _NEAR_ZERO = 0.2, 0.1
+"""How far gammas may be from 1, and the standard deviation of betas round 0."""
+
+
+def work_of(network: str, task: Task, numerics: str = "keras") -> Work:
+    """A multiply-add is two operations; a training step is three passes of the forward one's."""
+    with torch.device("meta"):
+        model = build_network(network, task.classes, numerics)
+    macs = profile(model.eval(), (1, 3, task.side, task.side)).macs
+    return Work(flops=2.0 * macs * task.batch * (3 if task.verb == "train" else 1), pictures=task.batch)
+
+
+def give(task: Task, networks: Sequence[tuple[str, str]], folder: Path) -> Given:
+    """Write pictures, labels and the weights of each (network, numerics) into `folder`."""
+    repeats = task.batch // task.distinct
+    pixels = structured_pixels(task.distinct, task.side, task.side, task.seed).astype(np.float32)
+    pictures = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) / 127.5 - 1
+    labels = np.random.default_rng(task.seed).integers(0, task.classes, task.distinct)
+    np.save(folder / "pictures.npy", np.tile(pictures.astype(np.float32), (repeats, 1, 1, 1)))
+    np.save(folder / "labels.npy", np.tile(labels.astype(np.int64), repeats))
+    given = Given(folder)
+    for network, numerics in dict.fromkeys(networks):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(task.seed)
+            model = build_network(network, task.classes, numerics)
+        _enliven(model, torch.from_numpy(pictures.astype(np.float32)), task.seed)
+        state = {name: value.contiguous() for name, value in model.state_dict().items()}
+        safetensors.torch.save_file(state, given.weights(network, numerics))
+    return given
+
+
+def answer_of(model: nn.Module, task: Task, given: Given, precision: str) -> Answer:
+    """What a network in plain torch answers, its own parameter names with it; on the distinct pictures alone."""
+    dtype = torch.float64 if precision == "fp64" else torch.float32
+    pictures = torch.from_numpy(given.pictures()[: task.distinct]).to(task.device, dtype)
+    labels = torch.from_numpy(given.labels()[: task.distinct]).to(task.device)
+    low = torch.autocast(torch.device(task.device).type, torch.bfloat16, enabled=precision == "bf16")
+    if task.verb == "infer":
+        with torch.inference_mode(), low:
+            return {"logits": _array(model.eval()(pictures))}
+    with low:
+        loss = nn.functional.cross_entropy(model.train()(pictures), labels)
+    loss.backward()
+    gradients = {name: value.grad for name, value in model.named_parameters()}
+    found = {name: _array(value) for name, value in gradients.items() if value is not None}
+    return {"loss": _array(loss), **found}
+
+
+def open_referee(contestant: Contestant, task: Task, given: Given) -> Runner:
+    """The factory of the referee's own processes: fp64, or plain torch in the precision of a contestant."""
+    return _RefereeRunner(contestant, task, given)
+
+
+@final
+class _RefereeRunner(Runner):
+    def __init__(self, contestant: Contestant, task: Task, given: Given) -> None:
+        model = build_network(contestant.network, task.classes, contestant.numerics)
+        model.load_state_dict(safetensors.torch.load_file(given.weights(contestant.network, contestant.numerics)))
+        dtype = torch.float64 if contestant.precision == "fp64" else torch.float32
+        self._model = model.to(task.device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._asked = task, given, contestant.precision
+
+    def answer(self) -> Answer:
+        return answer_of(self._model, *self._asked)
+
+    def step(self) -> float:
+        raise NotImplementedError("the referee does not play")
+
+
+@dataclass
+class Referee:
+    """Judges answers. What is right is worked out once for each network, in a process that then gives back its memory.
+
+    Attributes:
+        patience: seconds for one pass in fp64.
+    """
+
+    task: Task
+    given: Given
+    patience: float = 600.0
+    _answers: dict[tuple[str, str, str], Answer] = field(default_factory=dict, repr=False)
+
+    def judge(self, contestant: Contestant, answer: Answer) -> Verdict:
+        """Against fp64 and against plain torch in the precision of the contestant.
+
+        Raises:
+            ContestantError: the referee itself failed.
+        """
+        truth, own = (self._expected(contestant, precision) for precision in ("fp64", contestant.precision))
+        demanded = ("logits",) if self.task.verb == "infer" else ("loss", *_ends(truth))
+        return judge(answer, truth, own, contestant.precision, demanded)
+
+    def _expected(self, contestant: Contestant, precision: str) -> Answer:
+        key = contestant.network, contestant.numerics, precision
+        if key not in self._answers:
+            name = f"referee {' '.join(key)}"
+            asked = Contestant(name, "referee", contestant.network, precision, _FACTORY, numerics=contestant.numerics)
+            with RemoteRunner(asked, self.task, self.given, self.patience) as runner:
+                self._answers[key] = runner.answer()
+        return self._answers[key]
+
+
+def _ends(truth: Answer) -> tuple[str, ...]:
+    """The first convolution's weight and the classifier's: whatever is wrong in between shows in the first."""
+    weights = [name for name, value in truth.items() if value.ndim in (2, 4)]
+    return weights[0], weights[-1]
+
+
+@torch.no_grad()
+def _enliven(model: nn.Module, pictures: Tensor, seed: int) -> None:
+    """Gammas and betas that matter, and the statistics of these pictures: else all pictures get the same logits."""
+    generator = torch.Generator().manual_seed(seed)
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for norm in norms:
+        for name, value in norm.named_parameters():
+            if name == "weight":
+                value.uniform_(1 - _NEAR_ONE, 1 + _NEAR_ONE, generator=generator)
+            else:
+                value.normal_(0, _NEAR_ZERO, generator=generator)
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    model.train()(pictures)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+
+
+def _array(value: Tensor) -> np.ndarray:
+    array: np.ndarray = (
+        value.detach().cpu().to(torch.float64 if value.dtype == torch.float64 else torch.float32).numpy()
+    )
+    return array
