@@ -1,6 +1,7 @@
 """nn.Modules with one idea each; every docstring names the figure it draws."""
 
 from separable.blocks.conv import ConvBN
+from separable.blocks.deeplab import AtrousPyramid, DeepLabDecoder
 from separable.blocks.dense_head import ConvHead, DenseHead
 from separable.blocks.dense_pool import DenseMaxPool
 from separable.blocks.dropout import KeyedDropout, set_dropout_keys
@@ -32,22 +33,27 @@ from separable.blocks.inception_v4 import (
 )
 from separable.blocks.mobilenet import DepthwiseBN, MobileNetUnit
 from separable.blocks.naive_inception import NaiveInception
+from separable.blocks.pixel_head import PixelHead
 from separable.blocks.pool import AveragePool, MaxPool
 from separable.blocks.residual import Bottleneck
 from separable.blocks.separable import SeparableConv2d
 from separable.blocks.step_conversion import regroup, to_extreme
+from separable.blocks.unet import UNetUp, XceptionUp
+from separable.blocks.upsample import Upsample
 from separable.blocks.xception import XceptionDown, XceptionMiddle, XceptionStem, XceptionTail
 from separable.blocks.xception_aligned import AlignedXceptionModule, AlignedXceptionTail
 
 __all__ = [
     "AlignedXceptionModule",
     "AlignedXceptionTail",
+    "AtrousPyramid",
     "AveragePool",
     "BNInception",
     "Bottleneck",
     "ClassifierHead",
     "ConvBN",
     "ConvHead",
+    "DeepLabDecoder",
     "DenseHead",
     "DenseMaxPool",
     "DepthwiseBN",
@@ -82,6 +88,7 @@ __all__ = [
     "MaxPool",
     "MobileNetUnit",
     "NaiveInception",
+    "PixelHead",
     "ReducedInception",
     "ReductionA",
     "RegroupedInception",
@@ -89,10 +96,13 @@ __all__ = [
     "SeparableConv2d",
     "SeparableStem",
     "SimplifiedInception",
+    "UNetUp",
+    "Upsample",
     "XceptionDown",
     "XceptionMiddle",
     "XceptionStem",
     "XceptionTail",
+    "XceptionUp",
     "regroup",
     "set_dropout_keys",
     "to_extreme",

@@ -5,7 +5,14 @@ from contextlib import contextmanager
 
 from torch import nn
 
-__all__ = ["BATCH_NORM_EPS", "BATCH_NORM_MOMENTUM", "batch_norm", "frozen_running_statistics"]
+__all__ = [
+    "BATCH_NORM_EPS",
+    "BATCH_NORM_MOMENTUM",
+    "batch_norm",
+    "frozen_running_statistics",
+    "keep_own_eps",
+    "own_eps",
+]
 
 BATCH_NORM_EPS = 1e-3
 """Keras' and TF-slim's epsilon. torch's 1e-5 changes the logits of their published weights visibly."""
@@ -20,6 +27,19 @@ def batch_norm(channels: int, *, gamma: bool = True) -> nn.BatchNorm2d:
     if not gamma:
         norm.register_parameter("weight", None)
     return norm
+
+
+def keep_own_eps(module: nn.Module, eps: float) -> None:
+    """Give every batch normalisation in `module` an epsilon of its own, whatever that of the network's weights is."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps = layer.own_eps = eps  # type: ignore[assignment]
+
+
+def own_eps(norm: nn.BatchNorm2d, otherwise: float) -> float:
+    """What `keep_own_eps` gave `norm`, or `otherwise`."""
+    found: float = vars(norm).get("own_eps", otherwise)
+    return found
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from torch import nn
 
 from separable.blocks.border import Bordered
+from separable.blocks.norm import own_eps
 from separable.blocks.pool import AveragePool
 
 __all__ = ["set_numerics"]
@@ -13,12 +14,12 @@ def set_numerics(module: nn.Module, *, padding: str, batch_norm_eps: float, coun
 
     Args:
         padding: one of `blocks.border.BORDERS`.
-        batch_norm_eps: of every batch normalisation.
+        batch_norm_eps: of every batch normalisation but those with one of their own.
         counts_padding: whether average pools divide by the padded window.
     """
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            layer.eps = batch_norm_eps
+            layer.eps = own_eps(layer, batch_norm_eps)
         if isinstance(layer, Bordered):
             layer.set_border(padding)
         if isinstance(layer, AveragePool):

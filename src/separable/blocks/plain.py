@@ -9,7 +9,8 @@ __all__ = ["plain"]
 
 
 def plain(value: object) -> object:
-    """`value` with every scalar of numpy or torch, or anything else with `__index__`, as Python's own; in lists too.
+    """`value` with every scalar of numpy or torch, or anything else with `__index__`, as Python's own; in lists and
+    dicts too.
 
     What is no number is given back as it is.
     """
@@ -20,6 +21,8 @@ def plain(value: object) -> object:
     if type(value) in (list, tuple):
         entries = map(plain, value)  # type: ignore[call-overload]
         return list(entries) if isinstance(value, list) else tuple(entries)
+    if type(value) is dict:
+        return {plain(key): plain(entry) for key, entry in value.items()}
     if hasattr(type(value), "__index__") and not isinstance(value, int | Tensor):
         return operator.index(value)  # type: ignore[arg-type]
     return value

@@ -28,7 +28,8 @@ class XceptionDown(nn.Module):
 
     The shortcut takes the block's input before any activation. The very first such block has no leading ReLU: the stem
     has just applied one. With `stride` 1 neither the pool nor the shortcut loses a pixel; `dilation` is that of the
-    convolutions and the pool.
+    convolutions and the pool. With `bias` every convolution has one and the shortcut no batch normalisation, as in
+    Keras' U-Net.
     """
 
     def __init__(
@@ -42,14 +43,19 @@ class XceptionDown(nn.Module):
         stride: int = 2,
         dilation: int = 1,
         intermediate_activation: str | None = None,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         self.act1 = nn.ReLU() if leading_relu else nn.Identity()
-        self.sepconv1 = _sepconv_bn(in_channels, middle, dilation, intermediate_activation)
+        self.sepconv1 = _sepconv_bn(in_channels, middle, dilation, intermediate_activation, bias)
         self.act2 = nn.ReLU()
-        self.sepconv2 = _sepconv_bn(middle, out_channels, dilation, intermediate_activation)
+        self.sepconv2 = _sepconv_bn(middle, out_channels, dilation, intermediate_activation, bias)
         self.pool = MaxPool("same") if stride == 2 else DenseMaxPool(dilation)
-        self.shortcut = ConvBN(in_channels, out_channels, 1, stride=stride, activation=None) if residual else None
+        self.shortcut = None
+        if residual:
+            self.shortcut = ConvBN(
+                in_channels, out_channels, 1, stride=stride, activation=None, bias=bias, batch_norm=not bias
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.sepconv1(self.act1(x))
@@ -105,12 +111,13 @@ class XceptionTail(nn.Module):
 
 
 def _sepconv_bn(
-    in_channels: int, out_channels: int, dilation: int, intermediate_activation: str | None
+    in_channels: int, out_channels: int, dilation: int, intermediate_activation: str | None, bias: bool = False
 ) -> SeparableConv2d:
     return SeparableConv2d(
         in_channels,
         out_channels,
         dilation=dilation,
+        bias=bias,
         batch_norm=True,
         intermediate_activation=intermediate_activation,
     )

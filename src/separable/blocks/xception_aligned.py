@@ -39,11 +39,13 @@ class AlignedXceptionModule(nn.Module):
         self.sepconv3 = _sepconv(c2, c3, dilation, stride=stride)
         self.shortcut = ConvBN(in_channels, c3, 1, stride=stride, activation=None) if shortcut else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, keep: str | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """With `keep="sepconv2"` also that convolution's map, before its ReLU: the last of the finer size."""
         y: Tensor = self.sepconv1(self.act1(x))
-        y = self.sepconv2(self.act2(y))
-        y = self.sepconv3(self.act3(y))
-        return y + (x if self.shortcut is None else self.shortcut(x))
+        inner: Tensor = self.sepconv2(self.act2(y))
+        y = self.sepconv3(self.act3(inner))
+        y = y + (x if self.shortcut is None else self.shortcut(x))
+        return y if keep is None else (y, inner)
 
 
 class AlignedXceptionTail(nn.Module):

@@ -5,7 +5,7 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +27,15 @@ __all__ = ["ImageModel", "Tap"]
 class ImageModel(nn.Module, ABC):
     """A chain of named blocks, then a classifier head.
 
-    A subclass makes its blocks in `__init__` and calls `finish` at the end; nothing here is overridden.
+    A subclass makes its blocks in `__init__` and calls `finish` at the end; networks that classify override nothing of
+    this. Those that segment (`SegmentationModel`) have blocks that take more than the map before them.
 
     Shapes: (N, in_channels, H, W) -> (N, num_classes) logits. With `features_only` the list of the maps at `taps`. In
     training mode with auxiliary heads, (logits, auxiliary logits, ...).
     """
 
+    task: ClassVar[str] = "classify"
+    """What the network answers: one answer per picture, or for "segment" one per pixel."""
     name: str
     options: dict[str, Any]
     input_contract: InputContract
@@ -42,6 +45,8 @@ class ImageModel(nn.Module, ABC):
     head_hidden_size: int
     """Width of what the classifier gets: `num_features`, but for heads with dense layers."""
     taps: tuple[Tap, ...]
+    inner_taps: tuple[Tap, ...] = ()
+    """Places inside of blocks that `tap_at` can choose too, such as `entry2.sepconv2`."""
     head: Head | None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -81,6 +86,9 @@ class ImageModel(nn.Module, ABC):
     def adopt(self, contract: InputContract) -> None:
         """Take over `contract`, and with it the numerics of the weights it belongs to: border, epsilon, averages."""
         self.input_contract = contract
+        for part in self.children():
+            if isinstance(part, ImageModel):  # an encoder
+                part.input_contract = contract
         set_numerics(
             self,
             padding=contract.padding,
@@ -104,8 +112,8 @@ class ImageModel(nn.Module, ABC):
             return self.forward_pyramid(x)
         if self.aux_names and self.training:
             features, kept = self._run(x, tuple(self.aux_names))
-            heads = (self.get_submodule(name) for name in self.aux_names.values())
-            return (self.head(features), *(head(grid) for head, grid in zip(heads, kept, strict=True)))
+            heads = ((block, self.get_submodule(name)) for block, name in self.aux_names.items())
+            return (self.head(features), *(head(kept[block]) for block, head in heads))
         logits: Tensor = self.head(self.forward_features(x))
         return logits
 
@@ -122,7 +130,24 @@ class ImageModel(nn.Module, ABC):
 
     def forward_pyramid(self, x: Tensor) -> list[Tensor]:
         """The feature maps at `taps`, finest first."""
-        return self._run(x, tuple(tap.block for tap in self.taps))[1]
+        places = tuple(tap.block for tap in self.taps)
+        kept = self._run(x, places)[1]
+        return [kept[place] for place in places]
+
+    def tap_at(self, *places: str) -> None:
+        """Let the pyramid have the maps at `places` from now on: some of `taps` and `inner_taps`, finest first.
+
+        Raises:
+            ModelOptionError: there is no such place; nothing is changed.
+        """
+        known = {tap.block: tap for tap in (*self.taps, *self.inner_taps)}
+        if strangers := [place for place in places if place not in known]:
+            raise ModelOptionError(
+                f"{self.name} has no feature map there",
+                got=", ".join(strangers),
+                expected=f"some of {', '.join(known)}",
+            )
+        self.taps = tuple(known[place] for place in places)
 
     def get_classifier(self) -> nn.Module:
         """The last layer, `nn.Linear` in most networks, or `nn.Identity` without classes."""
@@ -156,20 +181,30 @@ class ImageModel(nn.Module, ABC):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """In training, keep only the blocks' inputs and compute the rest again in the backward pass."""
         self.grad_checkpointing = enable
+        for part in self.children():
+            if isinstance(part, ImageModel):
+                part.set_grad_checkpointing(enable)
 
-    def _run(self, x: Tensor, wanted: tuple[str, ...]) -> tuple[Tensor, list[Tensor]]:
+    def _run(self, x: Tensor, wanted: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The last map, and those at `wanted`: after a block, or inside one that can give such a map out (`keep`)."""
         self._check_size(x)
-        kept = []
-        recompute = self.grad_checkpointing and self.training and torch.is_grad_enabled()
+        kept = {}
+        inside = dict(place.split(".", 1) for place in wanted if "." in place)
         for name in self.chain:
             block = self.get_submodule(name)
-            if recompute:
-                x = checkpoint(block, x, use_reentrant=False, context_fn=_Recompute(block))
+            if name in inside:
+                x, kept[f"{name}.{inside[name]}"] = self._call(block, x, keep=inside[name])
             else:
-                x = block(x)
+                x = self._call(block, x)
             if name in wanted:
-                kept.append(x)
+                kept[name] = x
         return x, kept
+
+    def _call(self, block: nn.Module, *inputs: Tensor, **settings: Any) -> Any:
+        """`block(*inputs)`, its inside computed once more in the backward pass where that is asked for."""
+        if self.grad_checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False, context_fn=_Recompute(block), **settings)
+        return block(*inputs, **settings)
 
     def _check_size(self, x: Tensor) -> None:
         if x.dim() != 4:

@@ -3,38 +3,44 @@
 import difflib
 from typing import Any
 
-from separable.errors import ModelOptionError, UnknownModelError
+from separable.errors import UnknownModelError, UsageError
 from separable.models.base import ImageModel
 from separable.models.catalog import CATALOG
 from separable.models.spec import ModelSpec
 
-__all__ = ["build_model", "list_models", "model_spec"]
+__all__ = ["TASKS", "build_model", "list_models", "model_spec"]
+
+TASKS = ("classify", "segment")
 
 
-def build_model(name: str, num_classes: int = 1000, **options: Any) -> ImageModel:
+def build_model(name: str, num_classes: int | None = None, **options: Any) -> ImageModel:
     """A freshly initialised network.
 
     Args:
         name: one of `list_models()`.
-        num_classes: 0 leaves out the classifier.
+        num_classes: 0 leaves out the classifier; None is 1000, or as many as the paper's own data had for networks that
+            segment.
         options: those of the class, listed in `model_spec(name).options`.
 
     Raises:
         UnknownModelError: no such model; close names are suggested.
         ModelOptionError: an option that this model lacks, or a value it cannot have.
     """
-    spec = model_spec(name)
-    unknown = sorted(set(options) - set(spec.options))
-    if unknown:
-        raise ModelOptionError(
-            f"{name} has no option {', '.join(unknown)}", expected=f"one of {', '.join(spec.options)}"
-        )
-    return spec.network(num_classes, **spec.preset, **options)
+    return model_spec(name).build(num_classes, **options)
 
 
-def list_models() -> list[str]:
-    """The names that `build_model` knows, sorted."""
-    return sorted(CATALOG)
+def list_models(task: str | None = None) -> list[str]:
+    """The names that `build_model` knows, sorted.
+
+    Args:
+        task: "classify" or "segment" for the networks that do that alone; None for all.
+
+    Raises:
+        UsageError: another task.
+    """
+    if task not in (None, *TASKS):
+        raise UsageError("There is no such task", got=repr(task)[:100], expected=f"{' or '.join(TASKS)}, or None")
+    return sorted(name for name, spec in CATALOG.items() if task in (None, spec.task))
 
 
 def model_spec(name: str) -> ModelSpec:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from separable.errors import ModelOptionError
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 
@@ -28,7 +29,7 @@ class PublishedWeights:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One line of the catalogue, for the default options and 1000 classes."""
+    """One line of the catalogue, for the default options and `num_classes`."""
 
     name: str
     paper: str
@@ -45,7 +46,25 @@ class ModelSpec:
     keras_weights: tuple[PublishedWeights, ...] = ()
 
     @property
+    def task(self) -> str:
+        """ "classify", one answer per picture, or "segment", one per pixel."""
+        return self.network.task
+
+    @property
     def options(self) -> tuple[str, ...]:
         """What `build_model` takes besides the number of classes, sorted."""
         names = set(inspect.signature(self.network).parameters) - {"num_classes", *self.preset}
         return tuple(sorted(names))
+
+    def build(self, num_classes: int | None = None, **options: Any) -> ImageModel:
+        """The network, freshly initialised.
+
+        Raises:
+            ModelOptionError: an option that this model lacks, or a value it cannot have.
+        """
+        unknown = sorted(set(options) - set(self.options))
+        if unknown:
+            raise ModelOptionError(
+                f"{self.name} has no option {', '.join(unknown)}", expected=f"one of {', '.join(self.options)}"
+            )
+        return self.network(self.num_classes if num_classes is None else num_classes, **self.preset, **options)

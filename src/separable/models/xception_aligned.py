@@ -97,10 +97,11 @@ class AlignedXception(ImageModel):
         self.conv1 = ConvBN(in_channels, channels(32), 3, stride=stem_stride)
         self.conv2 = ConvBN(channels(32), channels(64), 3)
         previous, reached = channels(64), stem_stride
-        taps = [Tap("conv2", previous, reached)]
+        taps, inner_taps = [Tap("conv2", previous, reached)], []
         for (name, (size, nominal)), (stride, dilation) in zip(entry.items(), entry_steps, strict=True):
             block = AlignedXceptionModule(previous, 3 * [channels(size)], stride=stride, dilation=dilation)
             self.add_module(name, block)
+            inner_taps.append(Tap(f"{name}.sepconv2", channels(size), reached))
             previous, reached = channels(size), reached * stride
             tap = Tap(name, previous, reached)
             taps = [*taps, tap] if nominal > 1 else [*taps[:-1], tap]  # the last map of each size
@@ -126,4 +127,5 @@ class AlignedXception(ImageModel):
             head=ClassifierHead(c2048, num_classes, dropout=dropout),
             features_only=features_only,
         )
+        self.inner_taps = tuple(inner_taps)
         init_truncated_normal(self, 0.09)
