@@ -18,8 +18,10 @@ __all__ = [
     "PerClass",
     "average_precision",
     "confusion_matrix",
+    "divide",
     "mean_average_precision",
     "mean_of_defined",
+    "number_or_none",
     "per_class",
     "top_k_accuracy",
 ]
@@ -47,9 +49,9 @@ class PerClass:
         return [
             {
                 "name": name,
-                "precision": _number(self.precision[i]),
-                "recall": _number(self.recall[i]),
-                "f1": _number(self.f1[i]),
+                "precision": number_or_none(self.precision[i]),
+                "recall": number_or_none(self.recall[i]),
+                "f1": number_or_none(self.f1[i]),
                 "support": int(self.support[i]),
             }
             for i, name in enumerate(class_names)
@@ -98,9 +100,9 @@ def per_class(labels: npt.ArrayLike, predicted: npt.ArrayLike, num_classes: int)
     right = np.diagonal(confusion).astype(np.float64)
     support, guessed = confusion.sum(axis=1), confusion.sum(axis=0)
     return PerClass(
-        precision=_divide(right, guessed),
-        recall=_divide(right, support),
-        f1=_divide(2 * right, guessed + support),
+        precision=divide(right, guessed),
+        recall=divide(right, support),
+        f1=divide(2 * right, guessed + support),
         support=support,
     )
 
@@ -181,11 +183,13 @@ def _classes(values: npt.ArrayLike, num_classes: int, name: str) -> Integers:
     return array
 
 
-def _divide(numerator: Floats, denominator: Integers) -> Floats:
+def divide(numerator: Floats, denominator: Integers) -> Floats:
+    """Element by element; NaN where the denominator is 0."""
     out = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=out, where=denominator > 0)
     return out
 
 
-def _number(value: float) -> float | None:
+def number_or_none(value: float) -> float | None:
+    """For JSON, which has no NaN."""
     return None if np.isnan(value) else float(value)

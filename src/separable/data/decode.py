@@ -6,7 +6,7 @@ import re
 import stat
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,20 @@ from separable.data.headers import JpegHeader, exif_orientation, png_exif, read_
 from separable.data.pillow import open_with_pillow, refuse_size, to_rgb
 from separable.errors import BadPictureError, MissingExtraError, UsageError
 
-__all__ = ["MAX_PIXELS", "Decoder", "PictureFile", "Source", "decode_picture", "picture_size", "resolve_decoder"]
+__all__ = [
+    "MAX_PIXELS",
+    "Decoder",
+    "PictureFile",
+    "Source",
+    "decode_picture",
+    "orient",
+    "picture_size",
+    "read_bytes",
+    "resolve_decoder",
+    "stored_orientation",
+]
 
+_T = TypeVar("_T", bound=np.generic)
 Source = bytes | bytearray | memoryview | str | Path
 Decoder = Literal["auto", "pillow", "turbo"]
 MAX_PIXELS = 178_956_970 // 2
@@ -53,6 +65,8 @@ def resolve_decoder(decoder: str = "auto") -> Literal["pillow", "turbo"]:
 class PictureFile:
     """A picture whose header was read: `size` is (height, width) as displayed, and `pixels` decodes.
 
+    `orientation` is its EXIF orientation, 1 to 8, which `size` and `pixels` have undone.
+
     A JPEG with 1 or 3 components goes through libjpeg-turbo (simplejpeg) where the decoder says so; everything else,
     and every JPEG that simplejpeg will not take, goes through Pillow, whose verdict on a damaged file is the one that
     counts. So the decoder never changes which pictures are refused.
@@ -63,7 +77,7 @@ class PictureFile:
         Raises:
             BadPictureError: unreadable, not a picture, too large, or with a damaged header; the message is the cause.
         """
-        self._data = _read(source) if isinstance(source, str | Path) else bytes(source)
+        self._data = read_bytes(source)
         if not self._data:
             raise BadPictureError("empty file")
         self._max_pixels = max_pixels
@@ -71,14 +85,14 @@ class PictureFile:
         self._image: Image.Image | None = None
         self._header = read_jpeg_header(self._data) if self._data.startswith(b"\xff\xd8\xff") else None
         if self._header is not None:
-            height, width, self._orientation = self._header.height, self._header.width, self._header.orientation
+            height, width, self.orientation = self._header.height, self._header.width, self._header.orientation
             refuse_size(height, width, max_pixels)
             self._refuse_scan_bomb(self._header)
         else:
             self._image = open_with_pillow(self._data, max_pixels)
             height, width = self._image.height, self._image.width
-            self._orientation = _orientation(self._data, self._image)
-        self.size = (width, height) if self._orientation >= 5 else (height, width)
+            self.orientation = stored_orientation(self._data, self._image)
+        self.size = (width, height) if self.orientation >= 5 else (height, width)
 
     def pixels(self, *, scale: int = 1, rows: int | None = None) -> NDArray[np.uint8]:
         """Decode to RGB as displayed.
@@ -98,14 +112,14 @@ class PictureFile:
         if header is not None and self._turbo:
             pixels = self._turbo_pixels(header, scale, rows if scale == 1 else None)
             if pixels is not None:
-                return _orient(pixels, self._orientation)
+                return orient(pixels, self.orientation)
         if self._image is None:
             self._image = open_with_pillow(self._data, self._max_pixels)
         if header is not None and scale > 1:
             # Pillow's draft takes the largest 1/s that keeps this size, which is exactly `scale`.
             self._image.draft(None, (max(1, header.width // scale), max(1, header.height // scale)))
         image, self._image = self._image, None
-        return _orient(to_rgb(image), self._orientation)
+        return orient(to_rgb(image), self.orientation)
 
     def largest_scale(self, height: float, width: float, of: tuple[float, float] | None = None) -> int:
         """The largest scale at which a region (default: the whole picture) keeps at least `height` x `width`."""
@@ -125,7 +139,7 @@ class PictureFile:
         grey = header.components == 1
         colours = "GRAY" if grey else "RGB"
         try:
-            if rows is not None and header.baseline and self._orientation == 1 and rows + 2 < header.height:
+            if rows is not None and header.baseline and self.orientation == 1 and rows + 2 < header.height:
                 pixels = _first_rows(self._data, header, rows + 2, colours)
             else:
                 least = (-(-header.height // scale), -(-header.width // scale)) if scale > 1 else (0, 0)
@@ -176,9 +190,16 @@ def picture_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
     return PictureFile(source, max_pixels=max_pixels, decoder="pillow").size
 
 
-def _read(path: str | Path) -> bytes:
+def read_bytes(source: Source) -> bytes:
+    """The file's bytes, or the given ones.
+
+    Raises:
+        BadPictureError: it cannot be read, is no regular file, or is larger than a picture has any reason to be.
+    """
+    if not isinstance(source, str | Path):
+        return bytes(source)
     try:
-        with open(path, "rb", buffering=0, opener=_open_without_waiting) as handle:
+        with open(source, "rb", buffering=0, opener=_open_without_waiting) as handle:
             status = os.fstat(handle.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise BadPictureError("not a regular file")
@@ -196,7 +217,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _orientation(data: bytes, image: Image.Image) -> int:
+def stored_orientation(data: bytes, image: Image.Image) -> int:
     """EXIF orientation of what Pillow opened, without decoding it: for a PNG, Pillow itself would."""
     if image.format == "PNG":
         return exif_orientation(png_exif(data))
@@ -229,12 +250,12 @@ def _first_rows(data: bytes, header: JpegHeader, rows: int, colours: str) -> NDA
     return pixels
 
 
-def _orient(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn stored rows and columns into displayed ones (EXIF 2.3, tag 0x0112)."""
+def orient(pixels: NDArray[_T], orientation: int) -> NDArray[_T]:
+    """Turn stored rows and columns, the first two axes, into displayed ones (EXIF 2.3, tag 0x0112)."""
     if orientation == 1:
         return pixels
     if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
+        pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     if orientation in (3, 4, 7, 8):

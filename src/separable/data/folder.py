@@ -12,7 +12,7 @@ from separable.data.corrections import Corrections, read_corrections
 from separable.data.walk import Found, find_pictures, holds_pictures, subfolders
 from separable.errors import DataFolderError, UsageError
 
-__all__ = ["FolderData", "PictureSet", "read_folder"]
+__all__ = ["FolderData", "PictureSet", "demand_folder", "held_out_first", "read_folder"]
 
 _HELD_OUT_NAMES = ("val", "valid", "validation", "test")
 _NAMED = 10
@@ -81,7 +81,7 @@ def read_folder(
     root = Path(path)
     if not 0 < val_fraction < 1:
         raise UsageError("val_fraction out of range", got=val_fraction, expected="above 0 and below 1")
-    _demand_folder(root)
+    demand_folder(root, _LAYOUT)
     train_root, val_root, notes = _layout(root)
     found = find_pictures(train_root)
     held_out = find_pictures(val_root) if val_root is not None else None
@@ -105,7 +105,8 @@ def read_folder(
     return FolderData(train, val, names, tuple(notes))
 
 
-def _demand_folder(root: Path) -> None:
+def demand_folder(root: Path, layout: str) -> None:
+    """Raise DataFolderError where `root` is no folder that can be listed; `layout` says what it should hold."""
     try:
         if root.is_dir():
             next(root.iterdir(), None)
@@ -116,10 +117,10 @@ def _demand_folder(root: Path) -> None:
     if exists:
         raise DataFolderError(
             f"{root} is a file, not a folder",
-            expected=_LAYOUT,
+            expected=layout,
             fix="Unpack it first if it is an archive, and name the folder",
         )
-    raise DataFolderError(f"There is no folder {root}", expected=_LAYOUT, fix="Check the path for a typing mistake")
+    raise DataFolderError(f"There is no folder {root}", expected=layout, fix="Check the path for a typing mistake")
 
 
 def _layout(root: Path) -> tuple[Path, Path | None, list[str]]:
@@ -199,7 +200,7 @@ def _split(
     _demand_two(root, found)
     train, val = Found(root), Found(root)
     for name, paths in found.classes.items():
-        ordered = sorted(paths, key=lambda path: _keyed(path, seed))
+        ordered = held_out_first(paths, seed)
         count = min(len(paths) - 1, max(1, round(len(paths) * fraction)))
         val.classes[name], train.classes[name] = ordered[:count], ordered[count:]
     return _as_set(root, train, names), _as_set(root, val, names)
@@ -219,8 +220,13 @@ def _demand_two(root: Path, found: Found) -> None:
     raise DataFolderError(f"{len(single)} classes have one picture each", got=shown, expected=expected, fix=fix)
 
 
-def _keyed(path: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}:{path}".encode(errors="surrogateescape"), digest_size=16).digest()
+def held_out_first(paths: Sequence[str], seed: int) -> list[str]:
+    """Paths in the order of their keyed hashes: the first ones of each class are held out."""
+
+    def keyed(path: str) -> bytes:
+        return hashlib.blake2b(f"{seed}:{path}".encode(errors="surrogateescape"), digest_size=16).digest()
+
+    return sorted(paths, key=keyed)
 
 
 def _correct(pictures: PictureSet, corrections: Corrections) -> PictureSet:

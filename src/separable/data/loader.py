@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from separable.data.folder import PictureSet
 from separable.data.loader_config import LoaderConfig
 from separable.data.quarantine import BadPicture
 from separable.errors import SeparableError, UsageError
+from separable.machine.runtime import run_on, unpinned_cores
 from separable.models.contract import InputContract
 
 __all__ = ["Batch", "LoaderConfig", "eval_batches", "pictures_per_epoch", "train_batches"]
@@ -99,9 +101,10 @@ def _as_they_are(parts: Any) -> Any:
     return parts
 
 
-def _start_worker(_: int) -> None:
+def _start_worker(cores: frozenset[int] | None, _: int) -> None:
     # Ctrl-C goes to the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run_on(cores)
 
 
 def _run(
@@ -146,7 +149,7 @@ def _open(data: Pictures, spans: Iterable[list[int]], config: LoaderConfig) -> I
             num_workers=config.workers,
             collate_fn=_as_they_are,
             pin_memory=config.pin_memory and torch.cuda.is_available(),
-            worker_init_fn=_start_worker if config.workers else None,
+            worker_init_fn=partial(_start_worker, unpinned_cores()) if config.workers else None,
             prefetch_factor=config.prefetch if config.workers else None,
             multiprocessing_context=method if config.workers else None,
             # A generator of its own: torch would otherwise take a number from the global one at every start.

@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from separable.data.headers import claimed_size, foreign_format, sniff
 from separable.errors import BadPictureError
 
-__all__ = ["open_with_pillow", "refuse_size", "to_rgb"]
+__all__ = ["open_with_pillow", "refuse_size", "stored_values", "to_rgb"]
 
 # Without a handler Pillow's log lines about damaged files would go to stderr through logging's last resort.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -93,6 +93,20 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     with _causes(image.format or "picture"), _quiet():
         image.load()
         return _convert(image)
+
+
+def stored_values(image: Image.Image) -> NDArray[Any]:
+    """Decode the values of `open_with_pillow`'s picture as Pillow has them: palette indices stay indices.
+
+    Returns:
+        (height, width), or (height, width, channels) where the mode has several; orientation not applied.
+
+    Raises:
+        BadPictureError: the pixels are truncated or damaged.
+    """
+    with _causes(image.format or "picture"), _quiet():
+        image.load()
+        return np.array(image)
 
 
 def _convert(image: Image.Image) -> NDArray[np.uint8]:

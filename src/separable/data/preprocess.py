@@ -15,7 +15,7 @@ from separable.data.decode import MAX_PIXELS, PictureFile, Source
 from separable.errors import UsageError
 from separable.models.contract import InputContract
 
-__all__ = ["normalise", "prepare", "prepare_file", "resize", "seen_region"]
+__all__ = ["fitted_sizes", "normalise", "prepare", "prepare_file", "prepare_opened", "resize", "seen_region"]
 
 _SHRINK_GAP = 3.0
 """A JPEG is decoded at 1/s only while it stays this many times larger than the size it is resized to: the resize then
@@ -46,7 +46,15 @@ def prepare_file(
     Raises:
         BadPictureError: with a short cause.
     """
-    file = PictureFile(source, max_pixels=max_pixels, decoder=decoder)
+    return prepare_opened(PictureFile(source, max_pixels=max_pixels, decoder=decoder), contract)
+
+
+def prepare_opened(file: PictureFile, contract: InputContract) -> torch.Tensor:
+    """`prepare_file` of a file whose header was read.
+
+    Raises:
+        BadPictureError: the pixels are truncated or damaged.
+    """
     if _kept(file.size, contract) != file.size:
         return prepare(file.pixels(), contract)
     # From the full size, not from the decoded one: a side that rounds differently would shift the crop by a pixel.
@@ -61,13 +69,21 @@ def seen_region(size: tuple[int, int], contract: InputContract) -> tuple[float, 
     Returns:
         (top, left, height, width); all of it where the contract squashes.
     """
-    kept = _kept(size, contract)
-    resized = _resized_size(kept, contract)
+    kept, resized = fitted_sizes(size, contract)
     region = []
     for whole, inside, scaled, wanted in zip(size, kept, resized, contract.size, strict=True):
         region.append(((whole - inside) // 2 + (scaled - wanted) // 2 * inside / scaled, wanted * inside / scaled))
     (top, height), (left, width) = region
     return top, left, height, width
+
+
+def fitted_sizes(size: tuple[int, ...], contract: InputContract) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What becomes of a picture of `size` (height, width): the centred part kept of it, and what that is resized to.
+
+    `prepare` cuts the contract's size out of the middle of the latter, rounding the border above and left down.
+    """
+    kept = _kept(size, contract)
+    return kept, _resized_size(kept, contract)
 
 
 def normalise(batch: torch.Tensor, contract: InputContract, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from separable.errors import DataFolderError
 
-__all__ = ["PICTURE_ENDINGS", "Found", "find_pictures", "holds_pictures", "subfolders"]
+__all__ = ["PICTURE_ENDINGS", "Found", "find_pictures", "holds_pictures", "pictures_below", "subfolders"]
 
 _ENDINGS = "jpg jpeg jpe jfif png webp bmp dib gif tif tiff ppm pgm pbm pnm"
 PICTURE_ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS.split())
@@ -91,6 +91,18 @@ def find_pictures(root: Path) -> Found:
             found.loose += 1
         else:
             found.others.append(entry.name)
+    return found
+
+
+def pictures_below(root: Path) -> Found:
+    """Every picture below `root`, however deep, as one class without a name: `classes[""]`, paths relative to `root`.
+
+    Raises:
+        DataFolderError: a folder cannot be listed.
+    """
+    found = Found(root)
+    found.classes[""] = sorted(path.removeprefix("/") for path in _below(root, "", set(), found))
+    found.others = [name.removeprefix("/") for name in found.others]
     return found
 
 
