@@ -1,4 +1,4 @@
-"""What networks that answer for every pixel share: blocks that take earlier maps too, and logits of the picture's size."""
+"""What networks that answer for every pixel share: blocks that take earlier maps, logits as large as the picture."""
 
 from abc import ABC
 from collections.abc import Mapping, Sequence

@@ -38,6 +38,7 @@ def contract_for(
       configuration says: MLPerf Tiny's visual wake words, x / 255, both sides straight to 96
       (`flow_from_directory(target_size=...)`, `rescale=1/255` in its training script), folders in sorted order.
     - VGG16 and the ResNets of Keras' applications: BGR, the mean of ImageNet's pixels subtracted; the ResNets' epsilon.
+    - The U-Net of Keras' segmentation example: pixels from 0 to 255, both sides straight to size.
     - Everything else: Keras' applications, x / 127.5 - 1.
 
     Where the file stores its model's `config`, the size, the borders of MobileNet and a layer Rescaling are that one's.
@@ -54,9 +55,12 @@ def contract_for(
         old = replace(old, padding="tf_same")
     if model.name == "mobilenet_v1" and converted.biased and not converted.folded:
         return _biased_mobilenet(old, stored, config)
-    old = replace(old, resize="shorter", crop_fraction=0.875)
+    if model.task == "classify":
+        old = replace(old, resize="shorter", crop_fraction=0.875)
     if config is not None and config.rescaling:
         return *_rescaled(old, stored.path, config), ()
+    if model.task == "segment":  # Keras' example takes pixels as they are
+        return old, stored.format, ()
     if model.name in _AS_CAFFE:
         old = replace(old, colour_order="BGR", batch_norm_eps=1.001e-5)
         return replace(old, mean=_CAFFE, std=(1 / 255,) * 3), stored.format, ()

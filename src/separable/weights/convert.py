@@ -57,7 +57,8 @@ def convert_layers(model: ImageModel, plan: Plan, pairing: Pairing, path: Path) 
         if target.prefix in pairing.layers:
             tensors.update(_dense(target, pairing.layers[target.prefix], path))
     if pairing.classifier is not None and plan.classifier is not None:
-        tensors.update(_dense(plan.classifier, pairing.classifier, path))
+        convolution = plan.classifier.kind == "conv"
+        tensors.update((_pixel_classifier if convolution else _dense)(plan.classifier, pairing.classifier, path))
     if folded:
         notes.append("batch normalisation was folded into the kernels: mean 0, variance 1 - epsilon, gamma 1")
     elif biased:
@@ -84,7 +85,8 @@ def _conv(
     outputs = list(found.values())[-1].shape[:1]
     if bias is not None:
         _check_bias(layer, torch.from_numpy(bias), outputs, path)
-    ours = f"{unit.conv.prefix}.bias"
+    last = f"{unit.conv.prefix}.pointwise" if unit.conv.kind == "separable" else unit.conv.prefix
+    ours = f"{last}.bias"
     if ours not in state:
         return found, bias
     return {**found, ours: torch.zeros(outputs) if bias is None else torch.from_numpy(bias)}, None
@@ -99,11 +101,21 @@ def _kernels(unit: Unit, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
         }
     if layer.kind == "depthwise":
         return {f"{unit.conv.prefix}.weight": _oihw(layer, "depthwise_kernel", path, depthwise=True)}
+    if layer.kind == "transposed":
+        return {f"{unit.conv.prefix}.weight": _turned(layer, path)}
     return {f"{unit.conv.prefix}.weight": _oihw(layer, "kernel", path)}
 
 
+def _turned(layer: StoredLayer, path: Path) -> Tensor:
+    """The kernel (H, W, out, in) of a transposed convolution of stride 1 to that of the convolution that it is.
+
+    y[p] = sum over k of x[p + 1 - k] kernel[k] is a sum over j = 2 - k of x[p - 1 + j] kernel[2 - j].
+    """
+    return _oihw(layer, "kernel", path, depthwise=True).flip(2, 3)
+
+
 def _oihw(layer: StoredLayer, name: str, path: Path, *, depthwise: bool = False) -> Tensor:
-    """(H, W, in, out) to (out, in, H, W); of a depthwise kernel (H, W, C, 1) to (C, 1, H, W)."""
+    """(H, W, in, out) to (out, in, H, W); with `depthwise` the first two last, (H, W, C, 1) to (C, 1, H, W)."""
     kernel = _variable(layer, name, path)
     if kernel.ndim != 4:
         raise WeightsMismatchError(f"{path} has a kernel of another rank", got=f"{layer.name} {tuple(kernel.shape)}")
@@ -130,6 +142,12 @@ def _dense(target: Target, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
     if pixels and weight.shape[1] % pixels == 0:  # if not, `compare` refuses the shape
         weight = weight.unflatten(1, (pixels, -1)).transpose(1, 2).flatten(1)
     return {f"{target.prefix}.weight": weight.contiguous(), f"{target.prefix}.bias": bias}
+
+
+def _pixel_classifier(target: Target, layer: StoredLayer, path: Path) -> dict[str, Tensor]:
+    kernel, bias = _oihw(layer, "kernel", path), _variable(layer, "bias", path)
+    _check_bias(layer, bias, kernel.shape[:1], path)
+    return {f"{target.prefix}.weight": kernel, f"{target.prefix}.bias": bias}
 
 
 def _check_bias(layer: StoredLayer, bias: Tensor, expected: torch.Size, path: Path) -> None:

@@ -42,7 +42,8 @@ def create_model(
 
     Args:
         name: one of `list_models()`.
-        num_classes: None for as many as the weights have, 1000 without weights; 0 leaves out the classifier.
+        num_classes: None for as many as the weights have, without weights as `build_model` takes it; 0 leaves out the
+            classifier.
         weights: None for fresh ones; "keras" for the file that Keras publishes, downloaded once;
             "hf-hub:owner/name", with "@revision" if wanted, for a repository of the Hugging Face hub; or the path of a
             weight file, model folder or run, as `load_weights` takes them.
@@ -64,7 +65,7 @@ def create_model(
         _demand_path(weights)
     if num_classes is None and weights is not None and weights != "keras":
         return _with_its_classes(name, Path(weights), options, numerics, release)
-    classes = 1000 if num_classes is None else num_classes
+    classes = model_spec(name).num_classes if num_classes is None else num_classes
     if weights == "keras":
         path = _fetch_published(name, classes, options, url_base, cache_dir, progress)
         model = build_model(name, classes, **options)

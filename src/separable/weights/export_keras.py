@@ -19,7 +19,7 @@ from torch import Tensor
 from separable.errors import UsageError, WeightsMismatchError
 from separable.files import make_directory, write_atomically
 from separable.models.base import ImageModel
-from separable.models.build import build_model
+from separable.models.build import build_model, model_spec
 from separable.models.contract import InputContract
 from separable.weights.certificate import changed_options
 from separable.weights.contracts import contract_for
@@ -43,6 +43,7 @@ _WITHOUT_GAMMA = ("inception_resnet_v2", "inception_v3")  # scale=False
 _WITH_BIAS = ("resnet101", "resnet152", "resnet50")
 _CLASSES: dict[Kind, str] = {
     "conv": "conv2d",
+    "transposed": "conv2d_transpose",
     "depthwise": "depthwise_conv2d",
     "separable": "separable_conv2d",
     "norm": "batch_normalization",
@@ -66,6 +67,8 @@ def save_keras(model: ImageModel, path: Path | str, *, allow_difference: bool = 
     """
     path = Path(path)
     _check_path(path)
+    if model.name == "unet_xception":
+        return _save_example(model, path)
     if model.name not in KERAS_NETWORKS:
         raise WeightsMismatchError(f"Keras has no {model.name}", expected=" or ".join(sorted(KERAS_NETWORKS)))
     check_writable(model, "Keras")
@@ -97,6 +100,30 @@ def save_keras(model: ImageModel, path: Path | str, *, allow_difference: bool = 
     ).to_json()
 
 
+def _save_example(model: ImageModel, path: Path) -> dict[str, Any]:
+    """The U-Net of Keras' segmentation example, which no module of Keras has: its user has built it from the page."""
+    check_writable(model, "Keras")
+    _check_options(model)
+    plain = model_spec(model.name).input
+    contract = model.input_contract
+    if (contract.padding, contract.batch_norm_eps) != (plain.padding, plain.batch_norm_eps):
+        raise WeightsMismatchError(
+            "Keras' example has other borders or another epsilon",
+            got=f"{contract.padding}, {contract.batch_norm_eps:g}",
+            expected=f"{plain.padding}, {plain.batch_norm_eps:g}",
+        )
+    _write(path, list(_layers(model)))
+    return Written(
+        framework="keras",
+        network=f"the U-Net of {model_spec(model.name).paper}",
+        load=f'get_model(({contract.size[0]}, {contract.size[1]}), {model.num_classes}).load_weights("{path.name}")',
+        exact=True,
+        notes=(_prepared(contract),),
+        against="",
+        differences=(),
+    ).to_json()
+
+
 def _check_path(path: Path) -> None:
     if not path.name.endswith(".weights.h5") or path.name == ".weights.h5":
         raise UsageError("Keras loads weights by their ending", got=str(path), expected="a name ending in .weights.h5")
@@ -105,7 +132,7 @@ def _check_path(path: Path) -> None:
 
 def _check_options(model: ImageModel) -> None:
     """Keras' networks have few options: the number of classes, and MobileNet's width."""
-    free = _FREE | ({"width"} if model.name == "mobilenet_v1" else set())
+    free = _FREE | {"mobilenet_v1": {"width"}, "unet_xception": {"depth", "width"}}.get(model.name, set())
     with torch.device("meta"):
         plain = build_model(model.name)
     if changed := {key: value for key, value in changed_options(model).items() if key not in free | {"in_channels"}}:
@@ -148,7 +175,10 @@ def _layers(model: ImageModel) -> Iterator[Layer]:
     if plan.classifier is None:
         return
     kernel, bias = (state[f"head.classifier.{part}"] for part in ("weight", "bias"))
-    if model.name == "mobilenet_v1":  # a 1x1 convolution
+    if plan.classifier.kind == "conv":
+        name = _numbered("conv2d", len(plan.targets("conv")))
+        yield "conv2d", name, (_array(kernel.permute(2, 3, 1, 0)), _array(bias))
+    elif model.name == "mobilenet_v1":  # a 1x1 convolution
         yield "conv2d", "conv_preds", (_array(kernel.T[None, None]), _array(bias))
     else:
         yield "dense", "predictions", (_array(kernel.T), _array(bias))
@@ -164,9 +194,13 @@ def _variables(model: ImageModel, target: Target, state: dict[str, Tensor]) -> I
     if target.kind == "separable":
         yield state[f"{prefix}.depthwise.weight"].permute(2, 3, 0, 1)
         yield state[f"{prefix}.pointwise.weight"].permute(2, 3, 1, 0)
+        if f"{prefix}.pointwise.bias" in state:
+            yield state[f"{prefix}.pointwise.bias"]
         return
     weight, bias = state[f"{prefix}.weight"], state.get(f"{prefix}.bias")
-    if target.kind == "depthwise":
+    if target.kind == "transposed":
+        yield weight.flip(2, 3).permute(2, 3, 0, 1)
+    elif target.kind == "depthwise":
         yield weight.permute(2, 3, 0, 1)
     elif target.kind == "conv":
         yield weight.permute(2, 3, 1, 0)
@@ -237,6 +271,9 @@ def _pictures(model: ImageModel, theirs: InputContract) -> str:
     keys = ("mean", "std", "colour_order", "pixel_range")
     if all(getattr(ours, key) == getattr(theirs, key) for key in keys):
         return f"pictures are prepared by keras.applications.{module}.preprocess_input"
-    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (ours.mean, ours.std))
-    high = ours.pixel_range[1]
-    return f"give it (pixel / {high:g} - ({mean})) / ({std}) in {ours.colour_order}, not what preprocess_input makes"
+    return f"{_prepared(ours)}, not what preprocess_input makes"
+
+
+def _prepared(contract: InputContract) -> str:
+    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (contract.mean, contract.std))
+    return f"give it (pixel / {contract.pixel_range[1]:g} - ({mean})) / ({std}) in {contract.colour_order}"

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +25,7 @@ _KERAS_1 = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "running_
 # Order of `vars/0, vars/1, ...` in Keras 3, by the class in the group's name.
 _CLASSES: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "conv2d": ("conv", ("kernel", "bias")),
+    "conv2d_transpose": ("transposed", ("kernel", "bias")),
     "depthwise_conv2d": ("depthwise", ("depthwise_kernel", "bias")),
     "separable_conv2d": ("separable", ("depthwise_kernel", "pointwise_kernel", "bias")),
     "batch_normalization": ("norm", ("gamma", "beta", "moving_mean", "moving_variance")),
@@ -64,8 +66,11 @@ def _read(file: h5py.File, budget: Budget) -> StoredLayers:
     if names is None:
         names = [name for name in root if name not in ("optimizer_weights", "top_level_model_weights")]
     layers: list[StoredLayer] = []
+    transposed = {config.get("name") for kind, config in _configured_layers(file) if kind == "Conv2DTranspose"}
     for name in names:
-        layers += _legacy_layers(_group(root, name, budget), name, budget)
+        for layer in _legacy_layers(_group(root, name, budget), name, budget):
+            turned = layer.kind == "conv" and (layer.name in transposed or layer.name.startswith("conv2d_transpose"))
+            layers.append(replace(layer, kind="transposed") if turned else layer)
     if not layers:
         raise WeightsFormatError(f"{budget.path} holds no Keras layers", got=f"groups {sorted(file)[:5]}")
     version = root.attrs.get("keras_version", file.attrs.get("keras_version", "1"))

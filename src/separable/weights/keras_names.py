@@ -1,5 +1,7 @@
 """Which layer of Keras' networks each part of ours is: by name where Keras gives one, else by order.
 
+The networks are those of Keras' applications, and the U-Net of its segmentation example, where nothing has a name.
+
 Keras leaves Xception's shortcuts and all of Inception V3 unnamed. Their generic names end in a number that counts in
 the order of creation; `model.layers`, and so every file, lists them by depth in the graph. Both orders are worked out
 here, so that a file that has both can be checked against itself.
@@ -24,8 +26,10 @@ from separable.blocks.inception_resnet import (
 )
 from separable.blocks.inception_v4 import ReductionA
 from separable.blocks.mobilenet import DepthwiseBN
+from separable.blocks.pixel_head import PixelHead
 from separable.blocks.residual import Bottleneck
 from separable.blocks.separable import SeparableConv2d
+from separable.blocks.unet import XceptionUp
 from separable.errors import WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.weights.ports.needed import check_needed
@@ -40,6 +44,7 @@ _NETWORKS = (
     "resnet101",
     "resnet152",
     "resnet50",
+    "unet_xception",
     "vgg16",
     "xception",
 )
@@ -122,8 +127,11 @@ def plan_for(model: ImageModel) -> Plan:
     listed = [unit for name, block in blocks for unit in _listed(block, _units(name, block))]
     head = model.head
     dense = _dense(head)
-    has_classifier = head is not None and isinstance(head.classifier, nn.Linear)
-    classifier = Target("head.classifier", "dense", _CLASSIFIER_NAMES) if has_classifier else None
+    classifier = None
+    if head is not None and isinstance(head.classifier, nn.Linear):
+        classifier = Target("head.classifier", "dense", _CLASSIFIER_NAMES)
+    elif isinstance(head, PixelHead) and head.num_classes:
+        classifier = Target("head.classifier", "conv")
     return Plan(tuple(created), tuple(listed), tuple(dense), classifier)
 
 
@@ -154,9 +162,24 @@ def _walk(name: str, module: nn.Module) -> Iterator[Unit]:
         for part in ("conv1", "conv2", "conv3", *(("shortcut",) if module.shortcut is not None else ())):
             own, numbered = f"{name}.{part}", f"{name}_{_BOTTLENECK[part]}"
             yield Unit(Target(f"{own}.conv", "conv", (f"{numbered}_conv",)), _norm(own, (f"{numbered}_bn",)))
+    elif isinstance(module, XceptionUp):
+        _check_upsampling(module)
+        for part in ("conv1", "conv2"):
+            yield Unit(Target(f"{name}.{part}.conv", "transposed"), _norm(f"{name}.{part}", ()))
+        yield Unit(Target(f"{name}.shortcut.conv", "conv"), None)
     else:
         for child_name, child in module.named_children():
             yield from _walk(f"{name}.{child_name}", child)
+
+
+def _check_upsampling(block: XceptionUp) -> None:
+    if block.upsample.conv is not None:
+        raise WeightsMismatchError(
+            "Keras' U-Net has nothing to learn where it doubles a map's side",
+            got='upsampling="learned"',
+            expected='upsampling="nearest" or "bilinear"',
+            fix="Build the model with its default",
+        )
 
 
 def _unit(name: str, conv: str, kind: Kind, *, normalised: bool = True) -> Unit:
@@ -173,6 +196,8 @@ def _keras_names(name: str) -> tuple[str, ...]:
     """Keras', and for MobileNet TF-slim's, name of the convolution of a unit; none where both only count."""
     block, _, part = name.partition(".")
     number = block.removeprefix("block")
+    if block.startswith("down"):
+        return ()
     if name == "conv1":
         return ("conv1", "Conv2d_0", "conv1_conv")  # MobileNet's twice, ResNet's
     if name == "conv7b":

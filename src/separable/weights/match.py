@@ -9,7 +9,7 @@ from separable.weights.stored import Kind, StoredLayer, StoredLayers
 
 __all__ = ["Pairing", "pair_layers"]
 
-_KINDS: tuple[Kind, ...] = ("conv", "depthwise", "separable", "norm")
+_KINDS: tuple[Kind, ...] = ("conv", "transposed", "depthwise", "separable", "norm")
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Which network of the catalogue a weight file holds, told from names and shapes alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ __all__ = ["Recognised", "naming_strangers", "recognise"]
 _GAMMA: tuple[dict[str, Any], ...] = ({}, {"gamma": True})
 _VARIANTS = {"inception_v3": _GAMMA, "inception_resnet_v2": _GAMMA}
 """Options that a Keras file may want, the most usual first."""
-_KINDS: tuple[Kind, ...] = ("conv", "depthwise", "separable", "dense")
+_KINDS: tuple[Kind, ...] = ("conv", "transposed", "depthwise", "separable", "dense")
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _keras(source: Source, stored: StoredLayers, name: str | None, given: dict[s
 def _candidates(stored: StoredLayers, name: str | None, given: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for candidate in [name] if name is not None else list_models():
         for variant in _VARIANTS.get(candidate, ({},)):
-            told = {**variant, **(_mobilenet(stored) if candidate == "mobilenet_v1" else {})}
+            told = {**variant, **(_TOLD[candidate](stored) if candidate in _TOLD else {})}
             known = model_spec(candidate).options
             if name is not None or set(given) <= set(known):
                 yield candidate, {**told, **given}
@@ -172,6 +172,23 @@ def _mobilenet(stored: StoredLayers) -> dict[str, Any]:
     if stored.activation in ("relu", "relu6"):
         found["activation"] = stored.activation
     return found
+
+
+def _unet(stored: StoredLayers) -> dict[str, Any]:
+    """Depth, width and concatenations of a U-Net: two separable convolutions go down, two transposed ones go up."""
+    of_kind = {kind: [layer for layer in stored.layers if layer.kind == kind] for kind in _KINDS}
+    first, ups = of_kind["conv"][:1], [layer.variables["kernel"].shape for layer in of_kind["transposed"]]
+    found: dict[str, Any] = {"depth": min(8, max(1, len(of_kind["separable"]) // 2))}
+    if first:
+        *_, found["in_channels"], channels = first[0].variables["kernel"].shape
+        found["width"] = channels / 32
+    if len(ups) > 2:  # (height, width, out, in)
+        found["skips"] = bool(ups[2][-1] > ups[1][-2])
+    return found
+
+
+_TOLD: dict[str, Callable[[StoredLayers], dict[str, Any]]] = {"mobilenet_v1": _mobilenet, "unet_xception": _unet}
+"""What the layers tell of a network's options."""
 
 
 def _alike(model: ImageModel, stored: StoredLayers) -> bool:

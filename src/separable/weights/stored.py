@@ -12,7 +12,7 @@ from separable.errors import WeightsFormatError
 
 __all__ = ["Budget", "Kind", "StoredLayer", "StoredLayers", "kind_of", "unfolded_limit"]
 
-Kind = Literal["conv", "depthwise", "separable", "norm", "dense", "other"]
+Kind = Literal["conv", "transposed", "depthwise", "separable", "norm", "dense", "other"]
 Array = NDArray[np.floating]
 
 
