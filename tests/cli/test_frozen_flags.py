@@ -11,6 +11,7 @@ FROZEN = {
     "demo": ["--photos", "--seed"],
     "train": [
         "DATA",
+        *("--accelerate", "--no-accelerate"),
         *("--batch", "--budget-ms", "--check", "--deterministic", "--device", "--dry-run", "--epochs", "--image-size"),
         *("--labels", "--max-bad", "--model", "--no-check", "--option", "--precision", "--recipe", "--resume", "--run"),
         *("--seed", "--set", "--val-fraction", "--weights", "--width", "--workers"),

@@ -24,6 +24,7 @@ from separable.errors import (
 from separable.machine.environment import package_versions
 from separable.machine.processor import read_processor
 from separable.models import build_model
+from separable.training import chosen
 from separable.training import session as session_module
 from separable.training.checkpoint import CheckpointStore
 from separable.training.config import MachineConfig, ModelConfig, TrainConfig
@@ -357,8 +358,8 @@ def test_a_resume_elsewhere_says_that_the_bits_may_differ(
     train(config, data, display=first, stop=first.stop)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ELSEWHERE")
     here = replace(read_processor(), model="Another 9000")
-    monkeypatch.setattr(session_module, "read_processor", lambda: here)
-    monkeypatch.setattr(session_module, "package_versions", lambda: package_versions() | {"pillow": "0.0"})
+    monkeypatch.setattr(chosen, "read_processor", lambda: here)
+    monkeypatch.setattr(chosen, "package_versions", lambda: package_versions() | {"pillow": "0.0"})
     again = Recorder(stop_after=2)
     train(config, data, resume=True, display=again, stop=again.stop)
     warning = next(note for note in again.notes if note.startswith("Warning: "))

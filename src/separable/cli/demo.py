@@ -63,6 +63,9 @@ def demo(
     some, and writes a report. Everything goes to runs/demo; nothing there is ever overwritten.
     """
     from separable.cli.training import run_training
+    from separable.machine.runtime import tune_runtime
+
+    tune_runtime(pin=False, cudnn=False)  # before torch is imported
     from separable.data.folder import read_folder
 
     with Output(as_json) as out:
@@ -145,6 +148,7 @@ def _configuration(setup: _Setup, root: Path, data: "FolderData", run: Path, see
         machine=MachineConfig(workers=1),
         batch_size=32,
         seed=seed,
+        accelerate=False,  # a minute is too short to time kernels in, and every machine of a kind sees the same demo
     )
 
 

@@ -1,6 +1,7 @@
 """`separable doctor`."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +9,9 @@ from separable.cli.networks import changed_options, input_of, load_network, runn
 from separable.cli.options import Debug, InputShape, Json, ModelOptions
 from separable.cli.output import Output, counter
 from separable.errors import UsageError
+
+if TYPE_CHECKING:
+    from separable.machine.doctor import Finding
 
 EXAMPLES = """
 separable doctor
@@ -52,14 +56,36 @@ def doctor(
         raise UsageError(
             "--size, --batch, --input and --option are for a network", fix="Name one: separable doctor MODEL"
         )
-    from separable.machine.doctor import diagnose
+    from separable.machine.doctor import Diagnosis, diagnose
 
     with Output(json) as out:
         diagnosis = diagnose()
+        diagnosis = Diagnosis((*diagnosis.findings, *_speed()))
         out.show(diagnosis.to_text())
         out.document(diagnosis.to_json())
     if not diagnosis.healthy:
         raise typer.Exit(1)
+
+
+def _speed() -> Iterator["Finding"]:
+    """What `train` and `predict` set for speed on this machine. It is set here too for a moment, and undone."""
+    from separable.machine.doctor import Finding
+    from separable.machine.runtime import tune_runtime
+    from separable.ops.cpu import kernel_status
+
+    section = "Set by train, evaluate and predict"
+    with tune_runtime(allocator=False) as found:  # of the allocator the machine's part tells
+        for one in found.settings:
+            yield Finding(section, one.name, "ok", one.text.partition(": ")[2])
+    status = kernel_status()
+    if status.available and status.library is not None:
+        yield Finding(section, "CPU kernels", "ok", f"built for this machine ({status.library.name})")
+    elif status.library is not None:
+        text = "not built yet; the first training that is long enough builds them, in about a minute"
+        yield Finding(section, "CPU kernels", "absent", text)
+    else:
+        fix = "Install g++ or clang++" if "compiler was found" in status.reason else None
+        yield Finding(section, "CPU kernels", "absent", f"plain torch in their place: {status.reason}", fix)
 
 
 def _examine(name: str, size: str | None, batch: int, given: str | None, option: list[str] | None, json: bool) -> None:

@@ -7,10 +7,13 @@ import typer
 
 from separable.cli.options import Debug, Json
 from separable.cli.output import Output
+from separable.cli.tuning import MANY, kernels_are_built, runtime_of
 from separable.errors import DataFolderError, UsageError
 
 if TYPE_CHECKING:
+    from separable.blocks.accelerate import AccelerationReport
     from separable.data.folder import PictureSet
+    from separable.models import ImageModel
     from separable.runtime.locate import Located
 
 EXAMPLES = """
@@ -45,6 +48,9 @@ def evaluate(
     The run's own validation pictures renew evaluation.json, predictions.csv and the report; anything else, also those
     pictures after some or their labels have changed, is written to RUN/evaluations, or where --out says.
     """
+    from separable.machine.runtime import tune_runtime
+
+    settings = tune_runtime()  # before torch is imported
     from separable.data.loader import LoaderConfig
     from separable.files import make_directory
     from separable.models import ImageModel
@@ -69,6 +75,7 @@ def evaluate(
                     f"These are not the pictures that the run was measured on ({changed}), so its own figures stay as"
                     " they are.\n"
                 )
+        acceleration = _accelerate(model, output) if len(pictures) >= MANY and kernels_are_built() else None
         result = measure(model, pictures, LoaderConfig(batch_size=batch, workers=workers, max_bad=1.0), set_name=label)
         folder = _folder(located, data, label, out)
         make_directory(folder)
@@ -77,7 +84,19 @@ def evaluate(
             write_report(folder)
         document = result.to_json()
         _print(output, document, folder)
-        output.document({"run": run, "out": str(folder), **document})
+        runtime = runtime_of(settings, acceleration)
+        output.document({"run": run, "out": str(folder), **document, "runtime": runtime})
+
+
+def _accelerate(model: "ImageModel", output: Output) -> "AccelerationReport":
+    """The CPU kernels for the modules that they make faster, as `predict` has it from as many pictures on."""
+    import torch
+
+    from separable.blocks.accelerate import accelerate
+
+    output.say("Timing the CPU kernels against plain torch, module by module ...")
+    example = torch.zeros(8, 3, *model.input_contract.size)
+    return accelerate(model.eval(), inplace=True, example=example, channels_last=True).report
 
 
 def _pictures(

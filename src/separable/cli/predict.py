@@ -3,6 +3,8 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +12,8 @@ import typer
 
 from separable.cli.options import Debug, Json
 from separable.cli.output import Output, counter
-from separable.errors import UsageError
+from separable.cli.tuning import MANY, kernels_are_built, runtime_of
+from separable.errors import SeparableError, UsageError
 
 if TYPE_CHECKING:
     from separable.runtime.prediction import Prediction
@@ -49,6 +52,9 @@ def predict(
     A picture that cannot be read is an answer too, with the cause; the exit code is 1 only when every one failed.
     On a terminal the answers are a table, elsewhere lines of path, answer and confidence, separated by tabs.
     """
+    from separable.machine.runtime import tune_runtime
+
+    settings = tune_runtime()  # before torch is imported
     from separable.runtime.prediction import check_ending, write_predictions
     from separable.runtime.predictor import load_predictor
     from separable.runtime.sources import expand
@@ -56,7 +62,7 @@ def predict(
     with Output(json) as output:
         if out is not None:
             check_ending(out)
-        predictor = load_predictor(model, backend, batch_size=batch)
+        predictor = load_predictor(model, backend, batch_size=batch, accelerate=_are_many(pictures))
         if reject and predictor.reject_threshold is None:
             raise _no_threshold(model)
         counts: Counter[str] = Counter()
@@ -65,13 +71,28 @@ def predict(
         if out is not None:
             write_predictions(out, answers, top, reject)
             output.show(f"{out}: {_summary(counts, reject)}")
-            output.document({"out": str(out), "pictures": counts.total(), "failed": counts["failed"]})
+            document = {"out": str(out), "pictures": counts.total(), "failed": counts["failed"]}
+            output.document({**document, "runtime": runtime_of(settings, predictor.acceleration)})
         elif json:
             output.document([answer.to_json(reject) for answer in answers])
         else:
             _print(output, answers, predictor, reject)
     if counts["failed"] == counts.total():
         raise typer.Exit(1)
+
+
+def _are_many(pictures: list[str]) -> bool:
+    """Whether they are so many that timing the CPU kernels pays, and the kernels are there: nothing is built for it.
+
+    A folder or a pattern may be long: no more names are looked at than are needed.
+    """
+    from separable.runtime.sources import expand
+
+    if "-" in pictures:  # names come when they come, and are answered as they do
+        return False
+    with suppress(SeparableError):  # said when the pictures' turn comes
+        return sum(1 for _ in islice(expand(pictures, ()), MANY)) == MANY and kernels_are_built()
+    return False
 
 
 def _counted(
@@ -91,8 +112,6 @@ def _print(output: Output, answers: "Iterator[Prediction]", predictor: "Predicto
         for answer in answers:
             output.say("\t".join(_one_line(cell) for cell in (answer.source, *_cells(answer, reject))))
         return
-    from itertools import islice
-
     # A table needs its widest cell first, so a long stream is shown a screenful of rows at a time.
     while rows := list(islice(answers, 200)):
         output.table(

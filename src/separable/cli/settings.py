@@ -18,6 +18,8 @@ __all__ = ["Wishes", "choose_device", "configure", "new_run", "newest_run", "run
 _RUNS = Path("runs")
 _BATCH = 32
 _MOST_WORKERS = 8
+_BF16_IS_PROVEN = False
+"""Whether `--precision auto` may take bf16: benchmarks/bf16_proof.py compares the losses that trainings end with."""
 _BY_OPTION = {
     "run": "--run",
     "data": "the options of the pictures",
@@ -47,6 +49,7 @@ class Wishes:
     precision: str = "auto"
     device: str = "auto"
     deterministic: bool = False
+    accelerate: bool | None = None
     workers: int | None = None
     seed: int = 0
     val_fraction: float = 0.2
@@ -73,7 +76,7 @@ def configure(
         "precision",
         wishes.precision,
         recorded.precision if recorded else None,
-        lambda: "fp32",  # faithful first; bf16 is the user's choice
+        lambda: _precision(device),
         ("fp32", "bf16"),
     )
     config = TrainConfig(
@@ -95,6 +98,7 @@ def configure(
         device=device,
         precision=precision,
         deterministic=wishes.deterministic or (recorded is not None and recorded.deterministic),
+        accelerate=(recorded is None or recorded.accelerate) if wishes.accelerate is None else wishes.accelerate,
         threads=recorded.threads if recorded else _threads(),
     )
     return from_plain(TrainConfig, _overridden(to_plain(config), wishes.settings))
@@ -214,6 +218,13 @@ def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _precision(device: str) -> str:
+    """bf16 where the hardware multiplies it itself, once it is proven to end where fp32 does; until then fp32."""
+    from separable.machine.runtime import multiplies_bf16
+
+    return "bf16" if _BF16_IS_PROVEN and multiplies_bf16(device) else "fp32"
 
 
 def _threads() -> int | None:

@@ -14,6 +14,7 @@ separable train flowers/
 separable train flowers/ --model mobilenet_v1 --image-size 160 --run small
 separable train flowers/ --run small --resume
 separable train flowers/ --budget-ms 20 --dry-run
+separable train flowers/ --no-accelerate --precision fp32
 separable train flowers/ --set recipe.optimiser.learning_rate=0.01
 """
 _NETWORK, _TRAINING, _DATA, _RUN = "The network", "The training", "The pictures", "The run"
@@ -101,6 +102,14 @@ def train(
         bool,
         typer.Option("--deterministic", help="On a GPU: the same bits every time, slower.", rich_help_panel=_TRAINING),
     ] = False,
+    accelerate: Annotated[
+        bool | None,
+        typer.Option(
+            help="Let the CPU kernels serve the layers for which they are faster, in all but short trainings.",
+            rich_help_panel=_TRAINING,
+            show_default="accelerate",
+        ),
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
@@ -158,6 +167,7 @@ def train(
     """
     from separable.cli.settings import Wishes
     from separable.cli.training import Plan, carry_out
+    from separable.machine.runtime import tune_runtime
 
     chosen = {"--model": model, "--width": width, "--option": option, "--image-size": image_size}
     contradicting = [flag for flag, value in chosen.items() if value is not None and value != []]
@@ -179,6 +189,7 @@ def train(
         precision=precision,
         device=device,
         deterministic=deterministic,
+        accelerate=accelerate,
         workers=workers,
         seed=seed,
         val_fraction=val_fraction,
@@ -186,6 +197,7 @@ def train(
         max_bad=max_bad,
         settings=key_values(setting, "--set"),
     )
+    tune_runtime(pin=False, cudnn=False)  # before torch is imported; what depends on the device, the training sets
     plan = Plan(data, wishes, run, resume, dry_run, check, budget_ms)
     with Output(json) as out:
         interrupted = carry_out(plan, out)

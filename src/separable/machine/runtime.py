@@ -7,6 +7,7 @@ bits of its results, as they always do.
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -18,11 +19,13 @@ from separable.machine.allocator import give_freed_memory_back, keep_freed_memor
 from separable.machine.known_bad import KnownBad, known_bad
 from separable.machine.processor import read_processor
 
-__all__ = ["Setting", "Settings", "tune_runtime"]
+__all__ = ["Setting", "Settings", "multiplies_bf16", "run_on", "tune_runtime", "unpinned_cores"]
 
 _BF16 = ("amx_bf16", "avx512_bf16", "arm_bf16")
 _TOPOLOGY = Path("/sys/devices/system/cpu")
 _TASKS = Path("/proc/self/task")
+
+_unpinned: frozenset[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def tune_runtime(
         threads: of torch; None is one for each physical core that this process may use, unless OMP_NUM_THREADS says.
         allocator: let glibc keep freed memory, in threads too (`machine.allocator`); worth up to twice the speed of
             training on a CPU. On musl and macOS nothing is done.
-        pin: keep the process, and what it starts, on one hardware thread of each physical core (Linux).
+        pin: keep the process, and what it starts, on one hardware thread of each physical core (Linux). Helpers that
+            do not compute get the others back by `run_on(unpinned_cores())`, as the data workers here do.
         cudnn: let cudnn time its algorithms, where there is a GPU and determinism was not asked for.
 
     Raises:
@@ -109,8 +113,25 @@ def tune_runtime(
     settings.append(_threads(threads, len(cores), undo))
     if cudnn:
         settings.append(_cudnn(undo))
-    bf16 = _multiplies_bf16()
+    bf16 = multiplies_bf16()
     return Settings(tuple(settings), bf16, tuple(_advice(bf16)), known_bad(_versions()), undo)
+
+
+def unpinned_cores() -> frozenset[int] | None:
+    """The hardware threads that this process had before `tune_runtime` pinned it; None where it did not."""
+    return _unpinned
+
+
+def run_on(cores: frozenset[int] | None) -> None:
+    """Let the calling thread, or a process that has only this one yet, run on `cores`; None changes nothing.
+
+    For helpers that read and decode, with `unpinned_cores()`: they inherit the pinning, and on a hardware thread that
+    computes they would hold up every step, which waits for its slowest thread. The siblings that pinning leaves idle
+    are free for them.
+    """
+    if cores is not None:
+        with suppress(OSError):  # the container took some of them away since
+            os.sched_setaffinity(0, cores)
 
 
 def _allocator(undo: list[Callable[[], object]]) -> Setting:
@@ -132,7 +153,9 @@ def _affinity(cores: set[int], undo: list[Callable[[], object]]) -> Setting:
         text = f"Affinity: left as it is; the process already has {len(cores)} cores, one hardware thread each."
         return Setting("affinity", before, before, text)
     kept = _pin_all(lambda _: cores)
-    undo.append(lambda: _pin_all(lambda task: kept.get(task, allowed)))
+    undo.append(lambda: _unpin_all(kept, allowed))
+    global _unpinned
+    _unpinned = frozenset(allowed)
     text = f"Affinity: on one hardware thread of each of {len(cores)} physical cores (there were {len(allowed)})."
     return Setting("affinity", before, after, text)
 
@@ -147,6 +170,12 @@ def _pin_all(cores_of: Callable[[int], set[int]]) -> dict[int, set[int]]:
         except OSError:  # it has ended in between, or the container forbids it
             continue
     return before
+
+
+def _unpin_all(kept: dict[int, set[int]], allowed: set[int]) -> None:
+    global _unpinned
+    _pin_all(lambda task: kept.get(task, allowed))
+    _unpinned = None
 
 
 def _threads(asked: int | None, cores: int, undo: list[Callable[[], object]]) -> Setting:
@@ -180,10 +209,11 @@ def _cudnn(undo: list[Callable[[], object]]) -> Setting:
     return Setting(name, before, True, "cudnn: times its algorithms for each shape once.")
 
 
-def _multiplies_bf16() -> bool:
+def multiplies_bf16(device: str | None = None) -> bool:
+    """Whether `device` multiplies bfloat16 itself; None is the GPU where there is one, else the processor."""
     import torch
 
-    if torch.cuda.is_available():
+    if device != "cpu" and torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return any(name in _BF16 for name in read_processor().features)
 

@@ -11,8 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from separable.blocks.accelerate import AccelerationReport
+from separable.blocks.accelerate import accelerate as swap_in_kernels
 from separable.data.preprocess import normalise
 from separable.errors import SeparableError, UsageError
+from separable.machine.runtime import run_on, unpinned_cores
 from separable.models import InputContract
 from separable.runtime.load import load_located
 from separable.runtime.locate import Located, locate
@@ -23,6 +26,7 @@ __all__ = ["Predictor", "load_predictor"]
 
 _BACKENDS = ("auto", "torch")
 _ONE = str | Path | bytes | bytearray | memoryview  # iterables that are one picture all the same
+_TIMED = 8  # pictures that kernels are timed on: more would give the same ratios
 _READERS = 4  # decoding threads at most; decoders release the interpreter lock
 
 
@@ -34,7 +38,12 @@ class Predictor:
         temperature: divides the logits, so that a confidence means what it says.
         reject_threshold: a confidence below it is marked `rejected`; None where none was calibrated.
         batch_size: pictures through the network at once; memory does not depend on how many there are in all.
+        accelerate: time the CPU kernels against plain torch, module by module, on the first batch, and keep the faster
+            (`separable.accelerate`, which builds the kernels where they are not). It takes as long as a hundred
+            pictures, and changes probabilities by rounding alone. `acceleration` then says what came out.
     """
+
+    acceleration: AccelerationReport | None = None
 
     def __init__(
         self,
@@ -45,6 +54,7 @@ class Predictor:
         reject_threshold: float | None = None,
         device: str = "cpu",
         batch_size: int = 32,
+        accelerate: bool = False,
     ) -> None:
         if batch_size < 1:
             raise UsageError("A batch needs a picture", got=f"batch size {batch_size}", expected="1 or more")
@@ -52,6 +62,7 @@ class Predictor:
         self.model = model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.contract, self.device, self.batch_size = contract, device, batch_size
         self.temperature, self.reject_threshold = temperature, reject_threshold
+        self._untimed = accelerate and device.startswith("cpu")
 
     def __call__(self, images: Any, top: int = 5) -> list[Prediction]:
         """Answers in the order of `images` (one picture alone is taken as a list of one); a bad picture is an answer
@@ -64,7 +75,7 @@ class Predictor:
         if top < 1:
             raise UsageError("At least one class has to be shown", got=f"top {top}", expected="1 or more")
         readers = max(1, min(_READERS, os.cpu_count() or 1))
-        with ThreadPoolExecutor(readers) as pool:
+        with ThreadPoolExecutor(readers, initializer=run_on, initargs=(unpinned_cores(),)) as pool:
             waiting: deque[tuple[str, Future[Tensor | str]]] = deque()
             for number, image in enumerate(images):
                 waiting.append((_name(image, number), pool.submit(self._read, image)))
@@ -94,6 +105,9 @@ class Predictor:
     def _probabilities(self, pictures: Tensor) -> Tensor:
         """(N, classes) float32 on the CPU, after the temperature."""
         batch = normalise(pictures.to(self.device), self.contract).contiguous(memory_format=torch.channels_last)
+        if self._untimed:
+            self._untimed = False
+            self.acceleration = swap_in_kernels(self.model, inplace=True, example=batch[:_TIMED]).report
         logits = self.model(batch).float() / self.temperature
         return torch.softmax(logits, dim=1).cpu()
 
@@ -114,13 +128,20 @@ class Predictor:
 
 
 def load_predictor(
-    path: str | Path, backend: str = "auto", *, device: str | None = None, batch_size: int = 32
+    path: str | Path,
+    backend: str = "auto",
+    *,
+    device: str | None = None,
+    batch_size: int = 32,
+    accelerate: bool = False,
 ) -> Predictor:
     """A predictor from a run folder, a checkpoint, a model folder, or a catalogue name with its published weights.
 
     Args:
         backend: "torch", or "auto", which is "torch".
         device: None takes the GPU where torch sees one.
+        accelerate: let the CPU kernels serve the modules for which they are faster, see `Predictor`. It pays from about
+            a thousand pictures on, which is where `separable predict` does it.
 
     Raises:
         UsageError: a backend or a device that does not exist. UnknownModelError, RunFolderError: no model there.
@@ -146,6 +167,7 @@ def load_predictor(
         reject_threshold=threshold,
         device=device,
         batch_size=batch_size,
+        accelerate=accelerate,
     )
 
 

@@ -206,7 +206,8 @@ class TrainConfig:
     """One training. `batch_size` pictures make one optimiser step, run in `accumulate` equal parts.
 
     `threads` None: torch's own choice at the first step. `deterministic` matters on a GPU alone, where it costs time; a
-    CPU always gives the same bits.
+    CPU always gives the same bits. `accelerate`: let the CPU kernels serve the modules for which they are faster; what
+    was chosen at the first step is what a resume does.
     """
 
     run: str
@@ -224,6 +225,7 @@ class TrainConfig:
     threads: int | None = None
     gradient_checkpointing: bool = False
     deterministic: bool = False
+    accelerate: bool = True
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from separable.blocks.accelerate.swapped import plain_torch
 from separable.data.decode import decode_picture
 from separable.data.folder import FolderData, PictureSet
 from separable.data.loader import Batch, train_batches
@@ -62,11 +63,12 @@ def train(
         if resume and not has_checkpoint(run):
             display.note(f"There is nothing to resume in {run}: starting from the beginning.")
         session = open_session(config, data, display)
-        write_environment(run, config, session.progress.chosen, allocator=session.allocator.to_json())
+        write_environment(run, config, session.progress.chosen, runtime=session.settings.to_json())
         try:
             return _Loop(session, display, stop or StopRequest()).run()
         finally:
             session.journal.close()
+            session.settings.restore()
             display.close()
 
 
@@ -243,7 +245,8 @@ class _Loop:
     def finish(self) -> TrainResult:
         session, run = self.session, self.session.run
         model = session.model
-        with session.averaged():
+        # By plain torch: the figures that stay do not hang on what was faster here, and layers can be looked into.
+        with session.averaged(), plain_torch(model):
             if self.config.recipe.select == "best":
                 model = load_model(run / "checkpoints" / "best")
             result = write_results(run, self.config, model, session.data, self.val, session.loader)

@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from separable.data.decode import resolve_decoder
 from separable.data.folder import FolderData, PictureSet
 from separable.data.loader import LoaderConfig, pictures_per_epoch
 from separable.errors import RunFolderError, SeparableError
-from separable.machine.allocator import AllocatorReport, keep_freed_memory
-from separable.machine.environment import package_versions
-from separable.machine.processor import read_processor
+from separable.machine.allocator import keep_freed_memory
+from separable.machine.runtime import Settings, tune_runtime
 from separable.models.base import ImageModel
+from separable.training.acceleration import choose_acceleration, replay_acceleration
 from separable.training.checkpoint import CheckpointStore, Progress
+from separable.training.chosen import choose, replay
 from separable.training.codec import to_plain
 from separable.training.config import MachineConfig, TrainConfig
 from separable.training.device import settle_device
@@ -28,8 +26,6 @@ from separable.training.step import Stepper, prepare_for_training
 __all__ = ["Session", "claim_run", "has_checkpoint", "open_session", "refuse_occupied"]
 
 
-_DECIDING = ("numpy", "pillow", "simplejpeg")
-"""Packages beside torch whose versions may decide what a picture's pixels are."""
 _LEFT = re.compile(r"\.lock|\.DS_Store|check\.(json|csv)|\.(check\.json|check\.csv|config\.yaml)\.\d+\.tmp")
 """What may lie in a folder where no training has begun: the check of the pictures comes first."""
 
@@ -48,7 +44,7 @@ class Session:
     loader: LoaderConfig
     batch_size: int
     steps_per_epoch: int
-    allocator: AllocatorReport
+    settings: Settings
 
     @property
     def run(self) -> Path:
@@ -140,13 +136,13 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
         CheckpointError: the checkpoint belongs to another training, or every one is damaged.
     """
     settle_device(config)
-    allocator, run = keep_freed_memory(), Path(config.run)
+    run = Path(config.run)
     store = CheckpointStore(
         run / "checkpoints", _identity(config, data), keep=config.machine.keep_checkpoints, warn=display.warn
     )
     stored = store.progress()
-    chosen = _choose(config) if stored is None else _replayed(stored.chosen, _choose(config), config, display)
-    torch.set_num_threads(chosen["threads"])
+    chosen = choose(config) if stored is None else replay(stored.chosen, config, display)
+    settings = _tune(config, chosen["threads"])
     batch_size = min(config.batch_size, len(data.train))
     steps = pictures_per_epoch(len(data.train), batch_size) // batch_size
     loader = LoaderConfig(
@@ -158,6 +154,12 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
         pin_memory=config.device.startswith("cuda"),
     )
     model = _model(config, data.train, loader, store, display)
+    if stored is None:
+        ahead = config.total_epochs * steps
+        chosen["runtime"] = {one.name: one.after for one in settings.settings}
+        chosen["acceleration"] = choose_acceleration(model, config, display, batch_size=batch_size, steps=ahead)
+    else:
+        replay_acceleration(model, config, chosen, display)
     classes = len(data.class_names)
     stepper = Stepper(model, config, num_classes=classes, steps_per_epoch=steps, batch_size=batch_size)
     progress = store.restore(model, stepper.optimiser, stepper.average) or Progress(chosen=chosen)
@@ -165,12 +167,19 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
     config.to_yaml(run / "config.yaml")
     journal = Journal(run / "metrics.jsonl")
     journal.rewind(progress.step, progress.epochs_done)
-    session = Session(config, data, model, stepper, progress, store, journal, loader, batch_size, steps, allocator)
+    session = Session(config, data, model, stepper, progress, store, journal, loader, batch_size, steps, settings)
     if stored is None:
         session.save()
     else:
         display.note(f"Resuming {run} after step {progress.step} of {session.total_steps}.")
     return session
+
+
+def _tune(config: TrainConfig, threads: int) -> Settings:
+    """For this process, until `restore`; the allocator stays as it is then, which what follows gains by too."""
+    keep_freed_memory(one_arena=True)
+    # A GPU's training needs the cores for reading pictures, all of them.
+    return tune_runtime(threads=threads, pin=config.device.startswith("cpu"))
 
 
 def _model(
@@ -191,35 +200,6 @@ def _model(
     return model
 
 
-def _choose(config: TrainConfig) -> dict[str, Any]:
-    """What another machine or another day could choose otherwise; settled at the first step, replayed on resume."""
-    return {
-        "threads": config.threads or torch.get_num_threads(),
-        "decoder": resolve_decoder(config.data.decoder),
-        "channels_last": config.channels_last,
-        "precision": config.precision,
-        "device": config.device,
-        "torch": torch.__version__,
-        "processor": read_processor().model,
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        **{name: version for name, version in package_versions().items() if name in _DECIDING},
-    }
-
-
-def _replayed(then: dict[str, Any], now: dict[str, Any], config: TrainConfig, display: Display) -> dict[str, Any]:
-    resolve_decoder(then["decoder"])  # names the missing package where it went away
-    moved = [
-        f"{key} {then[key]} then, {now[key]} now"
-        for key in ("device", "processor", "instructions", "torch", *_DECIDING)
-        if then[key] != now[key]
-    ]
-    if moved:
-        display.warn(f"Resuming elsewhere ({'; '.join(moved)}): from here on the run is not identical to the bit.")
-    if config.device.startswith("cuda") and not config.deterministic:
-        display.note("On a GPU a resumed run is identical to the bit only with --deterministic.")
-    return then
-
-
 def _identity(config: TrainConfig, data: FolderData) -> dict[str, Any]:
     """What has to be the same for a resume.
 
@@ -228,8 +208,10 @@ def _identity(config: TrainConfig, data: FolderData) -> dict[str, Any]:
     """
     anywhere = replace(config.data, root="", train_root="", val_root="", labels_csv=None, max_bad=0.0)
     neutral = replace(config, run="", machine=MachineConfig(), device="", data=anywhere)
+    plain = to_plain(neutral)
+    del plain["accelerate"]  # what was chosen counts, and older runs have no such entry
     return {
-        "config": to_plain(neutral),
+        "config": plain,
         "classes": list(data.class_names),
         "training pictures": data.train.fingerprint(),
         "validation pictures": data.val.fingerprint(),

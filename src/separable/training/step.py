@@ -25,7 +25,7 @@ from separable.training.losses import soft_targets, training_loss
 from separable.training.optimisers import build_optimiser, set_learning_rate
 from separable.training.schedules import schedule_factor
 
-__all__ = ["StepOutcome", "Stepper", "part_sizes", "prepare_for_training"]
+__all__ = ["StepOutcome", "Stepper", "part_sizes", "prepare_for_training", "set_train_mode"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,14 @@ def prepare_for_training(model: ImageModel, config: TrainConfig) -> None:
     if momentum is not None:
         for module in _batch_norms(model):
             module.momentum = momentum
+
+
+def set_train_mode(model: nn.Module, config: TrainConfig) -> None:
+    """Training mode, but for batch norm that the recipe freezes."""
+    model.train()
+    if config.recipe.regularisation.freeze_batch_norm:
+        for module in _batch_norms(model):
+            module.eval()
 
 
 def part_sizes(count: int, config: TrainConfig) -> list[int]:
@@ -104,7 +112,7 @@ class Stepper:
         """Gradients of the batch's mean loss; each part counts by its pictures."""
         images, targets = self._inputs(batch, step)
         keys = dropout_keys(self._config.seed, step, batch.positions).to(self._config.device)
-        self._train_mode()
+        set_train_mode(self.model, self._config)
         total = torch.zeros((), device=images.device, dtype=torch.float64)
         correct = torch.zeros((), device=images.device, dtype=torch.int64)
         ends = itertools.accumulate(part_sizes(len(images), self._config), initial=0)
@@ -127,12 +135,6 @@ class Stepper:
         if self._config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return images, targets
-
-    def _train_mode(self) -> None:
-        self.model.train()
-        if self._rules.freeze_batch_norm:
-            for module in _batch_norms(self.model):
-                module.eval()
 
     def _clip(self) -> float:
         """Clip the global norm where the recipe says so (1512.00567 section 8); returns it, an overflow shows in it."""

@@ -38,6 +38,7 @@ class KernelStatus:
     reason: str
     """One sentence."""
     library: Path | None = None
+    """Where it is, or would be once built; None where it cannot be built."""
 
 
 _loaded: KernelStatus | None = None
@@ -72,7 +73,7 @@ def kernel_status() -> KernelStatus:
     library = _library(compiler)
     if library.is_file():
         return KernelStatus(True, "built before, not loaded yet", library)
-    return KernelStatus(False, "the CPU kernels have not been built on this machine yet")
+    return KernelStatus(False, "the CPU kernels have not been built on this machine yet", library)
 
 
 def _load() -> KernelStatus:
