@@ -1,6 +1,5 @@
 """What contestants are given and what they should answer: the network in plain torch, in fp64 and in each precision."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -18,7 +17,7 @@ from separable.benchmarking.peers.networks import build_network
 from separable.benchmarking.remote import RemoteRunner
 from separable.weights.verify import structured_pixels
 
-__all__ = ["Referee", "answer_of", "give", "open_referee", "work_of"]
+__all__ = ["Referee", "answer_of", "give", "give_weights", "open_referee", "work_of"]
 
 _FACTORY = "separable.benchmarking.referee:open_referee"
 _NEAR_ONE, _NEAR_ZERO = 0.2, 0.1
@@ -33,23 +32,27 @@ def work_of(network: str, task: Task, numerics: str = "keras") -> Work:
     return Work(flops=2.0 * macs * task.batch * (3 if task.verb == "train" else 1), pictures=task.batch)
 
 
-def give(task: Task, networks: Sequence[tuple[str, str]], folder: Path) -> Given:
-    """Write pictures, labels and the weights of each (network, numerics) into `folder`."""
+def give(task: Task, folder: Path) -> Given:
+    """Write pictures and labels into `folder`."""
     repeats = task.batch // task.distinct
     pixels = structured_pixels(task.distinct, task.side, task.side, task.seed).astype(np.float32)
     pictures = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) / 127.5 - 1
     labels = np.random.default_rng(task.seed).integers(0, task.classes, task.distinct)
     np.save(folder / "pictures.npy", np.tile(pictures.astype(np.float32), (repeats, 1, 1, 1)))
     np.save(folder / "labels.npy", np.tile(labels.astype(np.int64), repeats))
-    given = Given(folder)
-    for network, numerics in dict.fromkeys(networks):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(task.seed)
-            model = build_network(network, task.classes, numerics)
-        _enliven(model, torch.from_numpy(pictures.astype(np.float32)), task.seed)
-        state = {name: value.contiguous() for name, value in model.state_dict().items()}
-        safetensors.torch.save_file(state, given.weights(network, numerics))
-    return given
+    return Given(folder)
+
+
+def give_weights(task: Task, given: Given, network: str, numerics: str) -> None:
+    """Write the weights of a network, unless they are there."""
+    path = given.weights(network, numerics)
+    if path.exists():
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.seed)
+        model = build_network(network, task.classes, numerics)
+    _enliven(model, torch.from_numpy(given.pictures()[: task.distinct]), task.seed)
+    safetensors.torch.save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
 
 
 def answer_of(model: nn.Module, task: Task, given: Given, precision: str) -> Answer:

@@ -34,7 +34,6 @@ class RemoteRunner(Runner):
         self._answer = given.folder / f"{_file_name(contestant.name)}.npz"
         self._deadline: float | None = time.monotonic() + (contestant.patience if patience is None else patience)
         self._longest, self._rest = 0.0, b""
-        self._description: dict[str, Any] = {}
         environment = {**os.environ, **{key: value or "" for key, value in contestant.variables.items()}}
         for name in (key for key, value in contestant.variables.items() if value is None):
             environment.pop(name, None)
@@ -42,11 +41,10 @@ class RemoteRunner(Runner):
             self._process = _start([contestant.python or sys.executable, "-P", worker.__file__], environment, log)
         order = {"do": "open", "folder": str(given.folder)}
         try:
-            reply = self._ask({**order, "contestant": contestant.to_json(), "task": task.to_json()})
+            self._ask({**order, "contestant": contestant.to_json(), "task": task.to_json()})
         except BaseException:
             self._end()
             raise
-        self._description = reply["description"]
 
     def answer(self) -> Answer:
         """What the process answers; it comes through a file."""
@@ -63,8 +61,9 @@ class RemoteRunner(Runner):
         return seconds
 
     def describe(self) -> dict[str, Any]:
-        """What it said when it was ready."""
-        return self._description
+        """What it says now; more is known after the first answer."""
+        described: dict[str, Any] = self._ask({"do": "describe"})["description"]
+        return described
 
     def peak_memory(self) -> int | None:
         """Bytes since the last call, as the process says."""

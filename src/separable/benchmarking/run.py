@@ -190,6 +190,7 @@ class _Contest:
             entrant.runner = seat.open()
             entrant.verdict = seat.judge(entrant.runner.answer())
             entrant.description = entrant.runner.describe()
+            entrant.runner.peak_memory()  # of compiling and the gate: thrown away
             self.listener.judged(seat.name, entrant.verdict)
             if not entrant.verdict.passed:
                 self._fail(entrant, f"wrong answer: {entrant.verdict.reason}")

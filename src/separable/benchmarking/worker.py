@@ -56,6 +56,8 @@ class _Worker:
             raise RuntimeError("nothing is open")
         if order["do"] == "answer":
             return _stored(self.runner.answer(), Path(order["path"]))
+        if order["do"] == "describe":
+            return {"description": self.runner.describe()}
         if order["do"] == "step":
             return {"seconds": float(self.runner.step())}
         if order["do"] == "memory":
@@ -71,7 +73,7 @@ class _Worker:
 
         contestant, task = Contestant(**order["contestant"]), Task(**order["task"])
         self.runner = called(contestant.factory)(contestant, task, Given(Path(order["folder"])))
-        return {"description": self.runner.describe()}
+        return {}
 
 
 def _stored(answer: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def _peak_since_start() -> int:
 
 def _import_package() -> None:
     """Make `import separable` find the package that this file belongs to, whatever else is installed here."""
-    folder = Path(__file__).resolve().parent.parent
+    folder = Path(__file__).absolute().parent.parent
     spec = importlib.util.spec_from_file_location(
         _PACKAGE, folder / "__init__.py", submodule_search_locations=[str(folder)]
     )

@@ -1,0 +1,122 @@
+"""A contest between peers over a training step or an inference of networks, each in a process of its own."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from separable.benchmarking.contest import Contestant, Given, Runner, Task
+from separable.benchmarking.outcome import ContestResult, Work
+from separable.benchmarking.referee import Referee, give, give_weights, work_of
+from separable.benchmarking.remote import RemoteRunner
+from separable.benchmarking.run import ContestantError, Listener, Rules, Seat, run_contest
+from separable.benchmarking.worker import called
+
+__all__ = ["bench_networks", "has_room", "named_apart"]
+
+_SPARE = 1.3
+"""Times what the largest contestant took so far has to be free before another is opened."""
+_UNKNOWN = 2 << 30
+"""Bytes that a contestant is taken to need before one has been seen."""
+_PAUSE = 0.05
+
+
+def bench_networks(
+    task: Task,
+    contestants: Sequence[Contestant],
+    *,
+    baseline: str,
+    rules: Rules | None = None,
+    listener: Listener | None = None,
+) -> ContestResult:
+    """Everybody on the same pictures from the same weights, by turns; see `run_contest`.
+
+    Args:
+        contestants: with names of their own, see `named_apart`.
+        baseline: the name of one.
+    """
+    rules = replace(rules or Rules(), room=has_room, pause=_PAUSE)
+    with tempfile.TemporaryDirectory(prefix="separable-bench-") as folder:
+        given = give(task, Path(folder))
+        referee = Referee(task, given)
+        seats = [
+            Seat(
+                name=contestant.name,
+                peer=contestant.peer,
+                subject=contestant.network,
+                precision=contestant.precision,
+                settings=contestant.settings,
+                work=_work(contestant, task),
+                open=partial(_open, contestant, task, given),
+                judge=partial(referee.judge, contestant),
+            )
+            for contestant in contestants
+        ]
+        return run_contest(_title(task), seats, baseline=baseline, rules=rules, listener=listener)
+
+
+def named_apart(contestants: Sequence[Contestant]) -> list[Contestant]:
+    """The same with the network, and where that is not enough the precision, added to names that several have."""
+    named = list(contestants)
+    for more in ("network", "precision"):
+        seen = Counter(one.name for one in named)
+        named = [replace(one, name=f"{one.name}, {getattr(one, more)}") if seen[one.name] > 1 else one for one in named]
+    return named
+
+
+def has_room(needed: int, meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> bool:
+    """Whether a contestant of that many bytes fits beside those who wait; True where the system does not say."""
+    free = [_available(meminfo), _left(cgroup)]
+    known = [value for value in free if value is not None]
+    return not known or min(known) > _SPARE * (needed or _UNKNOWN)
+
+
+def _available(meminfo: Path) -> int | None:
+    try:
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0]) * 1024 if found else None
+
+
+def _left(cgroup: Path) -> int | None:
+    """Of a container's limit."""
+    try:
+        limit, used = ((cgroup / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return None
+    return int(limit) - int(used) if limit.isdecimal() and used.isdecimal() else None
+
+
+def _open(contestant: Contestant, task: Task, given: Given) -> Runner:
+    with _failures():
+        give_weights(task, given, contestant.network, contestant.numerics)
+        if contestant.prepare:
+            called(contestant.prepare)(contestant, task, given)
+    return RemoteRunner(contestant, task, given)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """A peer that cannot be prepared is one line of the table, and the others go on."""
+    try:
+        yield
+    except Exception as error:
+        raise ContestantError(f"{type(error).__name__}: {error}".splitlines()[0][:300]) from error
+
+
+def _work(contestant: Contestant, task: Task) -> Work:
+    try:
+        return work_of(contestant.network, task, contestant.numerics)
+    except Exception:  # said when it is opened
+        return Work(pictures=task.batch)
+
+
+def _title(task: Task) -> str:
+    what = "Training step" if task.verb == "train" else "Inference"
+    where = "" if task.device == "cpu" else f", {task.device}"
+    return f"{what}, batch {task.batch}, {task.side}x{task.side}{where}"
