@@ -115,3 +115,15 @@ largest value, against plain torch in fp64: rounding through three batch normali
 
 ACCELERATED_BF16_RATIO = 2.0
 """As `LOW_PRECISION_RATIO`, for a whole block under autocast."""
+
+MOMENTS_FP32 = 5e-6
+"""Mean over the spread, and variance relative: sums of distances from the first row, a few hundred of them in fp32 and the
+rest in fp64; measured 2e-7 and 7e-7. Sums of squares without an origin are off by 1e-1 where the mean is 1,000 times
+the spread."""
+
+CONTEST_GRADIENTS = 0.05
+"""Distance of all of a peer's fp32 gradients from fp64's over their length, on 4 pictures of 64 px: single ReLUs that
+rounding switches decide about it; measured 1e-5 to 2e-2. Another framework's borders and epsilon are off by 0.5."""
+
+CONTEST_LOSS = 1e-3
+"""Relative difference of the loss of the same step from fp64's; measured 1e-7 to 1e-4."""

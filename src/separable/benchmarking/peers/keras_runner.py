@@ -48,8 +48,7 @@ class KerasRunner(Runner):
             classifier_activation=None,
             **options["arguments"],
         )
-        self._weights = given.folder / options["weights"]
-        self._model.load_weights(self._weights)
+        self._model.load_weights(given.folder / options["weights"])
         self._entries = json.loads((given.folder / options["variables"]).read_text())
         pictures = np.ascontiguousarray(given.pictures().transpose(0, 2, 3, 1), np.float32)
         self._pictures = keras.ops.convert_to_tensor(pictures)
@@ -101,12 +100,12 @@ class KerasRunner(Runner):
 
         Then weights, averages and momentum are put back.
         """
-        before = self._parameters()
+        before, weights = self._parameters(), self._model.get_weights()
         self._optimiser.learning_rate.assign(_GATE_RATE)
         loss = self._model.train_on_batch(self._pictures, self._labels)
         after = self._parameters()
         self._optimiser.learning_rate.assign(_RATE)
-        self._model.load_weights(self._weights)
+        self._model.set_weights(weights)
         for variable in self._optimiser.variables:
             if variable is not self._optimiser.learning_rate:
                 variable.assign(np.zeros(variable.shape, np.dtype(str(variable.dtype))))
