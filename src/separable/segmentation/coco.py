@@ -1,0 +1,200 @@
+"""COCO's instances file: outlines and run lengths of objects, painted into one mask a picture.
+
+The rule: crowds are painted first, as `IGNORE`; then the objects, from the one with the most pixels to the one with the
+fewest, so that a small thing before a large one stays seen; among equals, in the order of the file. An object of
+several outlines is all of them together; each outline is filled as `fill` says. Pixels of no object are background.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separable.data.decode import MAX_PIXELS
+from separable.errors import BadPictureError, DataFolderError
+from separable.segmentation.fill import as_ring, fill
+from separable.segmentation.labels import IGNORE, MAX_CLASSES, Mask
+from separable.segmentation.pairs import PairSet
+from separable.segmentation.palette import class_colours
+from separable.segmentation.rle import counts_from_string, decode_counts
+from separable.segmentation.sources import MaskSource, PictureFacts
+
+__all__ = ["CocoMasks", "CocoObject", "paint_objects", "read_coco"]
+
+_BACKGROUND = "background"
+_Row = tuple[str, tuple[int, int], tuple["CocoObject", ...]]
+
+
+@dataclass(frozen=True)
+class CocoObject:
+    """An annotation: its class index (0 is the background), its `segmentation` as the file has it, and `iscrowd`."""
+
+    class_index: int
+    segmentation: Any
+    crowd: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class CocoMasks(MaskSource):
+    """The objects of every sample, with the (height, width) that the file claims for its picture."""
+
+    source: Path
+    names: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    objects: tuple[tuple[CocoObject, ...], ...]
+
+    def read(self, sample: int, picture: PictureFacts, max_pixels: int = MAX_PIXELS) -> Mask:
+        """See `MaskSource`."""
+        (height, width), (wanted_height, wanted_width) = self.sizes[sample], picture.size
+        if (height, width) != picture.size:
+            turned = " (turned by EXIF)" if picture.orientation >= 5 else ""
+            raise BadPictureError(
+                f"{self.source.name} has {width}x{height} pixels for it, it has {wanted_width}x{wanted_height}{turned}"
+            )
+        try:
+            return paint_objects(self.objects[sample], picture.size)
+        except BadPictureError as error:
+            raise BadPictureError(f"{self.source.name} has {error.what.rstrip('.')} for it") from error
+
+    def name(self, sample: int) -> str:
+        """See `MaskSource`."""
+        return self.names[sample]
+
+
+def paint_objects(objects: tuple[CocoObject, ...], size: tuple[int, int]) -> Mask:
+    """One mask of (height, width) by the rule above.
+
+    Raises:
+        BadPictureError: an outline or run lengths that make no sense.
+    """
+    mask = np.zeros(size, np.int16)
+    regions = [(one, *_cropped(_region(one.segmentation, size))) for one in objects]
+    for one, place, region in sorted(regions, key=lambda part: (not part[0].crowd, -int(part[2].sum()))):
+        mask[place][region] = IGNORE if one.crowd else one.class_index
+    return mask
+
+
+def _cropped(region: NDArray[np.bool_]) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+    """Where the set pixels are, and that part alone: hundreds of objects of a large picture are held at once."""
+    sides = [np.flatnonzero(region.any(axis=axis)) for axis in (1, 0)]
+    rows, columns = (slice(int(side[0]), int(side[-1]) + 1) if len(side) else slice(0) for side in sides)
+    return (rows, columns), region[rows, columns].copy()
+
+
+def read_coco(annotations: str | Path, images: str | Path) -> tuple[PairSet, tuple[str, ...]]:
+    """Pictures below `images` that the file names, each with its objects, and notes for a person.
+
+    Classes are the background, then the file's categories in the order of their ids. A picture without objects is all
+    background. Pictures that the file names and that are not there are left out, with a note.
+
+    Raises:
+        DataFolderError: the file cannot be read, is no such file, or names none of the pictures.
+    """
+    source, root = Path(annotations), Path(images)
+    content = _load(source)
+    categories = {_whole(one, "id", source): one for one in _list(content, "categories", source)}
+    names = (_BACKGROUND, *(str(categories[key].get("name", key)) for key in sorted(categories)))
+    if len(set(names)) < len(names) or not 2 <= len(names) <= MAX_CLASSES:
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        raise _bad(
+            source, "categories that cannot be classes", f"{len(names) - 1}, twice: {', '.join(twice) or 'none'}"
+        )
+    index = {key: place for place, key in enumerate(sorted(categories), start=1)}
+    objects: dict[int, list[CocoObject]] = {}
+    for one in _list(content, "annotations", source):
+        category = _whole(one, "category_id", source)
+        if category not in index:
+            raise _bad(source, "an annotation of a category that it does not list", str(category))
+        found = CocoObject(index[category], one.get("segmentation"), bool(one.get("iscrowd", 0)))
+        objects.setdefault(_whole(one, "image_id", source), []).append(found)
+    return _pairs(source, root, _list(content, "images", source), objects, names)
+
+
+def _pairs(
+    source: Path,
+    root: Path,
+    pictures: list[dict[str, Any]],
+    objects: dict[int, list[CocoObject]],
+    names: tuple[str, ...],
+) -> tuple[PairSet, tuple[str, ...]]:
+    rows: list[_Row] = []
+    absent: list[_Row] = []
+    for one in pictures:
+        file = one.get("file_name")
+        if not isinstance(file, str) or Path(file).is_absolute() or ".." in Path(file).parts:
+            raise _bad(source, "a picture whose file_name is no path below the pictures' folder", repr(file)[:80])
+        size = (_whole(one, "height", source), _whole(one, "width", source))
+        key = _whole(one, "id", source)
+        (rows if (root / file).is_file() else absent).append((file, size, tuple(objects.get(key, ()))))
+    if not rows:
+        raise DataFolderError(
+            f"{root} has none of the pictures that {source} names",
+            got=absent[0][0] if absent else "no picture in the file",
+            fix="Name the folder that these paths start from",
+        )
+    rows.sort(key=lambda row: row[0])
+    paths = tuple(row[0] for row in rows)
+    if len(set(paths)) < len(paths):
+        raise _bad(source, "one picture under two ids", next(a for a, b in pairwise(paths) if a == b))
+    masks = CocoMasks(source, paths, tuple(row[1] for row in rows), tuple(row[2] for row in rows))
+    notes = [f"{len(absent)} pictures of {source.name} are not in {root.name}/, the first: {absent[0][0]}."] * bool(
+        absent
+    )
+    return PairSet(root, paths, masks, names, class_colours(len(names))), tuple(notes)
+
+
+def _region(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    if isinstance(segmentation, dict):
+        counts = segmentation.get("counts")
+        if segmentation.get("size") != [*size]:
+            raise BadPictureError(f"run lengths of another size ({segmentation.get('size')})")
+        if isinstance(counts, str):
+            counts = counts_from_string(counts)
+        if not isinstance(counts, list):
+            raise BadPictureError("run lengths without counts")
+        return decode_counts(counts, size)
+    if not isinstance(segmentation, list):
+        raise BadPictureError("an object without an outline")
+    region = np.zeros(size, bool)
+    for flat in segmentation:
+        if not isinstance(flat, list) or len(flat) % 2:
+            raise BadPictureError("an outline that is not a list of x and y in turn")
+        if len(flat) >= 6:  # annotation tools leave points and lines behind; they cover nothing
+            region |= fill([as_ring([flat[k : k + 2] for k in range(0, len(flat), 2)])], size)
+    return region
+
+
+def _load(source: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(source.read_bytes())
+    except OSError as error:
+        raise DataFolderError(f"Cannot read {source}", got=error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise DataFolderError(f"{source} is not JSON", got=str(error)[:120]) from error
+    if not isinstance(content, dict):
+        raise _bad(source, "no object at its top", type(content).__name__)
+    return content
+
+
+def _list(content: dict[str, Any], key: str, source: Path) -> list[dict[str, Any]]:
+    entries = content.get(key)
+    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+        raise _bad(source, f"no list of {key}", type(entries).__name__)
+    return entries
+
+
+def _whole(entry: dict[str, Any], key: str, source: Path) -> int:
+    value = entry.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _bad(source, f"an entry whose {key} is no whole number", repr(value)[:60])
+    return value
+
+
+def _bad(source: Path, what: str, got: str) -> DataFolderError:
+    return DataFolderError(f"{source} has {what}", got=got, expected="COCO's instances format")

@@ -1,0 +1,76 @@
+"""Where the masks of a set come from: files beside the pictures, or outlines in one file."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from separable.data.decode import MAX_PIXELS
+from separable.errors import BadPictureError
+from separable.segmentation.coding import MaskCoding
+from separable.segmentation.labels import Mask
+from separable.segmentation.mask_file import MaskFile
+
+__all__ = ["MaskFiles", "MaskSource", "PictureFacts"]
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """What a mask's reader has to know of its picture: (height, width) as displayed, and its EXIF orientation."""
+
+    size: tuple[int, int]
+    orientation: int = 1
+
+
+class MaskSource(ABC):
+    """The masks of a set, by sample. What is read fits the picture, or is refused with a cause."""
+
+    @abstractmethod
+    def read(self, sample: int, picture: PictureFacts, max_pixels: int = MAX_PIXELS) -> Mask:
+        """The mask, (height, width) of the picture as displayed.
+
+        Raises:
+            BadPictureError: with a short cause.
+        """
+
+    @abstractmethod
+    def name(self, sample: int) -> str:
+        """What to call the mask, in messages and in fingerprints."""
+
+
+@final
+@dataclass(frozen=True)
+class MaskFiles(MaskSource):
+    """One file a picture. `paths` are relative to `root`, in the order of the set."""
+
+    root: Path
+    paths: tuple[str, ...]
+    coding: MaskCoding
+
+    def read(self, sample: int, picture: PictureFacts, max_pixels: int = MAX_PIXELS) -> Mask:
+        """See `MaskSource`."""
+        try:
+            file = MaskFile(self.root / self.paths[sample], max_pixels=max_pixels)
+            _demand_fit(file, picture)
+            return self.coding.decode(file.values(colours=self.coding.by_colour))
+        except BadPictureError as error:
+            raise BadPictureError(f"its mask {self.paths[sample]}: {error.what.rstrip('.')}") from error
+
+    def name(self, sample: int) -> str:
+        """See `MaskSource`."""
+        return self.paths[sample]
+
+
+def _demand_fit(file: MaskFile, picture: PictureFacts) -> None:
+    if file.size == picture.size:
+        return
+    turned = (picture.orientation >= 5) != (file.orientation >= 5)
+    if turned and file.size == picture.size[::-1]:
+        which = (
+            "the picture is turned by EXIF and the mask is not"
+            if picture.orientation >= 5
+            else ("the mask is turned by EXIF and the picture is not")
+        )
+        raise BadPictureError(f"{which}: turn the pixels of both for good")
+    (height, width), (wanted_height, wanted_width) = file.size, picture.size
+    raise BadPictureError(f"{width}x{height} pixels, the picture has {wanted_width}x{wanted_height}")

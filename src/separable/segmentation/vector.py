@@ -1,0 +1,102 @@
+"""Masks as polygons for other programs: GeoJSON and COCO, exact to the pixel."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from separable.segmentation.fill import fill
+from separable.segmentation.labels import IGNORE, Mask
+from separable.segmentation.rle import encode_counts, string_from_counts
+from separable.segmentation.trace import Outline, trace
+
+__all__ = ["Region", "coco_annotations", "coco_document", "geojson", "paint_regions", "regions"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Connected pixels of one class, and their outline in pixel corners (x right, y down)."""
+
+    class_index: int
+    outline: Outline
+
+
+def regions(mask: Mask, *, background: int | None = None) -> list[Region]:
+    """Every region of every class; `IGNORE` and the class `background` have none."""
+    classes = [int(one) for one in np.unique(mask) if one not in (IGNORE, background)]
+    return [Region(index, outline) for index in classes for outline in trace(mask == index)]
+
+
+def paint_regions(parts: Sequence[Region], size: tuple[int, int], background: int = IGNORE) -> Mask:
+    """The inverse of `regions`: a mask of (height, width)."""
+    mask = np.full(size, background, np.int16)
+    for index in sorted({part.class_index for part in parts}):
+        rings = [ring.astype(np.float64) for part in parts if part.class_index == index for ring in part.outline.rings]
+        mask[fill(rings, size)] = index
+    return mask
+
+
+def geojson(parts: Sequence[Region], class_names: Sequence[str]) -> dict[str, Any]:
+    """A FeatureCollection (RFC 7946) of one Polygon a region, outer ring first, then its holes.
+
+    Coordinates are pixels from the top left corner, x right and y down, not degrees: programs that draw GeoJSON on maps
+    need to be told so. `properties` has the class, its index, and the number of pixels.
+    """
+    features = [
+        {
+            "type": "Feature",
+            "properties": {
+                "class": class_names[part.class_index],
+                "index": part.class_index,
+                "pixels": part.outline.area,
+            },
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[*ring.tolist(), ring[0].tolist()] for ring in part.outline.rings],
+            },
+        }
+        for part in parts
+    ]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def coco_annotations(
+    parts: Sequence[Region], size: tuple[int, int], image_id: int, first_id: int = 1
+) -> Iterator[dict[str, Any]]:
+    """One annotation a region: an outline, or run lengths where it has holes, which COCO's outlines cannot have.
+
+    `category_id` is the class index, so class 0 should be a background that has been left out.
+    """
+    for number, part in enumerate(parts, start=first_id):
+        outer = part.outline.outer
+        (left, top), (right, bottom) = outer.min(axis=0).tolist(), outer.max(axis=0).tolist()
+        segmentation: Any = [outer.ravel().tolist()]
+        if part.outline.holes:
+            counts = encode_counts(fill([ring.astype(np.float64) for ring in part.outline.rings], size))
+            segmentation = {"size": [*size], "counts": string_from_counts(counts)}
+        yield {
+            "id": number,
+            "image_id": image_id,
+            "category_id": part.class_index,
+            "segmentation": segmentation,
+            "area": part.outline.area,
+            "bbox": [left, top, right - left, bottom - top],
+            "iscrowd": 0,
+        }
+
+
+def coco_document(
+    masks: Sequence[tuple[str, Mask]], class_names: Sequence[str], *, background: int = 0
+) -> dict[str, Any]:
+    """An instances file of (file name, mask) pairs, which `coco.read_coco` reads."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, (name, mask) in enumerate(masks, start=1):
+        size = (mask.shape[0], mask.shape[1])
+        images.append({"id": image_id, "file_name": name, "height": size[0], "width": size[1]})
+        annotations += coco_annotations(
+            regions(mask, background=background), size, image_id, first_id=len(annotations) + 1
+        )
+    categories = [{"id": index, "name": name} for index, name in enumerate(class_names) if index != background]
+    return {"images": images, "annotations": annotations, "categories": categories}

@@ -1,0 +1,65 @@
+"""Masks for eyes: colours, a mask over its picture, and where truth and prediction disagree."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separable.errors import UsageError
+from separable.segmentation.boundary import boundaries
+from separable.segmentation.labels import IGNORE, Mask
+
+__all__ = ["coloured_mask", "disagreement", "overlay"]
+
+Pixels = NDArray[np.uint8]
+_UNLABELLED = (224, 224, 192)
+_RIGHT, _MISSED, _ADDED, _CONFUSED = (235, 235, 235), (0, 114, 178), (213, 94, 0), (204, 121, 167)
+"""Okabe and Ito's colours, which stay apart without colour vision."""
+
+
+def coloured_mask(mask: Mask, colours: Sequence[tuple[int, int, int]]) -> Pixels:
+    """(height, width, 3): each pixel in the colour of its class; `IGNORE` in Pascal VOC's cream."""
+    table = np.array([*colours, _UNLABELLED], np.uint8)
+    shown: Pixels = table[mask]  # -1 is the last entry
+    return shown
+
+
+def overlay(
+    picture: Pixels,
+    mask: Mask,
+    colours: Sequence[tuple[int, int, int]],
+    *,
+    opacity: float = 0.5,
+    background: int | None = 0,
+) -> Pixels:
+    """The picture under its mask: each pixel mixed with its class's colour, outlines of classes unmixed.
+
+    Args:
+        picture: (height, width, 3).
+        mask: (height, width).
+        colours: of the classes.
+        opacity: share of the colour, 0 to 1.
+        background: a class that is left as the picture shows it, as `IGNORE` always is.
+    """
+    if picture.shape[:2] != mask.shape or not 0 <= opacity <= 1:
+        raise UsageError(
+            "The mask does not lie over the picture", got=f"{mask.shape} over {picture.shape}, opacity {opacity}"
+        )
+    shown = (mask != IGNORE) & (mask != (IGNORE if background is None else background))
+    strength = np.where(boundaries(mask), 255, round(255 * opacity)) * shown
+    strength = strength[..., None].astype(np.uint32)
+    mixed = picture * (255 - strength) + coloured_mask(mask, colours) * strength
+    result: Pixels = ((mixed + 127) // 255).astype(np.uint8)
+    return result
+
+
+def disagreement(truth: Mask, predicted: Mask, background: int = 0) -> Pixels:
+    """(height, width, 3): right in light grey, missed in blue, found where there is background in orange, one class
+    for another in purple; pixels without a label in cream."""
+    if truth.shape != predicted.shape:
+        raise UsageError("Truth and prediction differ in size", got=f"{truth.shape} and {predicted.shape}")
+    wrong = truth != predicted
+    table = np.array([_RIGHT, _MISSED, _ADDED, _CONFUSED, _UNLABELLED], np.uint8)
+    kinds = np.select([truth == IGNORE, ~wrong, predicted == background, truth == background], [4, 0, 1, 2], default=3)
+    shown: Pixels = table[kinds]
+    return shown
