@@ -14,7 +14,7 @@ from separable.benchmarking.peers.keras_environment import demand_keras
 from separable.benchmarking.peers.keras_given import prepare_keras
 from separable.benchmarking.peers.keras_runner import open_keras
 from separable.benchmarking.peers.networks import build_network
-from separable.benchmarking.referee import answer_of, give
+from separable.benchmarking.referee import answer_of, give, give_weights
 from separable.benchmarking.remote import RemoteRunner
 from separable.errors import MissingExtraError
 from tests.tolerances import CONTEST_GRADIENTS, CONTEST_LOSS
@@ -26,7 +26,8 @@ TRAIN, INFER = Task("train", 4, 64, classes=10), Task("infer", 4, 64, classes=10
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
-    found = give(TRAIN, [("mobilenet_v1", "keras")], tmp_path_factory.mktemp("given"))
+    found = give(TRAIN, tmp_path_factory.mktemp("given"))
+    give_weights(TRAIN, found, "mobilenet_v1", "keras")
     prepare_keras(contestant(), TRAIN, found)
     return found
 

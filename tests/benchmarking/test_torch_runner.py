@@ -15,7 +15,7 @@ from separable.benchmarking.peers import torch_runner as module
 from separable.benchmarking.peers.networks import build_network
 from separable.benchmarking.peers.opening import open_torch
 from separable.benchmarking.peers.torch_runner import TorchRunner
-from separable.benchmarking.referee import answer_of, give
+from separable.benchmarking.referee import answer_of, give, give_weights
 from separable.errors import UsageError
 from tests.tolerances import CONTEST_GRADIENTS, CONTEST_LOSS
 
@@ -24,8 +24,10 @@ TRAIN, INFER = Task("train", 4, 64, classes=10), Task("infer", 4, 64, classes=10
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
-    networks = [("mobilenet_v1", "keras"), ("mobilenet_v1", "timm"), ("timm:mobilenetv1_100", "timm")]
-    return give(TRAIN, networks, tmp_path_factory.mktemp("given"))
+    found = give(TRAIN, tmp_path_factory.mktemp("given"))
+    for network, numerics in (("mobilenet_v1", "keras"), ("mobilenet_v1", "timm"), ("timm:mobilenetv1_100", "timm")):
+        give_weights(TRAIN, found, network, numerics)
+    return found
 
 
 def contestant(peer: str, network: str = "mobilenet_v1", precision: str = "fp32") -> Contestant:
