@@ -35,6 +35,29 @@ def test_freed_memory_is_not_faulted_in_again() -> None:
     assert page_faults("kept") < page_faults("given back") / 8
 
 
+PEAK = """
+from pathlib import Path
+import torch
+from separable.machine.allocator import keep_freed_memory, keeps_freed_memory, release_freed_memory
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+keep_freed_memory(one_arena=True)
+for _ in range(2):
+    blocks = [torch.ones(16 << 20) for _ in range(4)]  # 256 MiB
+    last = torch.ones(1 << 10)  # what is freed is not the end of the heap
+    del blocks
+kept = held()
+assert release_freed_memory() and keeps_freed_memory()
+print(kept - held())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_a_peak_that_does_not_come_again_can_be_released() -> None:
+    done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 200 << 20
+
+
 def test_what_was_set_is_said() -> None:
     report = keep_freed_memory()
     if platform.libc_ver()[0] == "glibc":

@@ -10,7 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["AllocatorReport", "give_freed_memory_back", "keep_freed_memory", "keeps_freed_memory"]
+__all__ = [
+    "AllocatorReport",
+    "give_freed_memory_back",
+    "keep_freed_memory",
+    "keeps_freed_memory",
+    "release_freed_memory",
+]
 
 # malloc.h
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -3, -4, -8
@@ -90,6 +96,16 @@ def give_freed_memory_back() -> bool:
     mallopt, _kept = _mallopt(), False
     for option, value in _DEFAULTS.items():
         mallopt(option, value)
+    return release_freed_memory()
+
+
+def release_freed_memory() -> bool:
+    """Return to the kernel what is free at this moment, and go on keeping what is freed. False where nothing was done.
+
+    For after a peak that does not come again, such as kernels being timed against plain torch.
+    """
+    if _glibc_version() is None:
+        return False
     ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
     return True
 
