@@ -1,5 +1,6 @@
 """What a contest found, and the figures that follow from it: medians, quartiles, paired ratios, shares of a limit."""
 
+import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ class Entry:
             "gate": None if self.verdict is None else self.verdict.to_json(),
             "opening_seconds": None if math.isnan(self.opening) else self.opening,
             "peak_memory_bytes": self.memory,
-            "description": self.description,
+            "description": json.loads(json.dumps(self.description, default=str), parse_constant=lambda _: None),
         }
 
     @classmethod

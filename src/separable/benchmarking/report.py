@@ -9,7 +9,7 @@ from separable.analysis.text_table import text_table
 from separable.benchmarking.chart import ChartGroup, ChartRow, chart
 from separable.benchmarking.outcome import ContestResult, Entry, Spread
 
-__all__ = ["FORMAT", "Kind", "Report"]
+__all__ = ["FORMAT", "Kind", "Report", "Table"]
 
 Kind = Literal["ops", "train", "infer"]
 FORMAT = "separable bench 1"
@@ -17,6 +17,17 @@ FORMAT = "separable bench 1"
 _MIB = 1 << 20
 _MARK = "*"
 """Of the baseline, in tables."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Contests that belong together: the first `words` columns hold words, the others numbers."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+    words: int
 
 
 @dataclass(frozen=True)
@@ -68,30 +79,40 @@ class Report:
         spread, limit = entry.spread, self.limit(entry)
         return None if spread is None or math.isnan(limit) else limit / spread.median
 
-    def table(self, contest: ContestResult) -> tuple[list[str], list[list[str]]]:
-        """Header and rows: words in the first columns (`words`), numbers in the others."""
+    def tables(self) -> list[Table]:
+        """One for each contest; of operators, one for each shape and precision."""
+        return [self._table(title, contests) for title, contests in self._together().items()]
+
+    def _together(self) -> dict[str, list[ContestResult]]:
+        found: dict[str, list[ContestResult]] = {}
+        for contest in self.contests:
+            subject = contest.entries[0].subject if contest.entries and self.kind == "ops" else ""
+            found.setdefault(contest.title.removeprefix(f"{subject}, "), []).append(contest)
+        return found
+
+    def _table(self, title: str, contests: Sequence[ContestResult]) -> Table:
+        operators = self.kind == "ops"
         header = ["contestant", "network", "precision", "images/s", "quartiles", "vs *", "of ceiling", "MiB", "error"]
-        if self.kind == "ops":
-            header = ["contestant", "ms", "quartiles", "vs *", "GB/s", "of copy", "GFLOP/s", "of product", "error"]
-        cells = self._operator_cells if self.kind == "ops" else self._network_cells
-        rows = []
-        for entry in contest.entries:
-            mark = f" {_MARK}" if entry.name == contest.baseline else ""
-            rows.append([f"{entry.name}{mark}", *cells(entry, contest.ratio(entry)), _error(entry)])
-        return header, rows
+        if operators:
+            header = ["operator", "contestant", "ms", "quartiles", "vs *", "GB/s", "of copy", "GFLOP/s", "of product"]
+            header.append("error")
+        rows, notes = [], []
+        for contest in contests:
+            for entry in contest.entries:
+                name = f"{entry.name} {_MARK}" if entry.name == contest.baseline else entry.name
+                ratio = contest.ratio(entry)
+                if operators:
+                    rows.append([entry.subject, name, *self._operator_cells(entry, ratio), _error(entry)])
+                else:
+                    rows.append([name, *self._network_cells(entry, ratio), _error(entry)])
+            notes += self._notes(contest)
+        return Table(title, header, rows, notes, 2 if operators else 3)
 
-    @property
-    def words(self) -> int:
-        """How many of a table's columns hold words."""
-        return 1 if self.kind == "ops" else 3
-
-    def notes(self, contest: ContestResult) -> list[str]:
-        """Who was not timed, or not to the end, and why; the settings of the others."""
-        failed = [f"{entry.name}: {entry.failure}" for entry in contest.entries if entry.failure]
+    def _notes(self, contest: ContestResult) -> list[str]:
+        """Who was not timed, or not to the end, and why; the settings of networks."""
+        failed = [f"{entry.name}, {entry.subject}: {entry.failure}" for entry in contest.entries if entry.failure]
         rest = ["Interrupted: what had been measured by then."] if contest.interrupted else []
-        settings = [
-            f"{entry.name}: {entry.settings}" for entry in contest.entries if entry.settings and self.kind != "ops"
-        ]
+        settings = [f"{one.name}: {one.settings}" for one in contest.entries if one.settings and self.kind != "ops"]
         return [*failed, *rest, *settings]
 
     def conditions(self) -> list[str]:
@@ -111,37 +132,32 @@ class Report:
     def to_text(self) -> str:
         """Tables of fixed-width columns."""
         parts = []
-        for contest in self.contests:
-            header, rows = self.table(contest)
-            parts.append("\n".join([contest.title, text_table([header, *rows], self.words, totals=False)]))
-            parts += ["\n".join(self.notes(contest))] if self.notes(contest) else []
+        for table in self.tables():
+            parts.append("\n".join([table.title, text_table([table.header, *table.rows], table.words, totals=False)]))
+            parts += ["\n".join(table.notes)] if table.notes else []
         return "\n\n".join([*parts, "\n".join(self.conditions())])
 
     def to_markdown(self) -> str:
         """The same as tables of GitHub's Markdown."""
         parts = [f"# separable bench {self.kind}, {self.date}"]
-        for contest in self.contests:
-            header, rows = self.table(contest)
-            aligned = ["---" if number < self.words else "---:" for number in range(len(header))]
-            lines = [_line(header), f"| {' | '.join(aligned)} |", *map(_line, rows)]
-            parts += [f"## {contest.title}", "\n".join(lines)]
-            parts += ["\n".join(f"- {_escaped(note)}" for note in self.notes(contest))] if self.notes(contest) else []
+        for table in self.tables():
+            aligned = ["---" if number < table.words else "---:" for number in range(len(table.header))]
+            lines = [_line(table.header), f"| {' | '.join(aligned)} |", *map(_line, table.rows)]
+            parts += [f"## {table.title}", "\n".join(lines)]
+            parts += ["\n".join(f"- {_escaped(note)}" for note in table.notes)] if table.notes else []
         return "\n\n".join([*parts, "\n".join(f"- {_escaped(line)}" for line in self.conditions())]) + "\n"
 
     def to_svg(self) -> str:
         """Bars: images a second beside the ceiling's, or for operators the share of what the machine can do."""
-        return chart(self._heading(), [self._group(contest) for contest in self.contests])
-
-    def _heading(self) -> str:
         what = "Share of this machine's limit" if self.kind == "ops" else "Images a second; the line is the ceiling"
-        return f"{what}. {self.ceilings['processor']}, {self.date}"
+        heading = f"{what}. {self.ceilings['processor']}, {self.date}"
+        return chart(heading, [self._group(title, contests) for title, contests in self._together().items()])
 
-    def _group(self, contest: ContestResult) -> ChartGroup:
-        return ChartGroup(contest.title, tuple(self._bar(contest, entry) for entry in contest.entries))
+    def _group(self, title: str, contests: Sequence[ContestResult]) -> ChartGroup:
+        return ChartGroup(title, tuple(self._bar(contest, entry) for contest in contests for entry in contest.entries))
 
     def _bar(self, contest: ContestResult, entry: Entry) -> ChartRow:
-        several = len({(one.subject, one.precision) for one in contest.entries}) > 1
-        label = f"{entry.name}, {entry.subject} {entry.precision}" if several else entry.name
+        label = f"{entry.subject}, {entry.name}" if self.kind == "ops" else entry.name
         spread, limit, ratio = entry.spread, self.limit(entry), contest.ratio(entry)
         if spread is None:
             return ChartRow(label, math.nan, None, math.nan, entry.failure or "not timed")

@@ -2,10 +2,9 @@
 
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, Protocol, final
 
 from separable.benchmarking.contest import Answer, Runner
 from separable.benchmarking.gate import Verdict
@@ -62,28 +61,24 @@ class Rules:
     clock: Callable[[], float] = time.monotonic
 
 
-class Listener(ABC):
+class Listener(Protocol):
     """Is told what happens."""
 
-    @abstractmethod
     def opening(self, name: str) -> None:
         """A contestant is started."""
 
-    @abstractmethod
     def judged(self, name: str, verdict: Verdict) -> None:
         """The gate has looked at it."""
 
-    @abstractmethod
     def failed(self, name: str, reason: str) -> None:
         """It takes no further part."""
 
-    @abstractmethod
     def step(self, name: str, done: int, rounds: int, seconds: float) -> None:
         """Of round `done`, the first being 1, one step."""
 
 
 @final
-class Silent(Listener):
+class Silent:
     """Says nothing."""
 
     def opening(self, name: str) -> None:

@@ -1,11 +1,14 @@
 """The verbs, in the order a newcomer meets them, and how their help is laid out."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from separable.cli.bench import INFER_EXAMPLES, OPS_EXAMPLES, TRAIN_EXAMPLES, infer, ops
+from separable.cli.bench import train as bench_train
 from separable.cli.check import EXAMPLES as CHECK
 from separable.cli.check import check
 from separable.cli.convert import EXAMPLES as CONVERT
@@ -44,6 +47,11 @@ _VERBS = (
     (convert, CONVERT),
     (doctor, DOCTOR),
 )
+_CONTESTS: tuple[tuple[Callable[..., None], str, str], ...] = (
+    (ops, "ops", OPS_EXAMPLES),
+    (bench_train, "train", TRAIN_EXAMPLES),
+    (infer, "infer", INFER_EXAMPLES),
+)
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -72,6 +80,24 @@ class _Verb(TyperCommand):
         with formatter.section("Examples"):
             for line in (self.epilog or "").strip().splitlines():
                 formatter.write(f"  {line}\n")
+
+
+class _Contest(_Verb):
+    """Some of its options take several values, with or without the option's name before each."""
+
+    lists = ("--peers", "--precision", "--shape")
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        option, values = "", 0
+        for word in args:
+            if word.startswith("-"):
+                option, values = (word if word in self.lists else ""), 0
+            elif option:
+                spread += [option] if values else []
+                values += 1
+            spread.append(word)
+        return super().parse_args(ctx, spread)
 
 
 def _version(wanted: bool) -> None:
@@ -105,3 +131,22 @@ def _root(
 
 for _function, _examples in _VERBS:
     app.command(cls=_Verb, epilog=_examples, context_settings=_SETTINGS)(_function)
+
+_bench = typer.Typer(
+    name="bench",
+    help="Time ours beside other people's tools, step by step in turns, in one run.",
+    epilog="Each has examples of its own: separable bench train --help.",
+    rich_markup_mode=None,
+    context_settings=_SETTINGS,
+)
+
+
+@_bench.callback(invoke_without_command=True)
+def _bench_root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for _contest, _name, _examples in _CONTESTS:
+    _bench.command(_name, cls=_Contest, epilog=_examples, context_settings=_SETTINGS)(_contest)
+app.add_typer(_bench)
