@@ -1,0 +1,86 @@
+"""The script behind the table of what training gains: who takes part in it, and how its figures are read."""
+
+import importlib.util
+import sys
+from argparse import Namespace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from separable.benchmarking.contest import Task
+from separable.benchmarking.outcome import ContestResult, Entry, Work
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "show_training.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("show_training", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["show_training"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def entry(wanted: tuple[str, str, str], seconds: dict[int, float], memory: int | None = None) -> Entry:
+    peer, network, precision = wanted
+    return Entry(
+        f"{peer} {network} {precision}", peer, network, precision, "", Work(1.0, 0.0, 16), seconds, memory=memory
+    )
+
+
+def test_every_row_is_read_off_somebody_who_takes_part(script: ModuleType) -> None:
+    for part, network in (("steps", ""), ("fp32", ""), ("accelerate-train", "timm:convnext_tiny")):
+        taking_part = script.wanted_by(part, network)
+        for row in script.rows_of(part, network):
+            assert {row.ours, *row.against} <= set(taking_part)
+            assert row.ours[0] == "ours"
+
+
+def test_everybody_there_is_found_under_the_peer_that_was_asked_for(script: ModuleType) -> None:
+    chosen = Namespace(keras_python=sys.executable)
+    for part, network in (("steps", ""), ("fp32", ""), ("accelerate-infer", "timm:efficientnet_b0")):
+        for wanted in script.wanted_by(part, network):
+            if wanted[0] == "keras-tf":  # needs an environment of its own
+                continue
+            (one,) = script.found(wanted, Task("train", 4, 96), chosen)
+            assert (one.peer, one.network, one.precision) == wanted
+
+
+def test_a_missing_peer_is_a_sentence(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = ("keras-tf", "xception", "fp32")
+    assert script.found(wanted, Task("train", 4, 96), Namespace(keras_python="/nowhere/bin/python")) == []
+    assert "Without keras-tf: Keras on TensorFlow needs an environment of its own" in capsys.readouterr().out
+
+
+def test_the_ratio_is_of_the_same_rounds_and_against_the_best(script: ModuleType) -> None:
+    row = script.Row("what", ">= 1", ("ours", "n", "bf16"), (("timm", "n", "fp32"), ("keras-tf", "n", "fp32")))
+    result = ContestResult(
+        "t",
+        "ours n bf16",
+        (
+            entry(row.ours, {0: 1.0, 1: 2.0, 2: 1.0}),
+            entry(row.against[0], {0: 9.0, 1: 9.0, 2: 9.0}),
+            entry(row.against[1], {0: 3.0, 1: 6.0, 2: 3.0}),
+        ),
+    )
+    found = script.read(row, result)
+    assert (found["ratio"], found["quartiles"], found["against"]) == (3.0, [3.0, 3.0], "keras-tf n fp32")
+    assert found["images_per_second"] == [16.0, pytest.approx(16 / 3)]
+
+
+def test_memory_is_a_share_and_nobody_is_no_figure(script: ModuleType) -> None:
+    row = script.Row("what", "<= 0.6", ("ours", "n", "bf16"), (("torch-channels-last", "n", "bf16"),), memory=True)
+    ours, other = entry(row.ours, {0: 1.0}, 300), entry(row.against[0], {0: 1.0}, 500)
+    assert script.read(row, ContestResult("t", ours.name, (ours, other)))["ratio"] == 0.6
+    assert script.read(row, ContestResult("t", ours.name, (ours,)))["ratio"] is None
+
+
+def test_those_of_two_heats_are_compared_by_their_medians(script: ModuleType) -> None:
+    row = script.Row("what", ">= 1", ("ours", "n", "fp32"), (("torch-tuned", "n", "fp32"),))
+    result = ContestResult("t", "x", (entry(row.ours, {0: 1.0}), entry(row.against[0], {1: 2.0})))
+    found = script.read(row, result)
+    assert (found["ratio"], "quartiles" in found) == (2.0, False)
