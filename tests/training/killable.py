@@ -1,6 +1,7 @@
 """A small real training as a process group that a test can kill, and a server that starts such trainings quickly."""
 
 import json
+import math
 import os
 import random
 import resource
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +65,17 @@ def small_config(run: Path, root: Path, *, epochs: int = 4, workers: int = 0, **
     return replace(config, **changes)
 
 
+def let_kernels_win(put: Callable[[Any, str, Any], None]) -> None:
+    """The CPU kernels are timed in however short a training, and are the faster ones whatever the clock says."""
+    from separable.blocks.accelerate import entry, swapped
+    from separable.training import acceleration
+
+    put(acceleration, "_SHARE", math.inf)
+    put(acceleration, "_SHORT", 0.0)
+    put(swapped, "_MARGIN", math.inf)
+    put(entry, "_faster", lambda *_: True)
+
+
 class Server:
     """A process that has imported torch and forks a training for each order; far quicker than a start from nothing."""
 
@@ -94,10 +107,11 @@ class Server:
 
 def order(root: Path, run: Path, **changes: Any) -> dict[str, Any]:
     """What `Server.start` takes. `slowest`: the longest of the keyed random waits put into checkpoint writes, in
-    seconds; `action` happens in the display after step `at_step`: "interrupt" is a Ctrl-C to the whole process group,
-    "fill the disk" a limit on how much can be written.
+    seconds; `kernels`: the CPU kernels win wherever they can run; `action` happens in the display after step `at_step`:
+    "interrupt" is a Ctrl-C to the whole process group, "fill the disk" a limit on how much can be written.
     """
     defaults = {"epochs": 4, "workers": 0, "threads": 2, "delay_seed": 0, "slowest": 0.0, "action": "", "at_step": 0}
+    defaults["kernels"] = False
     return {"root": str(root), "run": str(run)} | defaults | changes
 
 
@@ -121,6 +135,8 @@ def train_once(order: dict[str, Any]) -> None:
     if order["slowest"]:
         for name in ("save_model", "save_file", "_fsync", "fsync_directory"):
             setattr(checkpoint, name, slowed(getattr(checkpoint, name)))
+    if order["kernels"]:
+        let_kernels_win(setattr)
     root, run = Path(order["root"]), Path(order["run"])
     config = small_config(run, root, epochs=order["epochs"], workers=order["workers"], threads=order["threads"])
     display = _disturbing_display(order)

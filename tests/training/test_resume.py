@@ -1,6 +1,7 @@
 """SIGKILL at any moment, resume with other workers: the same losses and the same weights, to the bit."""
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from separable.ops.cpu import load_kernels
 from separable.training.journal import read_journal
 from tests.training.killable import Server, order
 
@@ -37,13 +39,15 @@ def results(run: Path) -> dict[str, str]:
     return found
 
 
-def train_with_kills(server: Server, pictures: Path, run: Path, epochs: int, kills: int, seed: int) -> dict[str, int]:
+def train_with_kills(
+    server: Server, pictures: Path, run: Path, epochs: int, kills: int, seed: int, **more: Any
+) -> dict[str, int]:
     """Kill the process group `kills` times at keyed random moments, then let it finish. Where the kills fell."""
     draw, fell = random.Random(seed), {"in a checkpoint": 0, "elsewhere": 0}
     for life in range(kills):
         workers = draw.choice([0, 1, 2, 3])
         process = server.start(
-            **order(pictures, run, epochs=epochs, workers=workers, delay_seed=1000 * seed + life, slowest=0.02)
+            **order(pictures, run, epochs=epochs, workers=workers, delay_seed=1000 * seed + life, slowest=0.02, **more)
         )
         steps = sum(row["kind"] == "step" for row in read_journal(run / "metrics.jsonl"))
         wanted = steps + draw.choice([-1, 0, 1, 2, 3, 4])
@@ -56,7 +60,7 @@ def train_with_kills(server: Server, pictures: Path, run: Path, epochs: int, kil
         assert server.wait() == -signal.SIGKILL
         writing = any((run / "checkpoints").glob(".step-*"))
         fell["in a checkpoint" if writing else "elsewhere"] += 1
-    server.start(**order(pictures, run, epochs=epochs, workers=draw.choice([0, 1, 2, 3])))
+    server.start(**order(pictures, run, epochs=epochs, workers=draw.choice([0, 1, 2, 3]), **more))
     assert server.wait() == 0
     return fell
 
@@ -68,8 +72,8 @@ def assert_same(killed: Path, whole: Path) -> None:
     assert not list(killed.glob(".*.tmp")), "rubbish of killed writes is left"
 
 
-def uninterrupted(server: Server, pictures: Path, run: Path, epochs: int) -> Path:
-    server.start(**order(pictures, run, epochs=epochs))
+def uninterrupted(server: Server, pictures: Path, run: Path, epochs: int, **more: Any) -> Path:
+    server.start(**order(pictures, run, epochs=epochs, **more))
     assert server.wait() == 0
     steps = [row["step"] for row in read_journal(run / "metrics.jsonl") if row["kind"] == "step"]
     assert steps == list(range(1, 6 * epochs + 1))
@@ -81,6 +85,19 @@ def test_five_kills_change_nothing(server: Server, pictures: Path, tmp_path: Pat
     train_with_kills(server, pictures, tmp_path / "killed", epochs=4, kills=5, seed=1)
     assert_same(tmp_path / "killed", whole)
     assert "dark/0.png" in (tmp_path / "killed" / "quarantine.csv").read_text()
+
+
+def test_three_kills_change_nothing_where_the_kernels_compute(server: Server, pictures: Path, tmp_path: Path) -> None:
+    """The choices go with checkpoint 0; a kill before it lets them be made anew, here to the same end."""
+    if not load_kernels(automatic=False).available:
+        pytest.skip("the CPU kernels cannot be built here")
+    whole = uninterrupted(server, pictures, tmp_path / "whole", epochs=3, kernels=True)
+    train_with_kills(server, pictures, tmp_path / "killed", epochs=3, kills=3, seed=3, kernels=True)
+    assert_same(tmp_path / "killed", whole)
+    chosen = json.loads((whole / "environment.json").read_text())["chosen"]["acceleration"]
+    assert {"eval forward float32", "train backward float32"} <= set(chosen["choices"]["block2"])
+    plain = uninterrupted(server, pictures, tmp_path / "plain", epochs=3)
+    assert trace(plain) != trace(whole), "the kernels did not compute: their bits are others"
 
 
 @pytest.mark.slow

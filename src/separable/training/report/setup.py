@@ -7,7 +7,7 @@ from typing import Any
 from separable.analysis.page.html import folded, key_values, note, section
 from separable.analysis.page.wording import amount, count_of
 from separable.analysis.plots.markup import Markup, element, shorten
-from separable.training.report.record import RunRecord
+from separable.training.report.record import RunRecord, value_at
 
 __all__ = ["cost_section", "setup_section"]
 
@@ -48,12 +48,37 @@ def setup_section(record: RunRecord) -> Markup:
         text += f"\n... ({beyond:,} more characters in config.yaml)" if beyond > 0 else ""
         content.append(folded("Every setting (config.yaml)", element("pre", text)))
     if record.environment:
-        pairs = list(_flat(record.environment))
+        speed = list(_set_for_speed(record.environment))
+        if speed:
+            content.append(folded("What was set for speed", key_values(speed)))
+        pairs = list(_flat(_without_details(record.environment)))
         shown = key_values([(shorten(key, 60), shorten(value, 300)) for key, value in pairs[:_MOST_PAIRS]])
         more = len(pairs) - _MOST_PAIRS
         rest = [note(f"{count_of(more, 'more entry', 'more entries')} in environment.json")] if more > 0 else []
         content.append(folded("Machine and versions (environment.json)", shown, *rest))
     return section("setup", "How it was made", _setup_lead(record.config), *content)
+
+
+def _set_for_speed(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Allocator, affinity, threads and the kernels, each with its sentence, as far as the file has them."""
+    settings = value_at(environment, "runtime", "settings")
+    for one in settings if isinstance(settings, list) else []:
+        name, text = value_at(one, "name"), value_at(one, "text")
+        if isinstance(name, str) and isinstance(text, str):
+            yield shorten(name, 60), shorten(text, 300)
+    taken = value_at(environment, "chosen", "acceleration")
+    if isinstance(value_at(taken, "why"), str):
+        library = value_at(taken, "library")
+        yield "CPU kernels", shorten(f"{taken['why']}{f'; {library}' if library else ''}", 300)
+
+
+def _without_details(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what `_set_for_speed` shows, and the choice for every module, which only the file has."""
+    chosen = environment.get("chosen")
+    rest = {key: value for key, value in environment.items() if key != "runtime"}
+    if isinstance(chosen, Mapping):
+        rest["chosen"] = {key: value for key, value in chosen.items() if key not in ("acceleration", "runtime")}
+    return rest
 
 
 def _setup_lead(config: Mapping[str, Any]) -> str:
