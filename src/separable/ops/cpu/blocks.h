@@ -1,4 +1,4 @@
-// What all kernels share: blocks of channels in registers, packed parameters, batch normalisation and ReLU on the way in.
+// What all kernels share: blocks of channels in registers, and per-channel parameters packed into such blocks.
 //
 // Layout: N, H, W, C in memory. Channels go through registers in blocks of two float vectors; per-channel parameters are
 // packed into such blocks beforehand. Sums are kept in fp32 or better and added up in a fixed order, so a result depends
@@ -101,22 +101,24 @@ struct Block<float> {
 };
 
 #ifdef HAS_BF16_PAIRS
-// 32 bf16 as 16 pairs: the even channels are the low halves shifted up, the odd ones the high halves, so neither needs a
-// shuffle across the register.
+// 32 bf16 woven with zeros below them, which is fp32. The weave stays within lanes of 8 numbers: the first four of each lane
+// are in one vector, the last four in the other.
 template <>
 struct Block<at::BFloat16> {
-  static constexpr int channel(int place) { return place < kLanes ? 2 * place : 2 * (place - kLanes) + 1; }
+  static constexpr int channel(int place) { return place % kLanes / 4 * 8 + place % 4 + place / kLanes * 4; }
   template <bool Full>
   static INLINE Pair load(const at::BFloat16* p, int count) {
     __m512i v = Full ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16((1ULL << count) - 1, p);
-    return {Vec(_mm512_castsi512_ps(_mm512_slli_epi32(v, 16))),
-            Vec(_mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32(int(0xffff0000)))))};
+    __m512i zeros = _mm512_setzero_si512();
+    return {Vec(_mm512_castsi512_ps(_mm512_unpacklo_epi16(zeros, v))), Vec(_mm512_castsi512_ps(_mm512_unpackhi_epi16(zeros, v)))};
+  }
+  static INLINE __m512i unwoven(const Pair& v) {  // rounded to nearest, in the order of memory
+    const __m512i order = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
+    return _mm512_permutexvar_epi64(order, (__m512i)_mm512_cvtne2ps_pbh(v.b, v.a));
   }
   template <bool Full>
   static INLINE void store(at::BFloat16* p, const Pair& v, int count, bool streamed) {
-    const __m512i weave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
-                                           20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    __m512i r = _mm512_permutexvar_epi16(weave, (__m512i)_mm512_cvtne2ps_pbh(v.b, v.a));
+    __m512i r = unwoven(v);
     if constexpr (!Full) {
       _mm512_mask_storeu_epi16(p, (1ULL << count) - 1, r);
     } else if (streamed) {
@@ -142,10 +144,12 @@ INLINE void prefetch(const T* p) {
   if constexpr (sizeof(T) * kBlock > 64) __builtin_prefetch(reinterpret_cast<const char*>(p) + 64);
 }
 
+inline int64_t blocks_of(int64_t channels) { return (channels + kBlock - 1) / kBlock; }
+
 // Per-channel values (`rows` of them, row-major over C) as whole blocks: [block][row][kBlock], zeros behind the last channel.
 template <typename T>
 std::vector<float> packed_rows(const float* values, int64_t rows, int64_t row_stride, int64_t channel_stride, int64_t channels) {
-  int64_t blocks = (channels + kBlock - 1) / kBlock;
+  int64_t blocks = blocks_of(channels);
   std::vector<float> out(blocks * rows * kBlock, 0.f);
   for (int64_t b = 0; b < blocks; b++)
     for (int64_t r = 0; r < rows; r++)
@@ -156,10 +160,16 @@ std::vector<float> packed_rows(const float* values, int64_t rows, int64_t row_st
   return out;
 }
 
+// One value per channel.
+template <typename T>
+std::vector<float> packed_vector(const Tensor& values) {
+  return packed_rows<T>(values.const_data_ptr<float>(), 1, 0, 1, values.numel());
+}
+
 template <typename T>
 void unpack_rows(const float* packed_values, float* values, int64_t rows, int64_t row_stride, int64_t channel_stride,
                  int64_t channels) {
-  int64_t blocks = (channels + kBlock - 1) / kBlock;
+  int64_t blocks = blocks_of(channels);
   for (int64_t b = 0; b < blocks; b++)
     for (int64_t r = 0; r < rows; r++)
       for (int j = 0; j < kBlock; j++) {
@@ -176,37 +186,13 @@ INLINE void each_block(int64_t channels, Fn&& fn) {
   if (c < channels) fn(b, c, int(channels - c), std::false_type{});
 }
 
-// What happens to a number between memory and convolution: nothing, or scale * x + shift, and ReLU.
-template <bool Affine, bool Relu>
-struct Act {
-  const float* scale;  // packed, one row
-  const float* shift;
-  struct At {
-    Pair scale, shift;
-    INLINE Pair operator()(Pair x) const {
-      if constexpr (Affine) x = {at::vec::fmadd(x.a, scale.a, shift.a), at::vec::fmadd(x.b, scale.b, shift.b)};
-      if constexpr (Relu) x = {at::vec::maximum(x.a, Vec(0.f)), at::vec::maximum(x.b, Vec(0.f))};
-      return x;
-    }
-    INLINE Pair masked(const Pair& gradient, const Pair& x) const {
-      if constexpr (!Relu) return gradient;
-      Pair y = x;
-      if constexpr (Affine) y = {at::vec::fmadd(x.a, scale.a, shift.a), at::vec::fmadd(x.b, scale.b, shift.b)};
-      return {Vec::blendv(Vec(0.f), gradient.a, y.a > Vec(0.f)), Vec::blendv(Vec(0.f), gradient.b, y.b > Vec(0.f))};
-    }
-  };
-  INLINE At at(int64_t block) const {
-    if constexpr (Affine) return {packed(scale + block * kBlock), packed(shift + block * kBlock)};
-    return {zero(), zero()};
-  }
-};
-
+// Whether a result of so many numbers is to be written past the cache.
 template <typename T>
 bool stream(const T* out, int64_t numbers, int64_t channels) {
   return numbers * int64_t(sizeof(T)) >= kStreamed && channels % kBlock == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
 }
 
-// Calls fn(T{}) for the tensor's type, and fn of an Act for the prologue.
+// Calls fn(T{}) for the tensor's type.
 template <typename Fn>
 void by_type(const Tensor& x, Fn&& fn) {
   if (x.scalar_type() == at::kFloat) return fn(float{});
@@ -215,35 +201,13 @@ void by_type(const Tensor& x, Fn&& fn) {
   fn(at::Half{});
 }
 
-template <typename Fn>
-void by_act(bool affine, bool relu, const float* scale, const float* shift, Fn&& fn) {
-  if (affine && relu) return fn(Act<true, true>{scale, shift});
-  if (affine) return fn(Act<true, false>{scale, shift});
-  if (relu) return fn(Act<false, true>{nullptr, nullptr});
-  fn(Act<false, false>{nullptr, nullptr});
-}
-
 inline Tensor floats(const Tensor& t) { return t.to(at::kFloat).contiguous(); }
-
 
 inline Tensor nhwc(const Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
 
-
-struct Prologue {
-  bool affine, relu;
-  Tensor scale, shift;
-  Prologue(const MaybeTensor& scale_, const MaybeTensor& shift_, bool relu_) : affine(scale_.has_value()), relu(relu_) {
-    if (affine) scale = floats(*scale_), shift = floats(*shift_);
-  }
-  template <typename T, typename Fn>
-  void with(int64_t channels, Fn&& fn) const {
-    std::vector<float> a, b;
-    if (affine) {
-      a = packed_rows<T>(scale.const_data_ptr<float>(), 1, 0, 1, channels);
-      b = packed_rows<T>(shift.const_data_ptr<float>(), 1, 0, 1, channels);
-    }
-    by_act(affine, relu, a.data(), b.data(), fn);
-  }
-};
+// An fp32 vector of `numbers`, beside the maps of `like`.
+inline Tensor vector_like(const Tensor& like, int64_t numbers) {
+  return at::empty({numbers}, like.options().dtype(at::kFloat).memory_format(at::MemoryFormat::Contiguous));
+}
 
 }  // namespace separable

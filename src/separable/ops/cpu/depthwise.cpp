@@ -7,7 +7,7 @@
 // weight gradient happen while the numbers are there.
 #include <torch/library.h>
 
-#include "blocks.h"
+#include "prologue.h"
 
 namespace separable {
 namespace {
@@ -299,9 +299,9 @@ Tensor depthwise_forward(const Tensor& x_, const Tensor& weight_, const MaybeTen
     int64_t taps = s.kh * s.kw;
     auto w = packed_rows<T>(weight.const_data_ptr<float>(), taps, 1, taps, s.c);
     std::vector<float> bias;
-    if (bias_) bias = packed_rows<T>(floats(*bias_).const_data_ptr<float>(), 1, 0, 1, s.c);
+    if (bias_) bias = packed_vector<T>(floats(*bias_));
     const float* b = bias_ ? bias.data() : nullptr;
-    prologue.with<T>(s.c, [&](auto act) {
+    prologue.with<T>([&](auto act) {
       by_kernel(s, [&](auto k) {
         constexpr int K = decltype(k)::value;
         if constexpr (K > 0) {
@@ -342,7 +342,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> depthwise_backward(const Tensor& g_, 
     auto w = packed_rows<T>(weight.const_data_ptr<float>(), taps, 1, taps, s.c);
     T* out = need_input ? dx.mutable_data_ptr<T>() : nullptr;
     bool masks = prologue.affine || relu;
-    prologue.with<T>(s.c, [&](auto act) {
+    prologue.with<T>([&](auto act) {
       using ActT = decltype(act);
       constexpr bool kAffine = std::is_same_v<ActT, Act<true, true>> || std::is_same_v<ActT, Act<true, false>>;
       by_kernel(s, [&](auto k) {
