@@ -127,3 +127,12 @@ rounding switches decide about it; measured 1e-5 to 2e-2. Another framework's bo
 
 CONTEST_LOSS = 1e-3
 """Relative difference of the loss of the same step from fp64's; measured 1e-7 to 1e-4."""
+
+SEGMENTATION_LOSS_FP32 = 1e-5
+"""Cross entropy, focal and Dice of 35 pixels with logits of size 3 in fp32 against fp64, or summed in another order:
+rounding of sums of 35 terms of size up to 10; measured 1e-6."""
+
+TILE_BLENDING = 1e-5
+"""Blended logits of size 10 against the picture predicted whole, fp32, where a pixel's logits depend on that pixel
+alone, or on less than a quarter of the overlap: weights that sum to 1 to a rounding, and sums of up to nine terms;
+measured 2e-6."""

@@ -13,6 +13,8 @@ __all__ = [
     "fake_maps",
     "fake_pool_backward",
     "fake_pool_forward",
+    "fake_product",
+    "fake_product_over_rows",
 ]
 
 _FP32 = torch.float32
@@ -77,6 +79,18 @@ def fake_pool_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of the map, of scale and of shift."""
     return (fake_maps(x, *x.shape[2:]), *fake_channel_sums(x))
+
+
+def fake_product(left: Tensor, right: Tensor, moments: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """(M, K) and (N, K) -> (M, N), and two numbers a column where they are wanted."""
+    sums = right.shape[0] if moments else 0
+    y = left.new_empty(left.shape[0], right.shape[0])
+    return y, left.new_empty(sums, dtype=_FP32), left.new_empty(sums, dtype=_FP32)
+
+
+def fake_product_over_rows(left: Tensor, right: Tensor) -> Tensor:
+    """(M, O) and (M, C) -> (O, C) in fp32."""
+    return left.new_empty(left.shape[1], right.shape[1], dtype=_FP32)
 
 
 def fake_maps(x: Tensor, height: int, width: int) -> Tensor:

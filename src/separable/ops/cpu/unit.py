@@ -15,8 +15,6 @@ from separable.ops.passes import Passes
 
 __all__ = ["PASSES", "add_normalised", "moments", "pointwise_product", "pool_normalised", "separable_unit"]
 
-_HAS_ONEDNN = torch.backends.mkldnn.is_available()
-
 PASSES = Passes(
     lambda z: torch.ops.separable_cpu.channel_moments(z),
     lambda g, z: torch.ops.separable_cpu.channel_products(g, z),
@@ -57,23 +55,10 @@ def pool_normalised(z: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride
     return y
 
 
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """a b' of two matrices of one type, by oneDNN.
-
-    For fp32 torch's own products ask MKL, which takes half the width of the registers on processors not Intel's:
-    measured 120 against 260 GFLOP/s on one core of a Zen 5.
-    """
-    if a.dtype == torch.float32 and _HAS_ONEDNN:
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
-        return y
-    return torch.nn.functional.linear(a, b)
-
-
-def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
-    """(M, O) and (M, C) -> (O, C). oneDNN copies both to transpose them, and its product is faster with few rows."""
-    if gradient.dtype == torch.float32 and gradient.shape[1] > x.shape[1]:
-        return _product(x.t(), gradient.t()).t().contiguous()
-    return _product(gradient.t(), x.t())
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """(M, K) times (N, K), transposed -> (M, N) in the type of `left`."""
+    y: Tensor = torch.ops.separable_cpu.product(left, right, False)[0]
+    return y
 
 
 class _Unit(torch.autograd.Function):
@@ -82,9 +67,8 @@ class _Unit(torch.autograd.Function):
         x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, depthwise: Tensor, pointwise: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         h = _depthwise(x, scale, shift, relu, depthwise)
-        z = as_maps(_product(as_rows(h), pointwise.to(x.dtype).flatten(1)), x)
-        mean, variance = torch.ops.separable_cpu.channel_moments(z)
-        return z, mean, variance, x.view_as(x)
+        z, mean, variance = torch.ops.separable_cpu.product(as_rows(h), pointwise.flatten(1), True)
+        return as_maps(z, x), mean, variance, x.view_as(x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -98,11 +82,11 @@ class _Unit(torch.autograd.Function):
         dz, dmean, dvariance, dsame = gradients
         x, scale, shift, depthwise, pointwise, z, mean = ctx.saved_tensors
         gradient = PASSES.through_moments(dz, z, mean, dmean, dvariance)
-        rows, weight = as_rows(gradient), pointwise.to(x.dtype).flatten(1)
+        rows = as_rows(gradient)
         h = _depthwise(x, scale, shift, ctx.relu, depthwise)
-        dpointwise = laid_out_like(pointwise, _weight_gradient(rows, as_rows(h)))
+        dpointwise = laid_out_like(pointwise, torch.ops.separable_cpu.product_over_rows(rows, as_rows(h)))
         del h
-        dh = as_maps(_product(rows, weight.t()), x)
+        dh = as_maps(_product(rows, pointwise.flatten(1).t()), x)
         side = depthwise.shape[-1] // 2
         dx, ddepthwise, dscale, dshift = torch.ops.separable_cpu.depthwise_backward(
             dh, x, depthwise, scale, shift, ctx.relu, [1, 1], [side] * 4, [1, 1], dsame, True, True
@@ -122,7 +106,7 @@ def _depthwise(x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool
 class _Pointwise(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, weight: Tensor) -> Tensor:
-        return as_maps(_product(as_rows(x), weight.to(x.dtype).flatten(1)), x)
+        return as_maps(_product(as_rows(x), weight.flatten(1)), x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -133,8 +117,9 @@ class _Pointwise(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         rows = as_rows(gradient)
-        dx = as_maps(_product(rows, weight.to(x.dtype).flatten(1).t()), x) if ctx.needs_input_grad[0] else None
-        return dx, laid_out_like(weight, _weight_gradient(rows, as_rows(x)))
+        dx = as_maps(_product(rows, weight.flatten(1).t()), x) if ctx.needs_input_grad[0] else None
+        dweight = torch.ops.separable_cpu.product_over_rows(rows, as_rows(x)) if ctx.needs_input_grad[1] else None
+        return dx, None if dweight is None else laid_out_like(weight, dweight)
 
 
 class _Pool(torch.autograd.Function):

@@ -1,0 +1,132 @@
+// A product's rows: left rows where they lie, times a packed right operand, and moments of the columns while they are there.
+#pragma once
+
+#include "product.h"
+
+#ifdef HAS_PRODUCTS
+
+namespace separable {
+
+constexpr int64_t kLeftBytes = int64_t{256} << 10;  // of left rows that meet one panel after the other: a part of L2
+constexpr int64_t kMostTiles = 32;                  // of such rows: their sums are fp32
+
+// Sums of one thread, of distances from its first row: a mean far from zero costs no digits.
+struct ColumnSums {
+  std::vector<float> origin;
+  std::vector<double> sum, squares;
+};
+
+template <typename T>
+struct Out {
+  T* values;
+  int64_t columns;
+  bool streamed;
+  // Stores row r of a tile, and turns its sums into the numbers stored.
+  INLINE void store(int64_t row, int64_t first, uint32_t mask, __m512 (&v)[2]) const {
+    T* to = values + row * columns + first;
+    if constexpr (std::is_same_v<T, float>) {
+      if (streamed) {
+        _mm512_stream_ps(to, v[0]);
+        _mm512_stream_ps(to + kLanes, v[1]);
+      } else {
+        _mm512_mask_storeu_ps(to, uint16_t(mask), v[0]);
+        _mm512_mask_storeu_ps(to + kLanes, uint16_t(mask >> 16), v[1]);
+      }
+    } else {
+      __m512i both = (__m512i)_mm512_cvtne2ps_pbh(v[1], v[0]);
+      if (streamed) _mm512_stream_si512((__m512i*)to, both);
+      else _mm512_mask_storeu_epi16(to, mask, both);
+      v[0] = (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(both)), 16);
+      v[1] = (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(both, 1)), 16);
+    }
+  }
+};
+
+// Columns of one panel of a block of rows: sums of distances from `origin`, fp32.
+struct PanelSums {
+  __m512 origin[2], sum[2], squares[2];
+  bool fresh;
+};
+
+template <typename T, int R>
+void forward_tile(const Left& left, const Word* panel, int64_t steps, int64_t row, int64_t first, uint32_t mask,
+                  const Out<T>& out, PanelSums* sums) {
+  __m512 sum[R][2];
+#pragma GCC unroll 14
+  for (int r = 0; r < R; r++) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
+  multiply<T, R, true>(left, panel, steps, sum, left.first + kTile * steps);
+#pragma GCC unroll 14
+  for (int r = 0; r < R; r++) out.store(row + r, first, mask, sum[r]);
+  if (sums == nullptr) return;
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; i++) {
+    if (sums->fresh) sums->origin[i] = sum[0][i];
+    __m512 origin = sums->origin[i], all = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
+#pragma GCC unroll 14
+    for (int r = 0; r < R; r++) {
+      __m512 d = _mm512_sub_ps(sum[r][i], origin);
+      all = _mm512_add_ps(all, d);
+      squares = _mm512_fmadd_ps(d, d, squares);
+    }
+    sums->sum[i] = _mm512_add_ps(sums->sum[i], all);
+    sums->squares[i] = _mm512_add_ps(sums->squares[i], squares);
+  }
+  sums->fresh = false;
+}
+
+// Rows [begin, end) of the product, a cached block of left rows at a time; `kept` takes the columns' sums, or is null.
+template <typename T>
+void multiply_rows(const T* left, const PackedRight<T>& right, int64_t depth, int64_t begin, int64_t end, const Out<T>& out,
+                   ColumnSums* kept) {
+  int64_t steps = right.steps, block = std::clamp<int64_t>(kLeftBytes / (kTile * depth * sizeof(T)), 1, kMostTiles) * kTile;
+  for (int64_t top = begin; top < end; top += block)
+    for (int64_t first = 0; first < out.columns; first += kPanel) {
+      uint32_t mask = out.columns - first >= kPanel ? ~0u : (1u << (out.columns - first)) - 1;
+      const Word* panel = right.panel(first);
+      PanelSums sums{};
+      if (kept) {
+        sums.fresh = top == begin;
+        for (int i = 0; i < 2; i++) sums.origin[i] = _mm512_loadu_ps(&kept->origin[first + i * kLanes]);
+      }
+      for (int64_t row = top; row < std::min(end, top + block); row += kTile) {
+        Left rows{reinterpret_cast<const Word*>(left + row * depth), steps, 1};
+        by_rows(std::min<int64_t>(kTile, std::min(end, top + block) - row), [&](auto r) {
+          forward_tile<T, decltype(r)::value>(rows, panel, steps, row, first, mask, out, kept ? &sums : nullptr);
+        });
+      }
+      if (!kept) continue;
+      float place[3][kPanel];
+      for (int i = 0; i < 2; i++) {
+        _mm512_storeu_ps(place[0] + i * kLanes, sums.origin[i]);
+        _mm512_storeu_ps(place[1] + i * kLanes, sums.sum[i]);
+        _mm512_storeu_ps(place[2] + i * kLanes, sums.squares[i]);
+      }
+      for (int j = 0; j < kPanel; j++) {
+        kept->origin[first + j] = place[0][j];
+        kept->sum[first + j] += place[1][j];
+        kept->squares[first + j] += place[2][j];
+      }
+    }
+}
+
+// The threads' sums as mean and biased variance, by Chan's rule, in order.
+void moments_of(const std::vector<ColumnSums>& parts, int64_t rows, Tensor& mean, Tensor& variance) {
+  int64_t threads = parts.size();
+  for (int64_t c = 0; c < mean.numel(); c++) {
+    double n = 0, m = 0, q = 0;
+    for (int64_t t = 0; t < threads; t++) {
+      double more = double(rows * (t + 1) / threads - rows * t / threads);
+      if (more == 0) continue;
+      const ColumnSums& part = parts[t];
+      double offset = part.sum[c] / more, distance = part.origin[c] + offset - m;
+      q += part.squares[c] - part.sum[c] * offset + distance * distance * n * more / (n + more);
+      m += distance * more / (n + more);
+      n += more;
+    }
+    mean.mutable_data_ptr<float>()[c] = float(m);
+    variance.mutable_data_ptr<float>()[c] = float(std::max(0., q / n));
+  }
+}
+
+}  // namespace separable
+#endif
