@@ -4,16 +4,25 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from separable.ops import fakes
 
 __all__ = ["register_fakes"]
+
+
+def _map_like(x: Tensor, *_: Any) -> Tensor:
+    return fakes.fake_maps(x, *x.shape[2:])
+
 
 _FAKES: dict[str, Callable[..., Any]] = {
     "depthwise_forward": fakes.fake_depthwise_forward,
     "depthwise_backward": fakes.fake_depthwise_backward,
     "channel_moments": fakes.fake_channel_sums,
     "channel_products": fakes.fake_channel_sums,
+    "affine_act_forward": _map_like,
+    "affine_act_sums": fakes.fake_channel_sums,
+    "affine_act_backward": _map_like,
     "combine": fakes.fake_combine,
     "pool_forward": fakes.fake_pool_forward,
     "pool_backward": fakes.fake_pool_backward,
