@@ -295,8 +295,9 @@ def test_nothing_is_lost(name: str) -> None:
     """Every unit of the main line and of the side branches is in exactly one block, and so is every parameter."""
     graph = graph_of(name)
     network = network_of(graph)
-    inside = [unit.index for group in network.groups for block in group.blocks for unit in block.units]
-    inside += [unit.index for side in network.sides for unit in side.block.units]
-    assert sorted(inside) == [unit.index for unit in units_of(graph)][1:]
+    units = [unit for group in network.groups for block in group.blocks for unit in block.units]
+    units += [unit for side in network.sides for unit in side.block.units]
+    inside = [node.index for unit in units for node in unit.nodes]
+    assert sorted(inside) == sorted(node.index for unit in units_of(graph)[1:] for node in unit.nodes)
     counted = sum(group.parameters for group in network.groups) + sum(side.block.parameters for side in network.sides)
     assert counted == sum(node.parameters for node in graph.nodes)

@@ -53,7 +53,7 @@ def evaluate(
     settings = tune_runtime()  # before torch is imported
     from separable.data.loader import LoaderConfig
     from separable.files import make_directory
-    from separable.models import ImageModel
+    from separable.models import ImageModel, demand_classifier
     from separable.runtime.load import load_located
     from separable.runtime.locate import locate
     from separable.training.evaluate import evaluate as measure
@@ -66,6 +66,7 @@ def evaluate(
             raise UsageError(f"{run} is not something that was trained", expected="a run or a model folder")
         model = load_located(located)
         assert isinstance(model, ImageModel), "a run or a model folder holds one of ours"
+        demand_classifier(model, "`separable evaluate`")
         pictures, label = _pictures(located, model.input_contract.class_names, data, part)
         if data is None and label == "val" and located.path is not None:
             changed = changed_since(located.path, pictures)

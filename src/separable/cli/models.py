@@ -24,7 +24,8 @@ def models(
 ) -> None:
     """List the networks, or say everything about one.
 
-    Parameters are the trainable ones and multiply-adds those of one picture, both with 1000 classes.
+    Parameters are the trainable ones and multiply-adds those of one picture, both with 1000 classes, for networks that
+    answer for every pixel with 3 (Keras' example) or 21 (PASCAL VOC).
     """
     from separable.models import list_models, model_spec
 
@@ -48,6 +49,7 @@ def _describe(out: Output, spec: "ModelSpec") -> None:
     contract = spec.input
     scaled = f"(x / {contract.pixel_range[1]:g} - mean) / std"
     lines = {
+        "task": "one answer per picture" if spec.task == "classify" else "one answer per pixel",
         "paper": spec.paper,
         "parameters": f"{spec.parameters:,} trainable, with {spec.num_classes} classes",
         "multiply-adds": f"{spec.macs:,} for one picture",
@@ -76,6 +78,7 @@ def _weights(spec: "ModelSpec") -> str:
 def _document(spec: "ModelSpec") -> dict[str, Any]:
     return {
         "name": spec.name,
+        "task": spec.task,
         "paper": spec.paper,
         "parameters": spec.parameters,
         "macs": spec.macs,

@@ -66,10 +66,12 @@ def configure(
     Raises:
         UsageError: an unknown recipe, setting or value.
     """
+    from separable.models import demand_classifier, model_spec
     from separable.training.codec import from_plain, to_plain
     from separable.training.config import DataConfig, MachineConfig, ModelConfig, TrainConfig
     from separable.training.recipes import find_recipe
 
+    demand_classifier(model_spec(wishes.model), "`separable train`")
     recipe = find_recipe(_recipe_name(wishes.recipe, weights))
     device = choose_device(wishes, recorded)
     precision = _choose(

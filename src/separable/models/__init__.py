@@ -15,7 +15,7 @@ from separable.models.inception_v3 import InceptionV3
 from separable.models.inception_v4 import InceptionV4
 from separable.models.mobilenet_v1 import MobileNetV1
 from separable.models.resnet import ResNet
-from separable.models.segmentation import SegmentationModel, pixel_logits
+from separable.models.segmentation import SegmentationModel, demand_classifier, pixel_logits
 from separable.models.spec import ModelSpec, PublishedWeights
 from separable.models.squeezenet import SqueezeNet
 from separable.models.unet import UNet
@@ -49,6 +49,7 @@ __all__ = [
     "UNetXception",
     "Xception",
     "build_model",
+    "demand_classifier",
     "export_graph",
     "list_models",
     "model_spec",

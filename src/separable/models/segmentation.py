@@ -9,10 +9,11 @@ from torch import Tensor
 
 from separable.blocks.pixel_head import PixelHead
 from separable.blocks.upsample import resize_to
+from separable.errors import UsageError
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
 
-__all__ = ["SegmentationModel", "pixel_logits"]
+__all__ = ["SegmentationModel", "demand_classifier", "pixel_logits"]
 
 
 class SegmentationModel(ImageModel, ABC):
@@ -81,6 +82,24 @@ class SegmentationModel(ImageModel, ABC):
             if name in needed:
                 kept[name] = x
         return x, {place: grid for place, grid in kept.items() if place in wanted}
+
+
+def demand_classifier(network: object, what: str) -> None:
+    """Refuse one of the networks here, or a line of the catalogue, that answers for every pixel.
+
+    Args:
+        what: "Training", "Predicting": what is only there for networks that classify pictures.
+
+    Raises:
+        UsageError: it is one; anybody else's network passes.
+    """
+    if getattr(network, "task", "classify") == "segment":
+        raise UsageError(
+            f"{what} is for networks that classify pictures",
+            got=f"{getattr(network, 'name', 'a network')}, which answers for every pixel",
+            expected="one of `separable.list_models('classify')`",
+            fix="In Python, separable.models.pixel_logits(model, x) gives the logits of every pixel",
+        )
 
 
 def pixel_logits(model: SegmentationModel, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from separable.blocks.accelerate import accelerate as swap_in_kernels
 from separable.data.preprocess import normalise
 from separable.errors import SeparableError, UsageError
 from separable.machine.runtime import run_on, unpinned_cores
-from separable.models import InputContract
+from separable.models import InputContract, demand_classifier
 from separable.runtime.load import load_located
 from separable.runtime.locate import Located, locate
 from separable.runtime.picture import prepare_any
@@ -58,6 +58,7 @@ class Predictor:
     ) -> None:
         if batch_size < 1:
             raise UsageError("A batch needs a picture", got=f"batch size {batch_size}", expected="1 or more")
+        demand_classifier(model, "Predicting")
         _demand_device(device)
         self.model = model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.contract, self.device, self.batch_size = contract, device, batch_size

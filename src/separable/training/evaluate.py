@@ -21,6 +21,7 @@ from separable.data.quarantine import BadPicture
 from separable.files import write_atomically, write_text_atomically
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
+from separable.models.segmentation import demand_classifier
 
 __all__ = ["Evaluation", "EvaluationSet", "EvaluationStopped", "evaluate"]
 
@@ -154,6 +155,7 @@ def evaluate(
     Raises:
         EvaluationStopped: `should_stop` said yes.
     """
+    demand_classifier(model, "Evaluation on folders of classes")
     contract: InputContract = model.input_contract
     if isinstance(pictures, PictureSet):
         assert loader is not None, "a PictureSet comes with a LoaderConfig"

@@ -11,7 +11,7 @@ from separable.data.folder import PictureSet
 from separable.data.loader import LoaderConfig, eval_batches
 from separable.data.preprocess import normalise
 from separable.errors import InputSizeError
-from separable.models import build_model, model_spec
+from separable.models import build_model, demand_classifier, model_spec
 from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
 from separable.weights import create_model, unfold_batch_norm
@@ -23,6 +23,7 @@ _UNFOLD_PICTURES = 512
 
 def build_for(config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
     """The network of `config` with random weights (keyed by its seed) and the input contract of this training."""
+    demand_classifier(model_spec(config.model.name), "Training")
     torch.manual_seed(config.seed)
     model = build_model(config.model.name, num_classes=len(class_names), **model_options(config))
     return _with_contract(model, config, class_names)
@@ -32,6 +33,7 @@ def loaded_model(config: TrainConfig, class_names: tuple[str, ...]) -> ImageMode
     """The network with its starting weights and their input contract, as far as `config` does not say otherwise."""
     if config.model.weights is None:
         return build_for(config, class_names)
+    demand_classifier(model_spec(config.model.name), "Training")
     torch.manual_seed(config.seed)
     options = model_options(config)
     model = create_model(config.model.name, len(class_names), weights=config.model.weights, **options)

@@ -2,13 +2,20 @@
 
 import difflib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from separable.download import fetch
-from separable.errors import DownloadError, UnpublishedWeightsError, WeightsFormatError, WeightsMismatchError
+from separable.errors import (
+    DownloadError,
+    ModelOptionError,
+    UnpublishedWeightsError,
+    WeightsFormatError,
+    WeightsMismatchError,
+)
 from separable.models.base import ImageModel
 from separable.models.build import build_model, list_models, model_spec
 from separable.models.spec import PublishedWeights
@@ -33,6 +40,7 @@ def create_model(
     numerics: Numerics = "source",
     release: str | None = None,
     progress: Callable[[int, int | None], None] | None = None,
+    encoder_weights: Path | str | None = None,
     **options: Any,
 ) -> ImageModel:
     """Build a network, and load weights into it.
@@ -52,6 +60,8 @@ def create_model(
         url_base: fetch the published file from this address plus its name, for mirrors.
         numerics, release: of another framework's weights, see `load_weights`.
         progress: called with (bytes so far, bytes in all or None) during a download.
+        encoder_weights: for the encoder of a network that segments, all that `weights` may be, and a classifier's; the
+            pictures are then prepared as that classifier's were, and its numerics are taken over.
         options: of the model; see `model_spec(name).options`.
 
     Raises:
@@ -59,6 +69,11 @@ def create_model(
         DownloadError, HashMismatchError: "keras" weights, or a repository, that cannot be had.
         WeightsFormatError, WeightsMismatchError: a file that cannot be read, or is another network's.
     """
+    if encoder_weights is not None:
+        model = create_model(name, num_classes, weights, cache_dir=cache_dir, url_base=url_base, **options)
+        downloads = {"cache_dir": cache_dir, "url_base": url_base, "progress": progress}
+        _fill_encoder(model, encoder_weights, numerics=numerics, release=release, **downloads)
+        return model
     if isinstance(weights, str) and weights.startswith(HUB_PREFIX):
         weights = fetch_repository(*split_hub_id(weights), cache_dir)
     if isinstance(weights, str) and weights != "keras":
@@ -76,6 +91,23 @@ def create_model(
         report = load_weights(model, weights, classes="replace", numerics=numerics, release=release)
         _silence_new_classifier(model, report)
     return model
+
+
+def _fill_encoder(model: ImageModel, weights: Path | str, **settings: Any) -> None:
+    """Load a classifier's weights into the encoder of `model`, and let `model` follow their contract."""
+    encoder = getattr(model, "encoder", None)
+    if not isinstance(encoder, ImageModel):
+        with_encoders = [name for name in list_models("segment") if "encoder_options" in model_spec(name).options]
+        raise ModelOptionError(
+            f"{model.name} has no encoder to load weights into",
+            got=f"encoder_weights={str(weights)!r}",
+            expected=f"one of {', '.join(with_encoders)}",
+        )
+    trained = create_model(encoder.name, weights=weights, **settings, **encoder.options)
+    encoder.load_state_dict(trained.state_dict())
+    own = ("size", "resize", "crop_fraction", "min_size", "class_names")
+    kept = {name: getattr(model.input_contract, name) for name in own}
+    model.adopt(replace(trained.input_contract, **kept))
 
 
 def fetchable_models() -> list[str]:

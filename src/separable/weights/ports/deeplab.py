@@ -1,8 +1,8 @@
 """DeepLab's own checkpoints of Xception-41, -65 and -71, as `.npz` files of their variables.
 
 `xception_65/entry_flow/block1/unit_1/xception_module/separable_conv1_depthwise/depthwise_weights` and so on
-(tensorflow/models, research/deeplab/core/xception.py). Of a segmentation checkpoint the backbone alone is taken: what
-stands on top of it (`aspp0`, `decoder`, `logits/semantic`, ...) is left out, and a classifier it has none.
+(tensorflow/models, research/deeplab/core/xception.py). Of a segmentation checkpoint a classifier takes the backbone
+alone, without what stands on top of it (`aspp0`, `decoder`, `logits/semantic`, ...), and DeepLab itself everything.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
+from separable.models.deeplab import DEEPLAB_XCEPTION_INPUT
 from separable.weights.ports.port import HALF, Port, renamed, torch_contract
 from separable.weights.ports.slim import slim_transforms
 
@@ -25,6 +26,8 @@ _HALVES = {
     "pointwise": "pointwise/",
     "bn": "pointwise/BatchNorm/",
 }
+_WHOLE = ("image_pooling", "aspp0", "concat_projection")
+"""Of the pyramid's convolutions those that are not separable."""
 _UNIT = {"conv": "/", "bn": "/BatchNorm/"}
 _VARIABLES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
@@ -52,6 +55,22 @@ def _rename(name: str, root: str) -> str:
     return f"{root}/{_place(block)}/separable_conv{unit.removeprefix('sepconv')}_{_HALVES[part]}{kind}"
 
 
+def _rename_dense(name: str, root: str) -> str:
+    """The same for DeepLab whole: `encoder.`, then what `model.py` puts on it."""
+    if name.startswith("encoder."):
+        return _rename(name.removeprefix("encoder."), root)
+    layer, _, variable = name.rpartition(".")
+    if layer == "head.classifier":
+        return f"logits/semantic/{'weights' if variable == 'weight' else 'biases'}"
+    _, unit, part = layer.split(".")
+    kind = _VARIABLES[variable] if part.endswith("bn") else "weights"
+    if unit == "feature_projection":
+        return f"decoder/feature_projection0{_UNIT[part]}{kind}"
+    if unit.startswith("sepconv"):
+        return f"decoder/decoder_conv{int(unit.removeprefix('sepconv')) - 1}_{_HALVES[part]}{kind}"
+    return f"{unit}{_UNIT[part]}{kind}" if part in _UNIT and unit in _WHOLE else f"{unit}_{_HALVES[part]}{kind}"
+
+
 def _contract(model: ImageModel, tensors: Mapping[str, Tensor]) -> InputContract:
     return torch_contract(299, mean=HALF, std=HALF, eps=1e-3)
 
@@ -75,4 +94,18 @@ def _port(depth: int) -> Port:
     )
 
 
-DEEPLAB_PORTS = tuple(_port(depth) for depth in (41, 65, 71))
+def _dense_port(depth: int) -> Port:
+    root = f"xception_{depth}"
+    return Port(
+        name=f"deeplab {root} with its decoder",
+        framework="tf-slim",
+        models={f"deeplab_xception{depth}": f"deeplab {root}"},
+        marks=("decoder/feature_projection0/weights",),
+        names=partial(renamed, rename=partial(_rename_dense, root=root)),
+        contract=lambda model, tensors: DEEPLAB_XCEPTION_INPUT,
+        transforms=slim_transforms,
+        classifier="logits/semantic",
+    )
+
+
+DEEPLAB_PORTS = (*map(_port, (41, 65, 71)), *map(_dense_port, (41, 65, 71)))

@@ -37,7 +37,7 @@ def slim_transforms(model: ImageModel) -> dict[str, Transform]:
     classifier = _DENSE if model.name in ("inception_v4", "inception_resnet_v2") else _POINT
     found = {}
     for name, value in model.state_dict().items():
-        if name.endswith("classifier.weight"):
+        if name.endswith("classifier.weight") and value.dim() == 2:
             found[name] = classifier
         elif value.dim() == 4:
             found[name] = _depthwise(model, name) if ".depthwise." in name else _CONV
