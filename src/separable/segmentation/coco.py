@@ -143,10 +143,10 @@ def _pairs(
     if len(set(paths)) < len(paths):
         raise _bad(source, "one picture under two ids", next(a for a, b in pairwise(paths) if a == b))
     masks = CocoMasks(source, paths, tuple(row[1] for row in rows), tuple(row[2] for row in rows))
-    notes = [f"{len(absent)} pictures of {source.name} are not in {root.name}/, the first: {absent[0][0]}."] * bool(
-        absent
-    )
-    return PairSet(root, paths, masks, names, class_colours(len(names))), tuple(notes)
+    notes: tuple[str, ...] = ()
+    if absent:
+        notes = (f"{len(absent)} pictures of {source.name} are not in {root.name}/, the first: {absent[0][0]}.",)
+    return PairSet(root, paths, masks, names, class_colours(len(names))), notes
 
 
 def _region(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
