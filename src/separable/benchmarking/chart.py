@@ -12,7 +12,7 @@ from separable.analysis.plots.style import PLOT_STYLE, THEMES
 __all__ = ["ChartGroup", "ChartRow", "chart"]
 
 _WIDTH, _ROW, _HEAD, _TOP = 820.0, 24.0, 34.0, 44.0
-_LETTER, _LETTERS = 7.1, 40
+_LETTER, _LETTERS, _MARGIN = 7.1, 40, 14.0
 _RIGHT = 128.0
 """Room for the value and the ratio."""
 _FONTS = '"Helvetica Neue",Helvetica,Arial,"Liberation Sans",sans-serif'
@@ -29,6 +29,8 @@ class ChartRow:
     said: str
     beside: str = ""
     note: str = ""
+    stressed: bool = False
+    """Whether it is what the reader looks for: in the accent's colour, the others in grey."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,10 @@ def chart(heading: str, groups: Sequence[ChartGroup]) -> str:
     for group in groups:
         parts.append(_group(group, top, left))
         top += _HEAD + len(group.rows) * _ROW
-    drawn = figure(_WIDTH, top + 4, heading, element("style", Markup(_style())), _background(top + 4), *parts)
-    return f"{drawn}\n"
+    inside = element("g", *parts, transform=f"translate({_MARGIN:g} {_MARGIN:g})")
+    size = (_WIDTH + 2 * _MARGIN, top + 2 * _MARGIN)
+    page = element("rect", width=size[0], height=size[1], class_="page")
+    return f"{figure(*size, heading, element('style', Markup(_style())), page, inside)}\n"
 
 
 def _group(group: ChartGroup, top: float, left: float) -> Markup:
@@ -61,7 +65,7 @@ def _group(group: ChartGroup, top: float, left: float) -> Markup:
 def _row(row: ChartRow, top: float, scale: Scale) -> Markup:
     (start, end), middle = scale.pixels, top + _ROW / 2
     box = {"y": top + 6, "height": _ROW - 12}
-    known = math.isfinite(row.value)
+    known, kind = math.isfinite(row.value), "bar" if row.stressed else "bar muted"
     said = f"{row.label}: {row.said} {row.beside} {row.note}".strip()
     parts = [
         element("text", shorten(row.label, _LETTERS), x=start - 8, y=middle + 4, text_anchor="end"),
@@ -71,7 +75,7 @@ def _row(row: ChartRow, top: float, scale: Scale) -> Markup:
         room = int((_WIDTH - start) / _LETTER) - 2
         return join(*parts, element("text", shorten(row.said, room), x=start + 6, y=middle + 4))
     parts += [
-        element("rect", element("title", said), x=start, width=scale(row.value) - start, class_="bar", **box),
+        element("rect", element("title", said), x=start, width=scale(row.value) - start, class_=kind, **box),
         element("rect", x=scale(row.value) - 1.5, width=3.0, class_="tip", **box),
         element("text", row.said, x=end + 60, y=middle + 4, text_anchor="end", class_="name"),
         element("text", row.beside, x=_WIDTH - 2, y=middle + 4, text_anchor="end"),
@@ -84,10 +88,6 @@ def _row(row: ChartRow, top: float, scale: Scale) -> Markup:
         x = scale(row.limit)
         parts.append(element("line", x1=x, x2=x, y1=top + 3, y2=top + _ROW - 3, class_="axis"))
     return join(*parts)
-
-
-def _background(height: float) -> Markup:
-    return element("rect", x=-8, y=-8, width=_WIDTH + 16, height=height + 16, class_="page")
 
 
 def _style() -> str:

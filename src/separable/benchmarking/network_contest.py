@@ -55,7 +55,7 @@ def bench_networks(
             )
             for contestant in contestants
         ]
-        return run_contest(_title(task), seats, baseline=baseline, rules=rules, listener=listener)
+        return run_contest(_title(task, contestants), seats, baseline=baseline, rules=rules, listener=listener)
 
 
 def named_apart(contestants: Sequence[Contestant]) -> list[Contestant]:
@@ -116,7 +116,11 @@ def _work(contestant: Contestant, task: Task) -> Work:
         return Work(pictures=task.batch)
 
 
-def _title(task: Task) -> str:
+def _title(task: Task, contestants: Sequence[Contestant]) -> str:
+    """With the network and the precision where all have the same: "Inference of xception in bf16, batch 16, ..."."""
     what = "Training step" if task.verb == "train" else "Inference"
+    networks, precisions = ({getattr(one, name) for one in contestants} for name in ("network", "precision"))
+    of = f" of {networks.pop()}" if len(networks) == 1 else ""
+    precision = f" in {precisions.pop()}" if len(precisions) == 1 else ""
     where = "" if task.device == "cpu" else f", {task.device}"
-    return f"{what}, batch {task.batch}, {task.side}x{task.side}{where}"
+    return f"{what}{of}{precision}, batch {task.batch}, {task.side}x{task.side}{where}"

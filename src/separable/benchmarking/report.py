@@ -9,9 +9,11 @@ from separable.analysis.text_table import text_table
 from separable.benchmarking.chart import ChartGroup, ChartRow, chart
 from separable.benchmarking.outcome import ContestResult, Entry, Spread
 
-__all__ = ["FORMAT", "Kind", "Report", "Table"]
+__all__ = ["FORMAT", "OURS", "Kind", "Report", "Table"]
 
 Kind = Literal["ops", "train", "infer"]
+OURS = ("ours", "cpu", "triton")
+"""The peers that are this package."""
 FORMAT = "separable bench 1"
 """What the file says it is; a change that old readers would misread gets another number."""
 _MIB = 1 << 20
@@ -159,6 +161,7 @@ class Report:
     def _bar(self, contest: ContestResult, entry: Entry) -> ChartRow:
         label = f"{entry.subject}, {entry.name}" if self.kind == "ops" else entry.name
         spread, limit, ratio = entry.spread, self.limit(entry), contest.ratio(entry)
+        ours = entry.peer in OURS
         if spread is None:
             return ChartRow(label, math.nan, None, math.nan, entry.failure or "not timed")
         work = limit if self.kind == "ops" else float(entry.work.pictures)
@@ -166,7 +169,7 @@ class Report:
         value, interval = work / spread.median, (work / spread.high, work / spread.low)
         said = f"{100 * value:.0f} %" if self.kind == "ops" else _three(value)
         beside = "" if ratio is None else f"{ratio.median:.2f}x"
-        return ChartRow(label, value, interval, top, said, beside, entry.failure)
+        return ChartRow(label, value, interval, top, said, beside, entry.failure, ours)
 
     def _network_cells(self, entry: Entry, ratio: Spread | None) -> Sequence[str]:
         spread, share = entry.spread, self.share(entry)
