@@ -100,7 +100,7 @@ def _dense_port(depth: int) -> Port:
         name=f"deeplab {root} with its decoder",
         framework="tf-slim",
         models={f"deeplab_xception{depth}": f"deeplab {root}"},
-        marks=("decoder/feature_projection0/weights",),
+        marks=(f"{root}/entry_flow/conv1_1/weights",),
         names=partial(renamed, rename=partial(_rename_dense, root=root)),
         contract=lambda model, tensors: DEEPLAB_XCEPTION_INPUT,
         transforms=slim_transforms,
