@@ -19,7 +19,14 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from separable.data.augment_config import AugmentConfig
-from separable.data.datasets import EvaluationPictures, Pictures, TrainingPictures, pictures_per_epoch
+from separable.data.datasets import (
+    ClassReader,
+    EvaluationPictures,
+    Pictures,
+    Reader,
+    TrainingPictures,
+    pictures_per_epoch,
+)
 from separable.data.folder import PictureSet
 from separable.data.loader_config import LoaderConfig
 from separable.data.quarantine import BadPicture
@@ -27,7 +34,15 @@ from separable.errors import SeparableError, UsageError
 from separable.machine.runtime import run_on, unpinned_cores
 from separable.models.contract import InputContract
 
-__all__ = ["Batch", "LoaderConfig", "eval_batches", "pictures_per_epoch", "train_batches"]
+__all__ = [
+    "Batch",
+    "LoaderConfig",
+    "eval_batches",
+    "pictures_per_epoch",
+    "run_evaluation",
+    "run_training",
+    "train_batches",
+]
 
 
 @dataclass
@@ -36,7 +51,7 @@ class Batch:
 
     images: torch.Tensor
     labels: torch.Tensor
-    """(batch,) int64."""
+    """(batch,) int64 classes; or (batch, height, width) int16 masks, -1 where a pixel does not count."""
     samples: torch.Tensor
     """(batch,) int64, index in the set of the picture that is shown."""
     positions: torch.Tensor
@@ -65,9 +80,7 @@ def train_batches(
     """
     if not pictures.paths:
         raise UsageError("There are no pictures to train on")
-    data = TrainingPictures(pictures, contract, augment_config, loader_config)
-    spans = _Spans(data.batch, start_position)
-    return _run(data, spans, torch.tensor(pictures.labels), data.per_epoch, loader_config)
+    return run_training(ClassReader(pictures, contract, loader_config, augment_config), start_position)
 
 
 def eval_batches(pictures: PictureSet, contract: InputContract, loader_config: LoaderConfig) -> Iterator[Batch]:
@@ -75,10 +88,20 @@ def eval_batches(pictures: PictureSet, contract: InputContract, loader_config: L
 
     A picture that cannot be read is left out and listed in its batch's `bad`; a batch may be empty for it.
     """
-    data = EvaluationPictures(pictures, contract, loader_config)
-    count, size = len(pictures.paths), loader_config.batch_size
+    return run_evaluation(ClassReader(pictures, contract, loader_config))
+
+
+def run_training(reader: Reader, start_position: int = 0) -> Iterator[Batch]:
+    """`train_batches` of whatever a reader reads."""
+    data = TrainingPictures(reader)
+    return _run(data, _Spans(data.batch, start_position), data.per_epoch, reader.config)
+
+
+def run_evaluation(reader: Reader) -> Iterator[Batch]:
+    """`eval_batches` of whatever a reader reads."""
+    count, size = reader.count, reader.config.batch_size
     spans = [list(range(start, min(start + size, count))) for start in range(0, count, size)]
-    return _run(data, spans, torch.tensor(pictures.labels), max(1, count), loader_config)
+    return _run(EvaluationPictures(reader), spans, max(1, count), reader.config)
 
 
 class _Spans(Sampler[list[int]]):
@@ -107,9 +130,7 @@ def _start_worker(cores: frozenset[int] | None, _: int) -> None:
     run_on(cores)
 
 
-def _run(
-    data: Pictures, spans: Iterable[list[int]], labels: torch.Tensor, per_epoch: int, config: LoaderConfig
-) -> Iterator[Batch]:
+def _run(data: Pictures, spans: Iterable[list[int]], per_epoch: int, config: LoaderConfig) -> Iterator[Batch]:
     """Turn spans of positions into batches, through torch's DataLoader."""
     workers: Any = _open(data, spans, config)
     try:
@@ -124,12 +145,12 @@ def _run(
                 raise _worker_died(error) from error
             if isinstance(parts, SeparableError):
                 raise parts
-            images, samples, positions, bad = parts
+            images, labels, samples, positions, bad = parts
             # Out of the shared memory of the workers, which is small in containers and costs a file handle a batch.
-            images = images.clone() if images.is_shared() else images
+            images, labels = (one.clone() if one.is_shared() else one for one in (images, labels))
             chosen = torch.tensor(samples, dtype=torch.int64)
             epoch = positions[0] // per_epoch if positions else 0
-            yield Batch(images, labels[chosen], chosen, torch.tensor(positions, dtype=torch.int64), epoch, list(bad))
+            yield Batch(images, labels, chosen, torch.tensor(positions, dtype=torch.int64), epoch, list(bad))
     finally:
         del workers  # its finaliser ends the processes
 
