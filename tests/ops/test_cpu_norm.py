@@ -1,0 +1,138 @@
+"""Batch normalisation with its activation in one step, against torch's own modules in fp64, with every gradient."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from separable.ops.cpu.norm import Activation, affine_act, batch_norm_act
+from tests.tolerances import CONVOLUTION_FP32, LOW_PRECISION_RATIO
+
+pytestmark = pytest.mark.usefixtures("kernels")
+
+MODULES: dict[Activation, nn.Module] = {
+    Activation.NONE: nn.Identity(),
+    Activation.RELU: nn.ReLU(),
+    Activation.RELU6: nn.ReLU6(),
+    Activation.SILU: nn.SiLU(),
+    Activation.HARD_SWISH: nn.Hardswish(),
+}
+SHAPES = [(2, 40, 9, 8), (3, 1, 7, 5), (1, 3, 31, 2), (2, 96, 3, 3), (1, 1023, 2, 2)]
+
+
+def norm_of(channels: int, affine: bool = True) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels, eps=1e-3, affine=affine)
+    if affine:
+        nn.init.normal_(norm.weight, 0.0, 2.0)
+        nn.init.normal_(norm.bias, 1.0, 2.0)
+    nn.init.normal_(norm.running_mean)
+    nn.init.uniform_(norm.running_var, 0.5, 2.0)
+    return norm
+
+
+def outcome(norm: nn.BatchNorm2d, act: Activation, z: Tensor, ours: bool) -> list[Tensor]:
+    """The result, the gradients of z, weight and bias, and the moments of the batch."""
+    z = z.detach().clone().requires_grad_()
+    if ours:
+        y, mean, variance = batch_norm_act(z, norm.weight, norm.bias, norm.eps, act)
+    else:
+        y = MODULES[act](norm(z))
+        wide = z.detach().double()
+        mean, variance = wide.mean((0, 2, 3)), wide.var((0, 2, 3), unbiased=False)
+    weights = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    leaves = [z, *norm.parameters()]
+    return [y.detach(), *torch.autograd.grad((y.double() * weights).sum(), leaves), mean, variance]
+
+
+def distances(got: list[Tensor], truth: list[Tensor]) -> list[float]:
+    pairs = zip(got, truth, strict=True)
+    return [((g.double() - t).abs().max() / t.abs().max().clamp(min=1e-6)).item() for g, t in pairs]
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("act", Activation)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_in_training_it_is_torchs_in_fp64(shape: tuple[int, ...], act: Activation, affine: bool) -> None:
+    norm, z = norm_of(shape[1], affine), 2 * torch.randn(shape) + 1
+    twin = norm_of(shape[1], affine).double()
+    twin.load_state_dict(norm.state_dict())
+    truth = outcome(twin, act, z.double(), False)
+    assert max(distances(outcome(norm, act, z, True), truth)) <= 10 * CONVOLUTION_FP32, "through a square root"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("act", Activation)
+def test_in_low_precision_it_is_as_close_as_torch(act: Activation, dtype: torch.dtype) -> None:
+    norm, z = norm_of(64), (2 * torch.randn(4, 64, 12, 13) + 1).to(dtype)
+    twin = norm_of(64).double()
+    twin.load_state_dict(norm.state_dict())
+    truth = outcome(twin, act, z.double(), False)
+    theirs, ours = (distances(outcome(norm, act, z, mine), truth) for mine in (False, True))
+    for what, (own, their) in enumerate(zip(ours, theirs, strict=True)):
+        limit = LOW_PRECISION_RATIO * max(their, torch.finfo(dtype).eps / 2)
+        assert own <= limit, f"number {what}: {own} against {their}"
+
+
+@pytest.mark.parametrize("act", Activation)
+def test_by_running_averages(act: Activation) -> None:
+    norm, z = norm_of(37).eval(), torch.randn(2, 37, 6, 7)
+    scale = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
+    leaves = [z, scale, norm.bias.detach() - norm.running_mean * scale]
+
+    def by_hand(z: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        y: Tensor = MODULES[act](z * scale[:, None, None] + shift[:, None, None])
+        return y
+
+    results = []
+    for function, dtype in ((by_hand, torch.float64), (lambda *t: affine_act(*t, act), torch.float32)):
+        inputs = [t.detach().to(dtype).requires_grad_() for t in leaves]
+        y = function(*inputs)
+        weights = torch.linspace(-1, 1, y.numel(), dtype=torch.float64).view(y.shape)
+        results.append([y.detach(), *torch.autograd.grad((y.double() * weights).sum(), inputs)])
+    assert max(distances(results[1], results[0])) <= 10 * CONVOLUTION_FP32
+    twin = norm_of(37).double().eval()
+    twin.load_state_dict(norm.state_dict())
+    torch.testing.assert_close(results[1][0].double(), MODULES[act](twin(z.double())), rtol=1e-5, atol=1e-5)
+
+
+def test_only_what_is_needed_is_computed() -> None:
+    norm, z = norm_of(8), torch.randn(2, 8, 5, 5)
+    y, _, _ = batch_norm_act(z, norm.weight, norm.bias, norm.eps, Activation.RELU)
+    kept = [t.numel() for t in y.grad_fn.saved_tensors if t.dim() == 4]  # type: ignore[union-attr]
+    assert kept == [z.numel()], "the input alone is kept"
+    y.sum().backward()
+    assert norm.weight.grad is not None
+
+
+def test_a_second_derivative_is_refused_and_not_wrong() -> None:
+    norm, z = norm_of(8), torch.randn(2, 8, 5, 5, requires_grad=True)
+    y, _, _ = batch_norm_act(z, norm.weight, norm.bias, norm.eps, Activation.SILU)
+    (first,) = torch.autograd.grad(y.square().sum(), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
+def test_torch_accepts_the_operators() -> None:
+    cpu = torch.ops.separable_cpu
+    for dtype in (torch.float32, torch.bfloat16):
+        z, g = (torch.randn(2, 20, 7, 6).to(dtype).contiguous(memory_format=torch.channels_last) for _ in range(2))
+        vectors = [torch.randn(20) for _ in range(5)]
+        for operator, arguments in (
+            (cpu.affine_act_forward, (z, *vectors[:2], 3)),
+            (cpu.affine_act_sums, (g, z, *vectors[:2], 3)),
+            (cpu.affine_act_backward, (g, z, *vectors[:2], 4, *vectors[2:])),
+        ):
+            torch.library.opcheck(operator.default, arguments, test_utils=("test_schema", "test_faketensor"))
+
+
+@pytest.mark.compiles
+def test_it_compiles_whole() -> None:
+    norm, z = norm_of(8), torch.randn(2, 8, 5, 5)
+
+    def run(z: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return batch_norm_act(z, weight, bias, 1e-3, Activation.SILU)[0]
+
+    compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
+    arguments = (z, norm.weight, norm.bias)
+    results = [torch.autograd.grad(f(*arguments).square().sum(), [norm.weight, norm.bias]) for f in (run, compiled)]
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b)
