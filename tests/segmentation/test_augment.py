@@ -23,7 +23,9 @@ from tests.segmentation.made import blobs
 CONTRACT = InputContract((32, 40), (0.5,) * 3, (0.5,) * 3)
 NONE = AugmentConfig.none()
 EVERYTHING = AugmentConfig(shift=0.1, rotate=15, zoom=0.1, colour=0.4, rand_augment=(2, 9), random_erasing=0.5)
-PIXELS, MASK = structured(60, 90), blobs(60, 90, 4)
+LABELS = np.array([0, 7, 50, 1000], np.int16)
+"""Far apart, so that a mixture of two is none of them."""
+PIXELS, MASK = structured(60, 90), LABELS[blobs(60, 90, 4)]
 CONFIGS = {
     "none": NONE,
     "crop and flip": AugmentConfig(),
@@ -43,7 +45,7 @@ def test_the_picture_is_the_one_of_classification(config: AugmentConfig) -> None
         assert mask.shape == CONTRACT.size
         assert mask.dtype == np.int16
         assert mask.flags.c_contiguous
-        assert set(np.unique(mask)) <= {-1, 0, 1, 2, 3}, "never a mixture of labels"
+        assert set(np.unique(mask)) <= {IGNORE, *LABELS.tolist()}, "never a mixture of labels"
 
 
 def test_the_same_key_gives_the_same_mask_in_any_order() -> None:
@@ -111,6 +113,7 @@ def test_what_comes_from_outside_or_is_hidden_does_not_count() -> None:
     full = np.ones((40, 40), np.int16)
     contract = dataclasses.replace(CONTRACT, size=(40, 40), crop_fraction=1.0)
     picture = structured(40, 40)
+    shares = []
     for sample in range(10):
         key = Key(0, 0, sample)
         shifted = dataclasses.replace(NONE, shift=0.5)
@@ -119,11 +122,14 @@ def test_what_comes_from_outside_or_is_hidden_does_not_count() -> None:
         rows, columns = np.flatnonzero(known.any(1)), np.flatnonzero(known.any(0))
         assert known.sum() == len(rows) * len(columns), "a rectangle"
         assert (labels[~known] == IGNORE).all()
+        shares.append(known.mean())
         erased = dataclasses.replace(NONE, random_erasing=1.0)
         image, labels = augment_pair(picture, full, contract, erased, key)
         changed = (image != prepare(picture, contract)).any(0).numpy()
         assert not changed[labels == 1].any()
         assert changed[labels == IGNORE].mean() > 0.9
+    assert min(shares) < 0.6
+    assert np.ptp(shares) > 0.2
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (64, 32), (33, 90)])

@@ -25,6 +25,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _KIND_OF_BYTES = {1: 0, 2: 4, 3: 2, 4: 6}
 """The colour type with 8 bits a channel whose pixels have so many bytes: filters look at bytes alone."""
 _READ = 1 << 16
+_PIECE = 1 << 21  # bytes of rows at a time: Pillow and zlib hold several copies of them
 _MOST_CHUNKS = 1_000_000
 _LONGEST_EXTRA = 1 << 16
 
@@ -68,15 +69,23 @@ class PngRows:
         height, width = self.size
         if not self._row <= top <= bottom <= height:
             raise ValueError(f"rows {top} to {bottom} of {height} after row {self._row}")
-        if top > self._row:
-            self._raw(top - self._row)
-        if top == bottom:
-            return np.zeros((0, width, 3), np.uint8)
-        raw = self._raw(bottom - top)
+        at_once = max(1, _PIECE // self._row_bytes)
+        while self._row < top:
+            self._raw(min(at_once, top - self._row))
+        result = np.zeros((bottom - top, width, 3), np.uint8)
+        while self._row < bottom:
+            first = self._row - top
+            pixels = self._pixels(self._raw(min(at_once, bottom - self._row)))
+            result[first : first + len(pixels)] = pixels
+        return result
+
+    def _pixels(self, raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """RGB of rows of bytes."""
+        width = self.size[1]
         if self._kind == 2 and self._bits == 8 and not self._extra:
-            return raw.reshape(bottom - top, width, 3)
+            return raw.reshape(len(raw), width, 3)
         rows = np.pad(raw, ((0, 0), (1, 0))).tobytes()
-        return decode_picture(_png(width, bottom - top, self._bits, self._kind, self._extra, rows), decoder="pillow")
+        return decode_picture(_png(width, len(raw), self._bits, self._kind, self._extra, rows), decoder="pillow")
 
     def _raw(self, count: int) -> NDArray[np.uint8]:
         """The next rows' bytes without their filters, (count, bytes a row)."""
