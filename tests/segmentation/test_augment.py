@@ -113,7 +113,7 @@ def test_what_comes_from_outside_or_is_hidden_does_not_count() -> None:
     full = np.ones((40, 40), np.int16)
     contract = dataclasses.replace(CONTRACT, size=(40, 40), crop_fraction=1.0)
     picture = structured(40, 40)
-    shares = []
+    shares, moved = [], set()
     for sample in range(10):
         key = Key(0, 0, sample)
         shifted = dataclasses.replace(NONE, shift=0.5)
@@ -123,11 +123,14 @@ def test_what_comes_from_outside_or_is_hidden_does_not_count() -> None:
         assert known.sum() == len(rows) * len(columns), "a rectangle"
         assert (labels[~known] == IGNORE).all()
         shares.append(known.mean())
+        _, labels = augment_pair(picture, full, contract, dataclasses.replace(NONE, rand_augment=(4, 9.0)), key)
+        moved |= set(np.unique(labels).tolist())
         erased = dataclasses.replace(NONE, random_erasing=1.0)
         image, labels = augment_pair(picture, full, contract, erased, key)
         changed = (image != prepare(picture, contract)).any(0).numpy()
         assert not changed[labels == 1].any()
         assert changed[labels == IGNORE].mean() > 0.9
+    assert moved == {1, IGNORE}
     assert min(shares) < 0.6
     assert np.ptp(shares) > 0.2
 
