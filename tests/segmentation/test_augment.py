@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from separable.data import photometric
-from separable.data.augment import AugmentConfig, augment, augment_file, crop_box
+from separable.data.augment import AugmentConfig, augment, augment_file, augment_opened, crop_box
 from separable.data.decode import PictureFile
 from separable.data.preprocess import prepare
 from separable.data.random import Key
@@ -16,7 +16,7 @@ from separable.errors import UsageError
 from separable.models.contract import InputContract
 from separable.segmentation.augment import augment_pair, augment_pair_file, demand_for_masks
 from separable.segmentation.labels import IGNORE
-from separable.segmentation.nearest import prepare_mask, resize_mask
+from separable.segmentation.nearest import augment_mask, prepare_mask, resize_mask
 from tests.data.made import jpeg, structured
 from tests.segmentation.made import blobs
 
@@ -197,6 +197,23 @@ def test_files_are_cut_where_their_decoder_cuts(decoder: str, monkeypatch: pytes
         inner[[0, -1]] = inner[:, [0, -1]] = False
         assert np.array_equal(labels[inner], nearest[inner])
     assert {2, 4} <= set(scales)
+
+
+def test_a_mask_is_cut_at_the_decoded_region_not_at_the_drawn_one() -> None:
+    """Columns of a mask that count themselves tell where it was cut."""
+    data = jpeg(structured(640, 960))
+    columns = np.tile(np.arange(960, dtype=np.int16), (640, 1))
+    config = AugmentConfig(random_resized_crop=(0.3, 1.0), flip=False)
+    apart = 0
+    for sample in range(10):
+        key = Key(0, 0, sample)
+        _, region = augment_opened(PictureFile(data), CONTRACT, config, key)
+        assert region is not None
+        _, labels = augment_pair_file(PictureFile(data), columns, CONTRACT, config, key)
+        expected = region.left + ((2 * np.arange(40) + 1) * region.width) // 80
+        assert np.array_equal(labels, np.tile(expected, (32, 1)))
+        apart += not np.array_equal(labels, augment_mask(columns, CONTRACT, config, key))
+    assert apart > 3
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])

@@ -13,7 +13,7 @@ from separable.errors import BadPictureError, DataFolderError
 from separable.segmentation.coco import CocoObject, paint_objects, read_coco
 from separable.segmentation.labels import IGNORE
 from separable.segmentation.rle import counts_from_string, decode_counts, encode_counts, string_from_counts
-from separable.segmentation.sources import PictureFacts
+from separable.segmentation.sources import PictureShape
 from separable.segmentation.vector import coco_document
 from tests.data.made import jpeg, structured
 from tests.segmentation.made import REGIONS, blobs
@@ -132,7 +132,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     with pytest.raises(
         BadPictureError, match=r"instances.json has 30x20 pixels for it, it has 20x30 \(turned by EXIF\)"
     ):
-        pairs.masks.read(0, PictureFacts((30, 20), 6))
+        pairs.masks.read(0, PictureShape((30, 20), 6))
 
 
 def test_absent_pictures_are_left_out(tmp_path: Path) -> None:

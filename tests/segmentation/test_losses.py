@@ -6,7 +6,14 @@ import torch
 from torch.nn import functional
 
 from separable.errors import UsageError
-from separable.segmentation.losses import LossTerms, cross_entropy_loss, dice_loss, focal_loss, segmentation_loss
+from separable.segmentation.losses import (
+    LossTerms,
+    cross_entropy_loss,
+    dice_loss,
+    focal_loss,
+    parse_loss,
+    segmentation_loss,
+)
 from tests.tolerances import SAME_FORMULA_FLOAT64, SEGMENTATION_LOSS_FP32
 
 WEIGHTS = (0.3, 2.0, 1.1, 0.0)
@@ -172,6 +179,25 @@ def test_a_batch_in_parts_is_the_batch_and_runs_repeat_to_the_bit() -> None:
     finally:
         torch.use_deterministic_algorithms(False)
     assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("cross_entropy", (1, 0, 0)),
+        ("dice+focal", (0, 1, 1)),
+        (" 0.5 cross_entropy + 2*dice + .25 * focal ", (0.5, 2, 0.25)),
+    ],
+)
+def test_losses_as_people_write_them(text: str, weights: tuple[float, ...]) -> None:
+    assert parse_loss(text) == LossTerms(*weights)
+    assert parse_loss(text, gamma=3.0, class_weights=(1.0, 2.0)) == LossTerms(*weights, 3.0, (1.0, 2.0))
+
+
+@pytest.mark.parametrize("text", ["", "+", "mse", "dice + dice", "1..5 dice", "-1 dice", "dice - focal", "0 dice", "2"])
+def test_losses_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(UsageError, match=r"Cannot read this loss|needs a term"):
+        parse_loss(text)
 
 
 def test_senseless_settings_and_shapes() -> None:

@@ -22,7 +22,7 @@ from separable.segmentation.labels import IGNORE, MAX_CLASSES, Mask
 from separable.segmentation.pairs import PairSet
 from separable.segmentation.palette import class_colours
 from separable.segmentation.rle import counts_from_string, decode_counts
-from separable.segmentation.sources import MaskSource, PictureFacts
+from separable.segmentation.sources import MaskSource, PictureShape
 
 __all__ = ["CocoMasks", "CocoObject", "paint_objects", "read_coco"]
 
@@ -49,7 +49,7 @@ class CocoMasks(MaskSource):
     sizes: tuple[tuple[int, int], ...]
     objects: tuple[tuple[CocoObject, ...], ...]
 
-    def read(self, sample: int, picture: PictureFacts, max_pixels: int = MAX_PIXELS) -> Mask:
+    def read(self, sample: int, picture: PictureShape, max_pixels: int = MAX_PIXELS) -> Mask:
         """See `MaskSource`."""
         (height, width), (wanted_height, wanted_width) = self.sizes[sample], picture.size
         if (height, width) != picture.size:

@@ -7,6 +7,7 @@ Everything is computed in fp32 (fp64 for fp64 logits) from a table of which clas
 the backward pass of a gather adds in any order on a GPU, and of torch's own loss over pixels likewise.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,9 @@ import torch
 
 from separable.errors import UsageError
 
-__all__ = ["LossTerms", "cross_entropy_loss", "dice_loss", "focal_loss", "segmentation_loss"]
+__all__ = ["LossTerms", "cross_entropy_loss", "dice_loss", "focal_loss", "parse_loss", "segmentation_loss"]
+
+_NAMES = ("cross_entropy", "dice", "focal")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,23 @@ class LossTerms:
         weights = self.class_weights
         if weights is not None and not (all(0 <= one < float("inf") for one in weights) and any(weights)):
             raise UsageError("Class weights out of range", got=weights, expected="0 or more, one of them above 0")
+
+
+def parse_loss(text: str, *, gamma: float = 2.0, class_weights: tuple[float, ...] | None = None) -> LossTerms:
+    """ "cross_entropy + 0.5 dice", as a person writes it; "*" between a weight and its term may stand too.
+
+    Raises:
+        UsageError: an unknown term, one that comes twice, or a weight that is no number.
+    """
+    weights = dict.fromkeys(_NAMES, 0.0)
+    for part in text.split("+"):
+        found = re.fullmatch(rf"\s*(?:(\d*\.?\d+)\s*\*?\s*)?({'|'.join(_NAMES)})\s*", part)
+        if found is None or weights[found[2]]:
+            raise UsageError(
+                "Cannot read this loss", got=repr(text), expected="such as: cross_entropy + 0.5 dice, or focal"
+            )
+        weights[found[2]] = float(found[1] or 1)
+    return LossTerms(**weights, gamma=gamma, class_weights=class_weights)
 
 
 def segmentation_loss(logits: torch.Tensor, targets: torch.Tensor, terms: LossTerms) -> torch.Tensor:

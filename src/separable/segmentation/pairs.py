@@ -17,7 +17,7 @@ from separable.segmentation.coding import MaskCoding
 from separable.segmentation.detect import detect_coding
 from separable.segmentation.labels import Mask
 from separable.segmentation.layout import LAYOUT, Paired, find_sides, pair
-from separable.segmentation.sources import MaskFiles, MaskSource, PictureFacts
+from separable.segmentation.sources import MaskFiles, MaskSource, PictureShape
 
 __all__ = ["PairSet", "PairsData", "read_pairs"]
 
@@ -58,7 +58,7 @@ class PairSet:
     def open(self, sample: int, *, max_pixels: int = MAX_PIXELS, decoder: str = "auto") -> tuple[PictureFile, Mask]:
         """As `read`, with the picture not yet decoded: a crop needs less of it."""
         file = PictureFile(os.path.join(self.root, self.paths[sample]), max_pixels=max_pixels, decoder=decoder)
-        return file, self.masks.read(sample, PictureFacts(file.size, file.orientation), max_pixels)
+        return file, self.masks.read(sample, PictureShape(file.size, file.orientation), max_pixels)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from separable.segmentation.coding import MaskCoding
 from separable.segmentation.labels import Mask
 from separable.segmentation.mask_file import MaskFile
 
-__all__ = ["MaskFiles", "MaskSource", "PictureFacts"]
+__all__ = ["MaskFiles", "MaskSource", "PictureShape"]
 
 
 @dataclass(frozen=True)
-class PictureFacts:
+class PictureShape:
     """What a mask's reader has to know of its picture: (height, width) as displayed, and its EXIF orientation."""
 
     size: tuple[int, int]
@@ -26,7 +26,7 @@ class MaskSource(ABC):
     """The masks of a set, by sample. What is read fits the picture, or is refused with a cause."""
 
     @abstractmethod
-    def read(self, sample: int, picture: PictureFacts, max_pixels: int = MAX_PIXELS) -> Mask:
+    def read(self, sample: int, picture: PictureShape, max_pixels: int = MAX_PIXELS) -> Mask:
         """The mask, (height, width) of the picture as displayed.
 
         Raises:
@@ -47,7 +47,7 @@ class MaskFiles(MaskSource):
     paths: tuple[str, ...]
     coding: MaskCoding
 
-    def read(self, sample: int, picture: PictureFacts, max_pixels: int = MAX_PIXELS) -> Mask:
+    def read(self, sample: int, picture: PictureShape, max_pixels: int = MAX_PIXELS) -> Mask:
         """See `MaskSource`."""
         try:
             file = MaskFile(self.root / self.paths[sample], max_pixels=max_pixels)
@@ -61,7 +61,7 @@ class MaskFiles(MaskSource):
         return self.paths[sample]
 
 
-def _demand_fit(file: MaskFile, picture: PictureFacts) -> None:
+def _demand_fit(file: MaskFile, picture: PictureShape) -> None:
     if file.size == picture.size:
         return
     turned = (picture.orientation >= 5) != (file.orientation >= 5)
