@@ -1,6 +1,7 @@
 """Mask files: what is stored is what is read, in every mode, or there is a cause."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +113,9 @@ def test_what_has_no_exact_reading_is_refused() -> None:
     cmyk = encode(Image.new("CMYK", (2, 2)), "JPEG")
     with pytest.raises(BadPictureError, match="colour mode CMYK"):
         MaskFile(cmyk).values()
+    numbers = MaskFile(encode(Image.fromarray(np.full((2, 2), 256, np.uint16)), "PNG"))
+    with pytest.raises(BadPictureError, match="16-bit numbers where the classes are told by colours"):
+        numbers.values(colours=True)
     negative = encode(Image.fromarray(np.full((2, 2), -3, np.int32)), "TIFF")
     with pytest.raises(BadPictureError, match="at most 16 bits"):
         MaskFile(negative).values()
@@ -138,3 +142,21 @@ def test_a_jpeg_of_a_mask_says_what_happened_to_it() -> None:
     read = MaskFile(encode(Image.fromarray(binary), "JPEG", quality=60)).values()
     with pytest.raises(BadPictureError, match=r"values that no class has: .* more, in .* stored as JPEG"):
         MaskCoding.binary().decode(read)
+
+
+@pytest.mark.shared
+def test_no_odd_file_raises_anything_but_a_cause(test_data: Path) -> None:
+    """Truncated, corrupt, bombs, CMYK, animations: values of the picture's size, or a short cause."""
+    read = refused = 0
+    for path in sorted(path for path in (test_data / "edge").rglob("*") if path.is_file()):
+        try:
+            file = MaskFile(path)
+            for colours in (False, True):
+                values = MaskFile(path).values(colours=colours)
+                assert values.shape == file.size, path.name
+                assert values.dtype == np.int32
+            read += 1
+        except BadPictureError:
+            refused += 1
+    assert read > 100
+    assert refused > 20

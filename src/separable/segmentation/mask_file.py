@@ -65,6 +65,8 @@ class MaskFile:
             pixels = _through_palette(self._image, pixels)
         values = _numbers(pixels, _depth(self._data))
         if colours and int(values.max()) < COLOUR:  # grey
+            if int(values.max()) > 255:
+                raise BadPictureError("a mask of 16-bit numbers where the classes are told by colours")
             values = COLOUR + values * 0x010101
         return orient(_with_alpha(values, alpha), self.orientation)
 
