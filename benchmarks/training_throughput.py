@@ -11,10 +11,7 @@ step runs, which spares the main job a wait of at most one batch (decoding takes
 """
 
 import argparse
-import datetime
-import json
-import re
-import statistics
+import math
 import tempfile
 import time
 from dataclasses import replace
@@ -25,9 +22,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from separable.benchmarking.contest import Task
+from separable.benchmarking.outcome import ContestResult, Entry
+from separable.benchmarking.referee import work_of
+from separable.benchmarking.session import measured, written
 from separable.data.folder import read_folder
 from separable.machine.allocator import keep_freed_memory
-from separable.machine.environment import describe_environment
 from separable.models import build_model
 from separable.training import train
 from separable.training.config import DataConfig, MachineConfig, ModelConfig, TrainConfig
@@ -105,8 +105,8 @@ class Interleave(Display):
     def close(self) -> None: ...
 
 
-def measure(precision: str, pairs: int, workers: int) -> dict[str, Any]:
-    """One comparison; medians in seconds and the share of the bare rate that the main job keeps."""
+def measure(precision: str, pairs: int, workers: int) -> ContestResult:
+    """Pairs of a step of the main job and a bare one: the ratio is the share of the bare rate that it keeps."""
     with tempfile.TemporaryDirectory() as folder:
         root = write_photos(Path(folder) / "photos")
         data = read_folder(root)
@@ -123,42 +123,32 @@ def measure(precision: str, pairs: int, workers: int) -> dict[str, Any]:
         )
         display = Interleave(BareStep(precision), pairs)
         train(config, data, display=display, stop=display.stop)
-    main, bare = display.main_seconds[1:], display.bare_seconds[1:]
-    return {
-        "precision": precision,
-        "pairs": pairs,
-        "workers": workers,
-        "main_job_seconds": main,
-        "bare_seconds": bare,
-        "main_job_images_per_second": BATCH / statistics.median(main),
-        "bare_images_per_second": BATCH / statistics.median(bare),
-        "share": statistics.median(bare) / statistics.median(main),
-    }
+    work = work_of("xception", Task("train", BATCH, SIDE, classes=2))
+    entries = [
+        Entry(name, "ours", "xception", precision, settings, work, dict(enumerate(seconds[1:])), opening=math.nan)
+        for name, settings, seconds in (
+            ("main job", f"separable train, everything on, {workers} data workers", display.main_seconds),
+            ("bare step", "forward, loss, backward and SGD on a batch in memory", display.bare_seconds),
+        )
+    ]
+    return ContestResult(
+        f"Main job against bare step, {precision}, batch {BATCH}, {SIDE}x{SIDE}", "bare step", tuple(entries)
+    )
 
 
 def main() -> None:
-    """Measure, print, and add the rows to the results."""
+    """Measure, print, and add the result to the others."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--precision", choices=("fp32", "bf16"), nargs="*", default=("fp32", "bf16"))
-    arguments = parser.parse_args()
+    chosen = parser.parse_args()
     keep_freed_memory()
-    rows = []
-    for precision in arguments.precision:
-        print(f"Xception {SIDE}, batch {BATCH}, {precision}:")
-        rows.append(measure(precision, arguments.pairs, arguments.workers))
-        row = rows[-1]
-        print(
-            f"  main job {row['main_job_images_per_second']:.2f} images/s, bare step "
-            f"{row['bare_images_per_second']:.2f}: {row['share']:.3f} of it (to reach: 0.9)"
-        )
-    environment = describe_environment()
-    machine = re.sub(r"[^a-z0-9]+", "-", environment["processor"]["model"].lower()).strip("-")
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.date.today().isoformat()}-training-throughput-{machine}.json"
-    path.write_text(json.dumps({"rows": rows, "environment": environment}, indent=1) + "\n")
-    print(f"written to {path}")
+    contests = (measure(precision, chosen.pairs, chosen.workers) for precision in chosen.precision)
+    command = f"benchmarks/training_throughput.py --pairs {chosen.pairs} --workers {chosen.workers}"
+    report = measured("train", command, contests, chosen.precision)
+    print(report.to_text())
+    print(f"written: {written(report, RESULTS, 'training-throughput')[0]}")
 
 
 if __name__ == "__main__":

@@ -58,8 +58,11 @@ def measured(
     )
 
 
-def written(report: Report, folder: Path) -> list[Path]:
+def written(report: Report, folder: Path, name: str = "") -> list[Path]:
     """Write the result as JSON, with a table in Markdown and a plot beside it; nothing is ever overwritten.
+
+    Args:
+        name: of the files, between the date and the processor; "bench-train" and the like if it is empty.
 
     Raises:
         OutputError: the folder or a file cannot be written.
@@ -67,16 +70,16 @@ def written(report: Report, folder: Path) -> list[Path]:
     import json
 
     machine = re.sub(r"[^a-z0-9]+", "-", str(report.ceilings["processor"]).lower()).strip("-") or "unknown"
-    stem, number = f"{report.date}-bench-{report.kind}-{machine}", 1
-    name = stem
-    while (folder / f"{name}.json").exists():
+    stem, number = f"{report.date}-{name or f'bench-{report.kind}'}-{machine}", 1
+    file = stem
+    while (folder / f"{file}.json").exists():
         number += 1
-        name = f"{stem}-{number}"
+        file = f"{stem}-{number}"
     document = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False, default=str)
     texts = {"json": f"{document}\n", "md": report.to_markdown(), "svg": report.to_svg()}
     paths = []
     for ending, text in texts.items():
-        paths.append(folder / f"{name}.{ending}")
+        paths.append(folder / f"{file}.{ending}")
         write_text_atomically(paths[-1], text)
     return paths
 
