@@ -180,6 +180,18 @@ def test_detection_reads_every_file_and_leaves_out_the_damaged(tmp_path: Path) -
         detect_coding(paths[-1:])
 
 
+def test_two_habits_in_one_folder_are_not_mixed_up(tmp_path: Path) -> None:
+    """0/1 from one program and 0/255 from another: taken together, all of the latter's foreground would be ignored."""
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    ones, whites = np.eye(3, dtype=np.uint8), np.eye(3, dtype=np.uint8) * 255
+    for path, values in zip(paths, (ones, whites), strict=True):
+        path.write_bytes(encode(values, "PNG"))
+    with pytest.raises(DataFolderError, match=r"(?s)Some masks hold 0 and 1, others 0 and 255.*name: foreground"):
+        detect_coding(paths)
+    paths[1].write_bytes(encode(np.array([[0, 1, 255]], np.uint8), "PNG"))
+    assert detect_coding(paths)[0] == MaskCoding.indices(["0", "1"])
+
+
 def test_masks_are_checked() -> None:
     assert as_mask(np.array([[0, -1]])).dtype == np.int16
     for bad, said in ((np.zeros(3, int), "a table"), (np.zeros((2, 2)), "a table"), (np.full((1, 1), 2), "outside")):

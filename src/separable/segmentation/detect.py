@@ -1,7 +1,7 @@
 """Which coding masks have that nobody described: told from every value that occurs in them, or refused."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +12,11 @@ from separable.segmentation.classes_file import classes_text
 from separable.segmentation.coding import COLOUR, TRANSPARENT, MaskCoding
 from separable.segmentation.mask_file import MaskFile
 
-__all__ = ["coding_of", "detect_coding", "stored_counts"]
+__all__ = ["coding_of", "detect_coding"]
 
 _NAMED = 4
 _MOST_INDICES = 64
 """Classes that are believed without a word from anybody; ADE20K has 150, but a photograph has 256 values too."""
-
-
-def stored_counts(paths: Iterable[str | Path], max_pixels: int = MAX_PIXELS) -> Counter[int]:
-    """Pixels of each stored value over all mask files. What cannot be read is left out: reading it will say so."""
-    counts: Counter[int] = Counter()
-    for path in paths:
-        try:
-            values, pixels = np.unique(MaskFile(path, max_pixels=max_pixels).values(), return_counts=True)
-        except BadPictureError:
-            continue
-        counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
-    return counts
 
 
 def detect_coding(paths: Sequence[str | Path], max_pixels: int = MAX_PIXELS) -> tuple[MaskCoding, str]:
@@ -39,12 +27,23 @@ def detect_coding(paths: Sequence[str | Path], max_pixels: int = MAX_PIXELS) -> 
     Raises:
         DataFolderError: see `coding_of`; or none of the files can be read.
     """
-    counts = stored_counts(paths, max_pixels)
+    counts: Counter[int] = Counter()
+    together = False
+    for found in _counted(paths, max_pixels):
+        counts.update(found)
+        together |= 1 in found and 255 in found
     if not counts:
         raise DataFolderError(
             "None of the masks can be read",
             got=f"{len(paths)} files, the first: {paths[0] if paths else 'none'}",
             fix="Run `separable check` on the data folder, which names the cause for each",
+        )
+    if not together and {1, 255} <= set(counts) <= {0, 1, 255, TRANSPARENT}:
+        raise DataFolderError(
+            "Some masks hold 0 and 1, others 0 and 255, and none both",
+            got="255 may be the foreground, or pixels that do not count",
+            fix="Put a classes.yaml into the data folder, such as:\n"
+            + classes_text(["background", "foreground", "foreground"], [0, 1, 255], []),
         )
     coding = coding_of(counts)
     meaning = ", ".join(f"{value} is {coding.class_names[index]}" for value, index in coding.values[:_NAMED])
@@ -107,3 +106,13 @@ def _unexplained(what: str, counts: Counter[int]) -> DataFolderError:
         got=f"{len(found)} different ones",
         fix=f"Put a classes.yaml into the data folder that names them, such as:\n{proposal}\n",
     )
+
+
+def _counted(paths: Iterable[str | Path], max_pixels: int) -> Iterator[dict[int, int]]:
+    """Pixels of each stored value, file by file. What cannot be read is left out: reading it will say so."""
+    for path in paths:
+        try:
+            values, pixels = np.unique(MaskFile(path, max_pixels=max_pixels).values(), return_counts=True)
+        except BadPictureError:
+            continue
+        yield dict(zip(values.tolist(), pixels.tolist(), strict=True))
