@@ -7,7 +7,7 @@
     steps             Xception's training step, ours in bf16 against everybody; Inception V3's beside it
     fp32              the same step in fp32, ours against tuned torch
     accelerate-train  `accelerate` on timm's networks: against their defaults, and against tuned torch
-    accelerate-infer  the same for inference
+    accelerate-infer  the same for inference; both in bf16, with --thorough in fp32 too
 
 Contestants are processes of their own that take turns, behind a gate against fp64 (`separable bench` is the same
 harness). Writes results/<date>-show-training.json: every row with what it should reach, and the contests it is from.
@@ -16,6 +16,7 @@ harness). Writes results/<date>-show-training.json: every row with what it shoul
 import argparse
 import datetime
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -95,15 +96,15 @@ class Lines(Listener):
         print(f"{time.monotonic() - self._begun:7.1f} s  {text}", flush=True)
 
 
-def wanted_by(part: str, network: str) -> list[Wanted]:
-    """Who takes part; the first is the baseline."""
+def wanted_by(part: str, network: str, thorough: bool = True) -> list[Wanted]:
+    """Who takes part; the first is the baseline. Of the accelerate parts in bf16 alone, unless `thorough`."""
     if part == "steps":
         return STEPS
     if part == "fp32":
         return FP32
-    return [(peer, network, precision) for precision in ("bf16", "fp32") for peer in ("ours", "torch-tuned")] + [
-        ("timm", network, "fp32")
-    ]
+    precisions = ("bf16", "fp32") if thorough else ("bf16",)
+    rivals = [(peer, network, precision) for precision in precisions for peer in ("ours", "torch-tuned")]
+    return [*rivals, ("timm", network, "fp32")]
 
 
 def rows_of(part: str, network: str) -> list[Row]:
@@ -128,7 +129,8 @@ def contests(part: str, chosen: argparse.Namespace) -> Iterator[tuple[list[Row],
             continue
         side = 96 if chosen.quick else SIDES.get(network, 299)
         task = Task(verb, 4 if chosen.quick else chosen.batch, side)
-        taking_part = [one for wanted in wanted_by(part, network) for one in found(wanted, task, chosen)]
+        wanted = wanted_by(part, network, chosen.thorough)
+        taking_part = [one for each in wanted for one in found(each, task, chosen)]
         rules = Rules(rounds=2 if chosen.quick else chosen.rounds)
         named = named_apart(taking_part)
         result = bench_networks(task, named, baseline=named[0].name, rules=rules, listener=Lines())
@@ -186,7 +188,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--keras-python", type=Path, help="of an environment with TensorFlow and Keras")
     parser.add_argument("--make-keras", action="store_true", help="make that environment, some 2 GB, if it is missing")
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--thorough", action="store_true", help="the accelerate parts in fp32 too")
+    parser.add_argument("--quick", action="store_true", help="small pictures and two rounds: only to see that it runs")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     if chosen.make_keras:
@@ -200,7 +203,12 @@ def main() -> None:
                 pairs.append((rows, result))
                 yield result
 
-    report: Report = measured("train", f"python {Path(__file__).name}", all_contests(), ("fp32", "bf16"))
+    report: Report = measured(
+        "train",
+        f"python benchmarks/{Path(__file__).name} {' '.join(sys.argv[1:])}".strip(),
+        all_contests(),
+        ("fp32", "bf16"),
+    )
     table = [read(row, result) for rows, result in pairs for row in rows]
     print(report.to_text())
     for line in table:
