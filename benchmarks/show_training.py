@@ -134,7 +134,8 @@ def contests(part: str, chosen: argparse.Namespace) -> Iterator[tuple[list[Row],
         rules = Rules(rounds=2 if chosen.quick else chosen.rounds)
         named = named_apart(taking_part)
         result = bench_networks(task, named, baseline=named[0].name, rules=rules, listener=Lines())
-        yield rows_of(part, network), replace(result, title=f"{part} {network}".strip())
+        rows = [row for row in rows_of(part, network) if row.ours in wanted]
+        yield rows, replace(result, title=f"{part} {network}".strip())
         if result.interrupted:
             return
 
