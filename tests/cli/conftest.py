@@ -1,12 +1,13 @@
 """The command line as a user has it, in this process for speed: arguments in, exit code and both streams out."""
 
 import colorsys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from separable.cli import main
@@ -29,6 +30,14 @@ class Outcome:
 
 
 Cli = Callable[..., Outcome]
+
+
+@pytest.fixture(autouse=True)
+def threads_are_put_back() -> Iterator[None]:
+    """The verbs set those of this process, which for a user ends with them."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Choices that `train` makes for a user: starting weights, run names, recipe, precision, workers."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from separable.cli.settings import Wishes, new_run, newest_run, run_argument, st
 from separable.data import check
 from separable.data.folder import read_folder
 from separable.errors import DownloadError, UsageError
-from separable.machine import processor
+from separable.machine import processor, runtime
 from separable.training import device, estimate
 from separable.training.config import TrainConfig
 from tests.cli.conftest import QUICK, Cli
@@ -173,3 +174,19 @@ def test_interruption_is_a_sentence_and_130(cli: Cli, monkeypatch: pytest.Monkey
     monkeypatch.setattr(doctor, "diagnose", interrupt)
     outcome = cli("doctor")
     assert (outcome.code, outcome.err.strip()) == (130, "Interrupted.")
+
+
+@pytest.mark.parametrize(
+    ("proven", "multiplies", "taken"), [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32")]
+)
+def test_auto_takes_bf16_where_it_is_proven_and_the_hardware_has_it(
+    proven: bool, multiplies: bool, taken: str, colours: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings, "_BF16_IS_PROVEN", proven)
+    monkeypatch.setattr(runtime, "multiplies_bf16", lambda device: multiplies and device == "cpu")
+    wishes = Wishes("xception", device="cpu")
+    config = settings.configure(wishes, tmp_path, colours, read_folder(colours), None, None)
+    assert (config.precision, config.accelerate) == (taken, True)
+    other = replace(config, precision="bf16" if taken == "fp32" else "fp32", accelerate=False)
+    again = settings.configure(wishes, tmp_path, colours, read_folder(colours), None, other)
+    assert (again.precision, again.accelerate) == (other.precision, False), "a resume keeps what the run recorded"

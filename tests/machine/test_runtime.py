@@ -158,6 +158,42 @@ def test_every_thread_is_pinned_and_set_free() -> None:
     assert done.stdout.startswith("Affinity: on one hardware thread of each of 1 physical cores (there were ")
 
 
+FREE = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from separable.data import loader
+from separable.machine import runtime
+if __name__ == "__main__":
+    everything = os.sched_getaffinity(0)
+    runtime._one_per_core = lambda *_: {min(everything)}
+    assert runtime.unpinned_cores() is None
+    runtime.run_on(None)
+    with runtime.tune_runtime(allocator=False, cudnn=False):
+        helpers = (runtime.run_on, (runtime.unpinned_cores(),))
+        with ThreadPoolExecutor(1, initializer=helpers[0], initargs=helpers[1]) as pool:
+            assert pool.submit(os.sched_getaffinity, 0).result() == everything
+        assert os.sched_getaffinity(0) == {min(everything)}
+        for method in ("fork", "spawn"):
+            with get_context(method).Pool(1, loader._start_worker, (runtime.unpinned_cores(), 0)) as workers:
+                assert workers.apply(os.sched_getaffinity, (0,)) == everything, method
+            assert os.sched_getaffinity(0) == {min(everything)}
+    assert runtime.unpinned_cores() is None
+    print("free")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux can be told")
+def test_helpers_are_set_free(tmp_path: Path) -> None:
+    """Threads and processes that decode, forked or spawned, while what computes stays where it is."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core: there is nothing to pin")
+    script = tmp_path / "free.py"
+    script.write_text(FREE)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.stdout == "free\n", done.stderr
+
+
 def test_elsewhere_a_sentence_and_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocator, "_glibc_version", lambda: None)
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
@@ -178,6 +214,8 @@ def test_cudnn_times_its_algorithms_unless_determinism_was_asked_for(monkeypatch
     with tune_runtime(**options) as settings:  # type: ignore[arg-type]
         assert torch.backends.cudnn.benchmark
         assert settings.bf16
+        assert runtime.multiplies_bf16("cuda")
+        assert runtime.multiplies_bf16("cpu") == any(name in runtime._BF16 for name in read_processor().features)
     assert not torch.backends.cudnn.benchmark
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     assert tune_runtime(**options).settings[-1].text.endswith("deterministic results were asked for.")  # type: ignore[arg-type]

@@ -1,7 +1,9 @@
 """The predictor answers what the network answers, whatever form the picture comes in."""
 
+import copy
 import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +13,17 @@ import pytest
 import torch
 from PIL import Image
 
+from separable.blocks.accelerate import entry, swapped
 from separable.data.folder import PictureSet
 from separable.data.loader import LoaderConfig
 from separable.data.preprocess import normalise, prepare_file
 from separable.errors import RunFolderError, UsageError
 from separable.models import ImageModel, build_model
+from separable.ops.cpu import load_kernels
 from separable.runtime import Predictor, load_predictor
 from separable.training.evaluate import evaluate
 from separable.weights import save_model
-from tests.tolerances import EVALUATION_BATCHING
+from tests.tolerances import ACCELERATED_FP32, EVALUATION_BATCHING
 
 NAMES = ("cat", "dog", "owl")
 
@@ -159,6 +163,28 @@ def test_a_stream_is_read_as_it_is_answered(model: ImageModel, pictures: list[Pa
         next(stream)
         assert drawn <= answered + 2 * 4
     stream.close()  # type: ignore[attr-defined]
+
+
+def test_the_kernels_are_timed_on_the_first_batch_alone(
+    model: ImageModel, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not load_kernels(automatic=False).available:
+        pytest.skip("the CPU kernels cannot be built here")
+    monkeypatch.setattr(swapped, "_MARGIN", math.inf)
+    monkeypatch.setattr(entry, "_faster", lambda *_: True)
+    fast = Predictor(copy.deepcopy(model), model.input_contract, batch_size=2, accelerate=True)
+    assert fast.acceleration is None, "nothing is timed before there are pictures"
+    answers = fast(pictures, top=3)
+    assert fast.acceleration is not None
+    assert {mode for one in fast.acceleration.changed for mode in one.choices} == {"eval forward float32"}
+    assert {len(module.swap_state.shapes) for module in swapped.swapped_modules(fast.model).values()} == {1}
+    for answer, plain in zip(answers, Predictor(model, model.input_contract)(pictures, top=3), strict=True):
+        assert answer.classes == plain.classes
+        assert answer.probabilities == pytest.approx(plain.probabilities, abs=ACCELERATED_FP32)
+    save_model(model, pictures[0].parent / "model")
+    with_run = load_predictor(pictures[0].parent / "model", accelerate=True)
+    assert with_run(pictures[0])[0].classes == answers[0].classes
+    assert with_run.acceleration is not None
 
 
 def test_rejection_is_below_the_threshold(model: ImageModel, pictures: list[Path]) -> None:

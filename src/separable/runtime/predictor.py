@@ -6,13 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from separable.blocks.accelerate import AccelerationReport
-from separable.blocks.accelerate import accelerate as swap_in_kernels
 from separable.data.preprocess import normalise
 from separable.errors import SeparableError, UsageError
 from separable.machine.runtime import run_on, unpinned_cores
@@ -21,6 +19,9 @@ from separable.runtime.load import load_located
 from separable.runtime.locate import Located, locate
 from separable.runtime.picture import prepare_any
 from separable.runtime.prediction import Prediction
+
+if TYPE_CHECKING:
+    from separable.blocks.accelerate import AccelerationReport
 
 __all__ = ["Predictor", "load_predictor"]
 
@@ -43,7 +44,7 @@ class Predictor:
             pictures, and changes probabilities by rounding alone. `acceleration` then says what came out.
     """
 
-    acceleration: AccelerationReport | None = None
+    acceleration: "AccelerationReport | None" = None
 
     def __init__(
         self,
@@ -107,8 +108,10 @@ class Predictor:
         """(N, classes) float32 on the CPU, after the temperature."""
         batch = normalise(pictures.to(self.device), self.contract).contiguous(memory_format=torch.channels_last)
         if self._untimed:
+            from separable.blocks.accelerate import accelerate  # not before it is needed: one picture is answered soon
+
             self._untimed = False
-            self.acceleration = swap_in_kernels(self.model, inplace=True, example=batch[:_TIMED]).report
+            self.acceleration = accelerate(self.model, inplace=True, example=batch[:_TIMED]).report
         logits = self.model(batch).float() / self.temperature
         return torch.softmax(logits, dim=1).cpu()
 
