@@ -37,14 +37,17 @@ class DepthwiseBN(nn.Module, Bordered):
 
     def run(self, x: Tensor, implementation: Implementation) -> Tensor:
         """The module's function by the given implementation."""
+        y: Tensor = self.act(self.bn(self.convolve(x, implementation)))
+        return y
+
+    def convolve(self, x: Tensor, implementation: Implementation) -> Tensor:
+        """The convolution alone."""
         padding: Padding = 1
         if self.stride > 1 and self.border == "keras_mobilenet":
             x, padding = F.pad(x, (0, 1, 0, 1)), 0
         elif self.stride > 1 and self.border == "tf_same":
             padding = "same"
-        y = ops.depthwise_conv2d(x, self.conv.weight, None, self.stride, padding, implementation=implementation)
-        activated: Tensor = self.act(self.bn(y))
-        return activated
+        return ops.depthwise_conv2d(x, self.conv.weight, None, self.stride, padding, implementation=implementation)
 
 
 class MobileNetUnit(nn.Module):

@@ -69,6 +69,11 @@ class SeparableConv2d(nn.Module, Bordered):
 
     def run(self, x: Tensor, implementation: Implementation) -> Tensor:
         """The module's function by the given implementation."""
+        y = self.convolve(x, implementation)
+        return y if self.bn is None else self.bn(y)
+
+    def convolve(self, x: Tensor, implementation: Implementation) -> Tensor:
+        """Everything before the last batch normalisation."""
         dw, pw, bias = self.depthwise.weight, self.pointwise.weight, self.pointwise.bias
         steps = (self.stride, self.padding, self.dilation, implementation)
         if self.act is None and self.intermediate_bn is None:
@@ -78,4 +83,4 @@ class SeparableConv2d(nn.Module, Bordered):
             y = y if self.intermediate_bn is None else self.intermediate_bn(y)
             y = y if self.act is None else self.act(y)
             y = conv2d(y, pw, bias)
-        return y if self.bn is None else self.bn(y)
+        return y

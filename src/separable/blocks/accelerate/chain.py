@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from separable.blocks.accelerate.statistics import batch_affine, running_affine, uses_batch
 from separable.ops.cpu.depthwise import depthwise_cpu
+from separable.ops.cpu.norm import Activation, affine_act
 from separable.ops.cpu.unit import add_normalised, moments, pointwise_product, pool_normalised, separable_unit
 from separable.ops.padding import same_padding
 
@@ -48,7 +50,7 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class Chain:
-    """Units one after the other, then a pool, a shortcut (True is the identity) and a ReLU, where there are any."""
+    """Units one after the other, then a pool and a shortcut (True is the identity), or a ReLU, where there are any."""
 
     units: tuple[Unit, ...]
     pool: Pool | None = None
@@ -76,64 +78,27 @@ def run_chain(chain: Chain, x: Tensor) -> Tensor:
         return add_normalised(s, s_scale, s_shift, add_normalised(z, scale, shift, None) if y is None else y)
     if y is not None:
         return y
-    y = add_normalised(z, scale, shift, first if chain.shortcut else None)
-    return torch.relu(y) if chain.relu_after else y
+    if chain.relu_after:
+        return affine_act(z, scale, shift, Activation.RELU)
+    return add_normalised(z, scale, shift, first if chain.shortcut else None)
 
 
 def _run_unit(
     unit: Unit, z: Tensor, scale: Tensor | None, shift: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dw, pw = unit.depthwise.weight, unit.pointwise.weight
-    if _uses_batch(unit.bn):
+    if uses_batch(unit.bn):
         y, mean, variance, same = separable_unit(z, scale, shift, unit.relu, dw, pw)
-        return y, *_batch_affine(unit.bn, y, mean, variance), same
+        return y, *batch_affine(unit.bn, y, mean, variance), same
     side = dw.shape[-1] // 2
     h = depthwise_cpu(z, dw, None, scale, shift, unit.relu, [1, 1], [side] * 4, [1, 1])
-    return pointwise_product(h, pw), *_running_affine(unit.bn), z
+    return pointwise_product(h, pw), *running_affine(unit.bn), z
 
 
 def _run_shortcut(shortcut: Shortcut, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     step = shortcut.stride
     sampled = x[:, :, ::step, ::step].contiguous(memory_format=torch.channels_last)
     y = pointwise_product(sampled, shortcut.conv.weight)
-    if _uses_batch(shortcut.bn):
-        return y, *_batch_affine(shortcut.bn, y, *moments(y))
-    return y, *_running_affine(shortcut.bn)
-
-
-def _uses_batch(bn: nn.BatchNorm2d) -> bool:
-    return bn.training or bn.running_mean is None
-
-
-def _batch_affine(bn: nn.BatchNorm2d, z: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and shift that normalise z by the batch; the running averages take the batch in."""
-    if bn.training and bn.running_mean is not None and bn.running_var is not None:
-        count = z.numel() // z.shape[1]
-        with torch.no_grad():
-            share = _newest_share(bn)
-            bn.running_mean.lerp_(mean.to(bn.running_mean.dtype), share)
-            bn.running_var.lerp_((variance * (count / (count - 1))).to(bn.running_var.dtype), share)
-    return _affine(bn, mean, variance)
-
-
-def _newest_share(bn: nn.BatchNorm2d) -> float:
-    """The weight of this batch in the running averages, as `nn.BatchNorm2d.forward` finds it."""
-    if bn.num_batches_tracked is not None:
-        bn.num_batches_tracked.add_(1)
-    if bn.momentum is not None:
-        return bn.momentum
-    return 0.0 if bn.num_batches_tracked is None else 1.0 / float(bn.num_batches_tracked)
-
-
-def _running_affine(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    assert bn.running_mean is not None
-    assert bn.running_var is not None
-    return _affine(bn, bn.running_mean.float(), bn.running_var.float())
-
-
-def _affine(bn: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    scale = torch.rsqrt(variance + bn.eps)
-    if bn.weight is not None:  # Keras' `scale=False` has none
-        scale = scale * bn.weight.float()
-    shift = -mean * scale
-    return scale, shift if bn.bias is None else shift + bn.bias.float()
+    if uses_batch(shortcut.bn):
+        return y, *batch_affine(shortcut.bn, y, *moments(y))
+    return y, *running_affine(shortcut.bn)

@@ -19,7 +19,7 @@ __all__ = ["Accelerated", "accelerate", "choices_of"]
 
 _ROUNDS = 2
 _NOTHING_PAID = "Nothing was changed."
-_NOTHING_THERE = "Nothing was changed: the model has no depthwise convolution."
+_NOTHING_THERE = "Nothing was changed: the model has no depthwise convolution and no batch norm."
 _IMPLEMENTATIONS = ("auto", "cpu", "reference")
 
 

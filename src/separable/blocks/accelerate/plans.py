@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import nn
 
 from separable.blocks.accelerate.chain import Chain, Pool, Shortcut, Unit
-from separable.blocks.accelerate.swapped import Swapped
+from separable.blocks.accelerate.swapped import born_as
 from separable.blocks.conv import ConvBN
 from separable.blocks.pool import MaxPool
 from separable.blocks.separable import SeparableConv2d
@@ -52,7 +52,7 @@ def _down(block: nn.Module) -> Chain:
     pool = block.pool
     if type(pool) is not MaxPool or pool.padding != "same" or pool.border == "caffe":
         raise _Unfit("its pool is dilated, or rounds up")
-    leading = type(block.act1) is not nn.Identity and _relu(block.act1)
+    leading = born_as(block.act1) is not nn.Identity and _relu(block.act1)
     units = (_own_unit(leading, block.sepconv1), _own_unit(_relu(block.act2), block.sepconv2))
     padding: int | str = (pool.kernel - 1) // 2 if pool.border == "symmetric" else "same"
     shortcut = False if block.shortcut is None else _own_shortcut(block.shortcut)
@@ -76,23 +76,23 @@ def _own_unit(relu: bool, conv: object) -> Unit:
 
 
 def _own_shortcut(conv: object) -> Shortcut:
-    if type(conv) is not ConvBN or type(conv.act) is not nn.Identity:
+    if not isinstance(conv, ConvBN) or born_as(conv) is not ConvBN or born_as(conv.act) is not nn.Identity:
         raise _Unfit("its shortcut is another one")
     return _shortcut(conv.conv, conv.bn, conv.sampling)
 
 
 def _timm_block(block: nn.Module) -> Chain:
     layers, units, pool = list(_children(block.rep)), [], None
-    if type(layers[0]) is nn.ReLU and layers[0].inplace:
+    if born_as(layers[0]) is nn.ReLU and layers[0].inplace:
         raise _Unfit("its first ReLU changes what the shortcut reads")
     if isinstance(layers[-1], nn.MaxPool2d):
         pool = _timm_pool(layers[-1])
         del layers[-1]
     relu = False
     for layer, following in pairwise([*layers, None]):
-        if type(layer) is nn.ReLU:
+        if born_as(layer) is nn.ReLU:
             relu = True
-        elif type(layer) is nn.BatchNorm2d:
+        elif born_as(layer) is nn.BatchNorm2d:
             continue  # taken in by the convolution before it
         else:
             units.append(_timm_unit(relu, layer, following))
@@ -119,7 +119,7 @@ def _is_timm(kind: type, name: str) -> bool:
 
 
 def _children(sequence: object) -> Iterator[nn.Module]:
-    if type(sequence) is not nn.Sequential or len(sequence) == 0:
+    if not isinstance(sequence, nn.Sequential) or born_as(sequence) is not nn.Sequential or len(sequence) == 0:
         raise _Unfit("its layers stand in another order")
     return iter(sequence)
 
@@ -133,10 +133,11 @@ def _timm_pool(pool: nn.MaxPool2d) -> Pool:
 
 
 def _unit(relu: bool, depthwise: object, pointwise: object, bn: object, padding: object) -> Unit:
-    if not _is_conv(depthwise) or not _is_conv(pointwise) or type(bn) is not nn.BatchNorm2d:
+    if not _is_conv(depthwise) or not _is_conv(pointwise) or born_as(bn) is not nn.BatchNorm2d:
         raise _Unfit("a convolution or batch normalisation of another class")
     assert isinstance(depthwise, nn.Conv2d)
     assert isinstance(pointwise, nn.Conv2d)
+    assert isinstance(bn, nn.BatchNorm2d)
     size = depthwise.kernel_size[0]
     alone = depthwise.groups == depthwise.in_channels == depthwise.out_channels and depthwise.padding_mode == "zeros"
     dense = depthwise.stride == (1, 1) and depthwise.dilation == (1, 1)
@@ -155,9 +156,10 @@ def _unit(relu: bool, depthwise: object, pointwise: object, bn: object, padding:
 
 
 def _shortcut(conv: object, bn: object, sampling: int) -> Shortcut:
-    if not _is_conv(conv) or type(bn) is not nn.BatchNorm2d:
+    if not _is_conv(conv) or born_as(bn) is not nn.BatchNorm2d:
         raise _Unfit("its shortcut is another one")
     assert isinstance(conv, nn.Conv2d)
+    assert isinstance(bn, nn.BatchNorm2d)
     stride = conv.stride[0] * sampling
     simple = conv.kernel_size == (1, 1) and conv.groups == 1 and conv.stride[0] == conv.stride[1]
     if not simple or conv.bias is not None or conv.padding != (0, 0):
@@ -166,11 +168,11 @@ def _shortcut(conv: object, bn: object, sampling: int) -> Shortcut:
 
 
 def _is_conv(conv: object) -> bool:
-    return type(conv) is nn.Conv2d or (isinstance(conv, Swapped) and isinstance(conv, nn.Conv2d))
+    return born_as(conv) is nn.Conv2d
 
 
 def _relu(act: object) -> bool:
-    if type(act) is not nn.ReLU:
+    if born_as(act) is not nn.ReLU:
         raise _Unfit("an activation other than ReLU")
     return True
 

@@ -17,8 +17,23 @@ from torch.nn.modules import module as module_hooks
 
 from separable.blocks.norm import frozen_running_statistics
 from separable.ops.cpu import load_kernels
+from separable.ops.padding import is_tracing
 
-__all__ = ["Choice", "Clock", "SwapState", "Swapped", "is_watched", "plain_torch", "swapped_modules", "unaltered"]
+__all__ = [
+    "Choice",
+    "Clock",
+    "SwapState",
+    "Swapped",
+    "born_as",
+    "is_hooked",
+    "is_watched",
+    "lowered",
+    "mixed",
+    "one_pixel",
+    "plain_torch",
+    "swapped_modules",
+    "unaltered",
+]
 
 Clock = Callable[[], float]
 Choice = Literal["reference", "cpu"]
@@ -46,6 +61,10 @@ class SwapState:
     clock: Clock = time.perf_counter
     enabled: bool = True
     met: str = "its forward was not called"
+    following: tuple[str, ...] = ()
+    """Names, below its parent, of the modules whose work this one does as well."""
+    followers: tuple[nn.Module, ...] = ()
+    """Those modules."""
 
 
 class Swapped(nn.Module, ABC):
@@ -67,14 +86,22 @@ class Swapped(nn.Module, ABC):
         return y
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.fast(x) if self.takes(x) else self.plain(x)
+
+    def parts(self) -> tuple[nn.Module, ...]:
+        """The modules whose work `plain` and `fast` do."""
+        return (self,)
+
+    def takes(self, x: Tensor) -> bool:
+        """Whether the fast way is open, and chosen for a mode like this; timed now if it has to be."""
         state = self.swap_state
-        if not state.enabled or torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
-            return self.plain(x)
+        if not state.enabled or is_tracing():
+            return False
         obstacle = _general_obstacle(x) or self.obstacle(x)
         if obstacle is not None:
             state.met = obstacle
-            return self.plain(x)
-        return self.fast(x) if self._choice(x) == "cpu" else self.plain(x)
+            return False
+        return self._choice(x) == "cpu"
 
     def _choice(self, x: Tensor) -> str:
         state, mode = self.swap_state, _mode(self, x)
@@ -120,19 +147,42 @@ def unaltered(model: nn.Module) -> Iterator[None]:
                 buffer.copy_(value)
 
 
-def is_watched(module: nn.Module) -> bool:
-    """Whether somebody hooked into a part of `module`, or replaced its forward: a fused module would never call it."""
+def born_as(module: object) -> type:
+    """The class of a module before it was exchanged."""
+    if isinstance(module, Swapped):
+        return module.swap_state.plain
+    kind: type = getattr(module, "swap_plain", type(module))
+    return kind
+
+
+def is_hooked(module: nn.Module) -> bool:
+    """Whether somebody hooked into `module`, or into all modules, or replaced its forward."""
     if module_hooks._has_any_global_hook():
         return True
-    return any(
-        part._forward_hooks
-        or part._forward_pre_hooks
-        or part._backward_hooks
-        or part._backward_pre_hooks
-        or "forward" in vars(part)
-        for part in module.modules()
-        if part is not module
-    )
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks) or "forward" in vars(module)
+
+
+def is_watched(module: nn.Module) -> bool:
+    """Whether somebody hooked into a part of `module`: a fused module would never call it."""
+    return any(is_hooked(part) for part in module.modules() if part is not module)
+
+
+def one_pixel(x: Tensor, stride: int = 1) -> bool:
+    """Whether x (N, C, H, W) has a single pixel for each channel, which torch refuses to normalise by."""
+    return x.shape[0] * -(-x.shape[2] // stride) * -(-x.shape[3] // stride) < 2
+
+
+def lowered() -> torch.dtype | None:
+    """The type that autocast computes in, or None without autocast."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+
+
+def mixed(x: Tensor, weight: Tensor) -> str | None:
+    """Why `weight` cannot be used on `x`, or None."""
+    if weight.device != x.device or type(weight) is not nn.Parameter:
+        return "its weight is on another device or no plain parameter"
+    return "its input has another type than its weight" if lowered() is None and weight.dtype != x.dtype else None
 
 
 def _general_obstacle(x: Tensor) -> str | None:
@@ -142,15 +192,19 @@ def _general_obstacle(x: Tensor) -> str | None:
         return f"its input is on {x.device.type}"
     if x.dtype not in _TYPES or x.dim() != 4 or x.numel() == 0:
         return f"its input is {str(x.dtype).removeprefix('torch.')} of shape {tuple(x.shape)}"
-    if not x.is_contiguous(memory_format=torch.channels_last):
+    if not x.is_contiguous(memory_format=torch.channels_last) and x.stride(1) != 1:  # a sampled map is copied
         return "its input is not in channels_last, where the kernels pay (channels_last=True)"
     status = load_kernels(automatic=False)
     return None if status.available else status.reason
 
 
-def _mode(module: nn.Module, x: Tensor) -> str:
+def _parameters(module: Swapped) -> Iterator[nn.Parameter]:
+    return (parameter for part in module.parts() for parameter in part.parameters())
+
+
+def _mode(module: Swapped, x: Tensor) -> str:
     """Such as "train backward bfloat16": what decides about speed, shapes aside."""
-    backward = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in module.parameters()))
+    backward = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in _parameters(module)))
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
     kind = "train" if module.training else "eval"
     return f"{kind} {'backward' if backward else 'forward'} {str(dtype).removeprefix('torch.')}"
@@ -160,7 +214,7 @@ def _time_both(module: Swapped, x: Tensor) -> tuple[float, float]:
     """Seconds of the plain and of the fast way, with backward pass where one is due: the best of several rounds."""
     clock, ways = module.swap_state.clock, (module.plain, module.fast)
     seconds: list[list[float]] = [[], []]
-    with frozen_running_statistics(module), _apart():
+    with frozen_running_statistics(nn.ModuleList(module.parts())), _apart():
         for _ in range(1 + _ROUNDS):
             for spent, way in zip(seconds, ways, strict=True):
                 start = clock()
@@ -170,12 +224,12 @@ def _time_both(module: Swapped, x: Tensor) -> tuple[float, float]:
     return plain, fast
 
 
-def _once(way: Callable[[Tensor], Tensor], module: nn.Module, x: Tensor) -> None:
+def _once(way: Callable[[Tensor], Tensor], module: Swapped, x: Tensor) -> None:
     if not torch.is_grad_enabled():
         way(x)
         return
     leaf = x.detach().requires_grad_(x.requires_grad)
-    wanted = [t for t in (leaf, *module.parameters()) if t.requires_grad]
+    wanted = [t for t in (leaf, *_parameters(module)) if t.requires_grad]
     y = way(leaf)
     if wanted:
         torch.autograd.grad(y, wanted, torch.ones_like(y), allow_unused=True)
