@@ -1,5 +1,6 @@
 """Batches of pictures with masks: the same bits from any worker and any start, and no pair stops them."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -110,5 +111,13 @@ def test_evaluation_shows_every_pair_once(tmp_path: Path) -> None:
     for batch in batches:
         for row, sample in enumerate(batch.samples.tolist()):
             assert np.array_equal(batch.labels[row].numpy(), prepare_mask(pairs.read(sample)[1], CONTRACT))
-    only_bad = PairSet(pairs.root, pairs.paths, pairs.masks, pairs.class_names, pairs.colours)
-    assert only_bad.fingerprint() == pairs.fingerprint()
+    assert batches[0].labels.is_contiguous()
+
+
+def test_a_set_travels_to_a_spawned_worker(tmp_path: Path) -> None:
+    pairs = pairs_of(tmp_path)
+    pairs.read(0)
+    there = pickle.loads(pickle.dumps(pairs))
+    assert there == pairs
+    assert there.fingerprint() == pairs.fingerprint()
+    assert np.array_equal(there.read(0)[1], pairs.read(0)[1])

@@ -108,6 +108,20 @@ def test_without_overlap_tiles_stand_side_by_side() -> None:
             assert np.array_equal(blended[part], whole(picture[part].copy(), by_neighbours(2)))
 
 
+@pytest.mark.parametrize("size", [(20, 30), (5, 3), (40, 50), (1, 1)])
+def test_tiles_reach_beyond_by_mirroring(size: tuple[int, int]) -> None:
+    picture, seen = structured(*size), []
+
+    def look(tiles: torch.Tensor) -> torch.Tensor:
+        seen.append(tiles.permute(0, 2, 3, 1).numpy().copy())
+        return by_pixel(tiles)
+
+    predict_whole(picture, look, Tiling((32, 48), 8, 8))
+    below, beyond = (max(0, -(-max(have, tile) // 8) * 8 - have) for have, tile in zip(size, (32, 48), strict=True))
+    padded = np.pad(picture, ((0, below), (0, beyond), (0, 0)), mode="symmetric")
+    assert np.array_equal(np.concatenate(seen)[-1], padded[-32:, -48:])
+
+
 def test_strips_lie_one_below_the_other() -> None:
     picture = structured(100, 60)
 
