@@ -1,0 +1,66 @@
+"""Networks that answer for every pixel: what looks into networks takes them, what is for classifiers says that it does
+not."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from separable.models import build_model
+from separable.weights import load_model, save_model
+from separable.weights.export_keras import save_keras
+from tests.cli.conftest import Cli
+
+REFUSED = " is for networks that classify pictures\n  got       unet_xception, which answers for every pixel\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_model(build_model("unet_xception", width=0.25, depth=1), tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "pictures" / "a" / "one.png"
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (64, 64)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("verb", ["predict", "explain"])
+def test_no_answer_for_a_picture(verb: str, cli: Cli, folder: Path, picture: Path) -> None:
+    said = cli(verb, folder, picture)
+    assert (said.code, f"Predicting{REFUSED}" in said.err) == (2, True)
+
+
+def test_no_accuracy(cli: Cli, folder: Path, picture: Path) -> None:
+    said = cli("evaluate", folder, picture.parents[1])
+    assert (said.code, f"`separable evaluate`{REFUSED}" in said.err) == (2, True)
+
+
+def test_no_training_on_folders_of_classes(cli: Cli, picture: Path) -> None:
+    (picture.parents[1] / "b").mkdir()
+    for number in range(4):
+        for name in ("a", "b"):
+            Image.new("RGB", (64, 64), (60 * number, 0, 0)).save(picture.parents[1] / name / f"{number}.png")
+    said = cli("train", picture.parents[1], "--model", "unet_xception", "--weights", "none")
+    assert (said.code, f"`separable train`{REFUSED}" in said.err) == (2, True)
+
+
+def test_what_looks_into_networks_takes_them(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    assert "2,055,203" in cli("profile", "unet_xception").out
+    assert cli("draw", folder, "--out", "unet.svg").code == 0
+    assert (tmp_path / "unet.svg").read_text().count("<rect") > 5
+    assert "one answer per pixel" in cli("models", "deeplab_xception65").out
+
+
+def test_weights_of_keras_are_converted(cli: Cli, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model("unet_xception", 2, depth=2)
+    save_keras(model, tmp_path / "unet.weights.h5")
+    said = cli("convert", "unet.weights.h5", "converted")
+    assert said.code == 0
+    found = load_model(tmp_path / "converted").state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in model.state_dict().items() if "num_b" not in name)
