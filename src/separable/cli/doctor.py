@@ -81,7 +81,7 @@ def _speed() -> Iterator["Finding"]:
     if status.available and status.library is not None:
         yield Finding(section, "CPU kernels", "ok", f"built for this machine ({status.library.name})")
     elif status.library is not None:
-        text = "not built yet; the first training that is long enough builds them, in about a minute"
+        text = "not built yet; the first training that is long enough builds them, in a minute or two"
         yield Finding(section, "CPU kernels", "absent", text)
     else:
         fix = "Install g++ or clang++" if "compiler was found" in status.reason else None

@@ -5,10 +5,10 @@ written to checkpoint 0; nothing is timed afterwards. A mode that was not timed,
 precision, is computed by plain torch. So a training that is killed before checkpoint 0 chooses anew, having trained
 nothing, and one that is killed later goes on with the same choices.
 
-Timing costs what about twenty steps do, and the kernels, once on a machine, a minute of compiling. What they give back
+Timing costs what about twenty steps do, and the kernels, once on a machine, a minute or two of compiling. What they give back
 was between nothing and a quarter of a step. So a training considers them only where both together stay below a
-twentieth of what it will take: four hundred steps of up to 16 pictures at least, or fewer larger ones, and twenty
-minutes where they have yet to be built. Below two minutes it does not consider them at all: there is nothing to win
+twentieth of what it will take: four hundred steps of up to 16 pictures at least, or fewer larger ones, and half an
+hour more where they have yet to be built. Below two minutes it does not consider them at all: there is nothing to win
 that anybody would notice. `separable demo` on its digits is such a training.
 """
 
@@ -34,8 +34,8 @@ Clock = Callable[[], float]
 
 _TIMING = 20
 """Timing all modules in all modes takes as long as so many steps: measured 17 to 22 on Xception."""
-_BUILDING = 60.0
-"""Seconds; measured 25 to 50."""
+_BUILDING = 90.0
+"""Seconds of one core; measured 50 to 82."""
 _SHARE = 0.05
 """Of the whole training that timing and building may take."""
 _SHORT = 120.0
@@ -127,7 +127,7 @@ def load_for(display: Display) -> KernelStatus:
     status = kernel_status()
     if status.available or status.library is None:
         return load_kernels(automatic=False)
-    display.note("Building the CPU kernels for this machine, which is done once: about a minute ...")
+    display.note("Building the CPU kernels for this machine, which is done once: a minute or two ...")
     begun = time.perf_counter()
     status = load_kernels(automatic=False)
     if status.available:
