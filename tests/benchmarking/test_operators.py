@@ -8,7 +8,7 @@ from separable.benchmarking.operator_contest import bench_operator
 from separable.benchmarking.operators import OPERATORS, Case, contestants_for, parse_shape, work_of
 from separable.benchmarking.run import Rules
 from separable.errors import UsageError
-from separable.ops.cpu import kernel_status
+from separable.ops.cpu import KernelStatus, kernel_status
 
 CASE = Case((2, 6, 5, 4))
 ONE = Rules(1)
@@ -43,6 +43,7 @@ def test_the_gradient_that_is_timed_is_the_one_that_is_named() -> None:
     assert gradient.shape == (2, 6, 5, 4)
 
 
+@pytest.mark.usefixtures("kernels_are_there")
 def test_a_wrong_kernel_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     right, _ = OPERATORS["depthwise forward"]
 
@@ -57,17 +58,34 @@ def test_a_wrong_kernel_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ours.failure.startswith("wrong answer: 0.001 from fp64")
 
 
-def test_a_kernel_that_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_that_cannot_be_built_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = KernelStatus(False, "no compiler")
+    monkeypatch.setattr("separable.benchmarking.operator_contest.load_kernels", lambda automatic: status)
+    torchs, ours = bench_operator(CASE, "pointwise forward", ONE).entries
+    assert torchs.seconds
+    assert ours.failure == "The CPU kernels are not available. Got: no compiler."
+
+
+@pytest.fixture
+def kernels_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = KernelStatus(True, "")
+    monkeypatch.setattr("separable.benchmarking.operator_contest.load_kernels", lambda automatic: status)
+
+
+@pytest.mark.usefixtures("kernels_are_there")
+def test_a_kernel_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     right, _ = OPERATORS["depthwise forward"]
 
     def missing(case: Case, implementation: str, dtype: torch.dtype | None) -> operators.Call:
-        if implementation == "cpu":
-            raise UsageError("The CPU kernels are not available", got="no compiler")
-        return right(case, implementation, dtype)
+        def fail() -> torch.Tensor:
+            raise AttributeError("no such operator\nand more")
+
+        return fail if implementation == "cpu" else right(case, implementation, dtype)
 
     monkeypatch.setitem(OPERATORS, "depthwise forward", (missing, ("reference", "cpu")))
-    ours = bench_operator(CASE, "depthwise forward", ONE).entries[1]
-    assert ours.failure == "The CPU kernels are not available. Got: no compiler."
+    torchs, ours = bench_operator(CASE, "depthwise forward", ONE).entries
+    assert torchs.seconds
+    assert ours.failure == "AttributeError: no such operator"
 
 
 def test_work_is_counted_as_a_person_would() -> None:

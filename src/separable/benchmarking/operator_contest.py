@@ -1,6 +1,8 @@
 """A contest over one operator: plain torch, the CPU's kernels, and Triton's where there is a GPU, in this process."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, final
 
@@ -13,7 +15,8 @@ from separable.benchmarking.gate import Verdict, judge
 from separable.benchmarking.operators import OPERATORS, Call, Case, Make, contestants_for, work_of
 from separable.benchmarking.outcome import ContestResult
 from separable.benchmarking.run import ContestantError, Listener, Rules, Seat, run_contest
-from separable.errors import SeparableError
+from separable.errors import SeparableError, UsageError
+from separable.ops.cpu import load_kernels
 
 __all__ = ["bench_operator"]
 
@@ -33,11 +36,18 @@ class _CallRunner(Runner):
         self._call, self._device, self._repeats = call, device, 0
 
     def answer(self) -> Answer:
-        return _answer(self._call())
+        with _failures():
+            return _answer(self._call())
 
     def step(self) -> float:
+        with _failures():
+            return self._step()
+
+    def _step(self) -> float:
         if not self._repeats:
-            self._repeats = min(_MOST_REPEATS, max(1, round(_LONG_ENOUGH / max(self._timed(1), 1e-7))))
+            self._repeats = min(
+                _MOST_REPEATS, max(1, round(_LONG_ENOUGH / max(min(self._timed(1) for _ in range(3)), 1e-7)))
+            )
         return self._timed(self._repeats) / self._repeats
 
     def _timed(self, repeats: int) -> float:
@@ -77,10 +87,22 @@ def bench_operator(
 
 
 def _open(make: Make, case: Case, implementation: str) -> Runner:
-    try:
+    with _failures():
+        if implementation == "cpu":
+            status = load_kernels(automatic=False)  # built now, not within a step
+            if not status.available:
+                raise UsageError("The CPU kernels are not available", got=status.reason)
         return _CallRunner(make(case, implementation, None), case.device)
-    except (SeparableError, RuntimeError, ImportError) as error:
-        raise ContestantError(str(error).splitlines()[0]) from error
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """A kernel that fails is one line of the table, and plain torch is timed all the same."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error) if isinstance(error, SeparableError) else f"{type(error).__name__}: {error}"
+        raise ContestantError(said.splitlines()[0][:300]) from error
 
 
 def _judge(answer: Answer, truth: Answer, own: Answer, precision: str) -> Verdict:
