@@ -5,9 +5,9 @@ written to checkpoint 0; nothing is timed afterwards. A mode that was not timed,
 precision, is computed by plain torch. So a training that is killed before checkpoint 0 chooses anew, having trained
 nothing, and one that is killed later goes on with the same choices.
 
-Timing costs what about twenty steps do, and the kernels, once on a machine, a minute or two of compiling. What they give back
-was between nothing and a quarter of a step. So a training considers them only where both together stay below a
-twentieth of what it will take: four hundred steps of up to 16 pictures at least, or fewer larger ones, and half an
+Timing costs what about twenty steps do, and the kernels, once on a machine, a minute or two of compiling. What they
+give back was between nothing and a quarter of a step. So a training considers them only where both together stay below
+a twentieth of what it will take: four hundred steps of up to 16 pictures at least, or fewer larger ones, and half an
 hour more where they have yet to be built. Below two minutes it does not consider them at all: there is nothing to win
 that anybody would notice. `separable demo` on its digits is such a training.
 """
