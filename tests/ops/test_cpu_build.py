@@ -1,6 +1,7 @@
 """Building the kernels: where it cannot be done, a reason and plain torch."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,20 @@ def test_what_decides_the_library_is_in_its_name(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch, "__version__", "9.9")
     names.add(build._library(compiler(one, "echo 1")).name)
     assert len(names) == 4
+
+
+def test_where_the_package_lies_is_no_part_of_the_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = build._compiler() or "c++"
+    here = build._library(found)
+    moved = tmp_path / "moved"
+    shutil.copytree(build._FOLDER, moved)
+    monkeypatch.setattr(build, "_FOLDER", moved)
+    build._library.cache_clear()
+    assert build._library(found).name == here.name
+    (moved / "blocks.h").write_text("// other code")
+    build._library.cache_clear()
+    assert build._library(found).name != here.name
+    build._library.cache_clear()
 
 
 def test_importing_the_package_builds_nothing(tmp_path: Path) -> None:

@@ -99,29 +99,30 @@ def _compiler() -> str | None:
     return next((found for name in (named, "g++", "clang++", "c++") if name and (found := shutil.which(name))), None)
 
 
+def _flags(compiler: str) -> tuple[str, ...]:
+    """Everything of the command that decides the library's content but the sources."""
+    capability = _CAPABILITIES.get(torch.backends.cpu.get_cpu_capability(), "DEFAULT")
+    kind = ("-O3", "-std=c++20", "-march=native", "-fopenmp", "-shared", "-fPIC", "-w")
+    return (compiler, *kind, f"-DCPU_CAPABILITY={capability}", f"-DCPU_CAPABILITY_{capability}")
+
+
 def _command(compiler: str) -> list[str]:
     root = Path(torch.__file__).parent
-    capability = _CAPABILITIES.get(torch.backends.cpu.get_cpu_capability(), "DEFAULT")
-    return [
-        *(compiler, "-O3", "-std=c++20", "-march=native", "-fopenmp", "-shared", "-fPIC", "-w"),
-        *(f"-DCPU_CAPABILITY={capability}", f"-DCPU_CAPABILITY_{capability}"),
-        *(
-            f"-I{root / 'include'}",
-            *(str(_FOLDER / name) for name in _SOURCES),
-            f"-L{root / 'lib'}",
-            "-ltorch_cpu",
-            "-lc10",
-        ),
-    ]
+    sources = (str(_FOLDER / name) for name in _SOURCES)
+    libraries = (f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10")
+    return [*_flags(compiler), f"-I{root / 'include'}", *sources, *libraries]
 
 
 @cache
 def _library(compiler: str) -> Path:
-    """Where the library belongs: its name tells the source, torch, the compiler, its flags and the processor apart."""
+    """Where the library belongs: its name tells the source, torch, the compiler, its flags and the processor apart.
+
+    Where package and torch are installed is no part of it: a run that moves along with them finds the same kernels.
+    """
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603 - the compiler the user chose
     processor = read_processor()
     code = b"".join((_FOLDER / name).read_bytes() for name in (*_HEADERS, *_SOURCES))
-    told = (*_command(compiler), version, torch.__version__, processor.model, *processor.features)
+    told = (*_flags(compiler), version, torch.__version__, processor.model, *processor.features)
     digest = hashlib.sha256(code + "\n".join(told).encode()).hexdigest()
     return cache_directory() / "kernels" / f"cpu-{digest[:16]}.so"
 
