@@ -145,3 +145,11 @@ def test_the_plot_shows_values_limits_and_reasons() -> None:
     words = "".join(root.itertext())
     assert "wrong answer: 0.5 from fp64" in words
     assert "prefers-color-scheme:dark" in svg
+
+
+@pytest.mark.parametrize(("seconds", "disturbed"), [(1.9, True), (2.0, False)])
+def test_steps_faster_than_the_ceiling_are_said_to_be_strange(seconds: float, disturbed: bool) -> None:
+    """8 G operations at 4 G a second are two seconds."""
+    report = a_report(ContestResult("t", "a", (entry("a", {0: seconds}),)))
+    assert report.disturbed == disturbed
+    assert ("Something else used this machine" in report.to_text()) == disturbed

@@ -81,6 +81,13 @@ class Report:
         spread, limit = entry.spread, self.limit(entry)
         return None if spread is None or math.isnan(limit) else limit / spread.median
 
+    @property
+    def disturbed(self) -> bool:
+        """Whether a step multiplied faster than the ceiling, which was then measured in a bad moment."""
+        rates = self.ceilings["gemm_flops"]
+        timed = [(one, one.spread) for contest in self.contests for one in contest.entries if one.precision in rates]
+        return any(spread and one.work.flops / spread.median > 1.05 * rates[one.precision] for one, spread in timed)
+
     def tables(self) -> list[Table]:
         """One for each contest; of operators, one for each shape and precision."""
         return [self._table(title, contests) for title, contests in self._together().items()]
@@ -123,7 +130,9 @@ class Report:
         copy = self.ceilings["copy_bytes_per_second"] / 1e9
         packages = {name: version for name, version in self.environment.get("packages", {}).items() if version}
         versions = ", ".join(f"{name} {packages[name]}" for name in ("separable", "torch", "numpy") if name in packages)
+        disturbed = ["Something else used this machine: steps were faster than the ceilings measured beside them."]
         return [
+            *(disturbed if self.disturbed else []),
             f"{self.ceilings['processor']}, {self.ceilings['threads']} threads; measured in the same run: products at "
             f"{flops} GFLOP/s, copies at {copy:.1f} GB/s read and written.",
             f"{self.date}, {versions}. Medians; quartiles in brackets; {_MARK} is what ratios are against, step by "

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from separable.cli.bench_choices import (
+    baseline_of,
+    check,
+    check_networks,
+    contestants_of,
+    own_side,
+    peers_of,
+    precisions_of,
+)
 from separable.cli.bench_display import Display
 from separable.cli.options import INTERRUPTED, Debug, Json
 from separable.cli.output import Output
 from separable.errors import UsageError
 
 if TYPE_CHECKING:
-    from separable.benchmarking.contest import Contestant, Peer, Task
     from separable.benchmarking.operators import Case
     from separable.benchmarking.outcome import ContestResult
     from separable.benchmarking.report import Report
@@ -35,8 +43,6 @@ separable bench infer
 separable bench infer mobilenet_v1 --batch 1 --side 224 --peers timm torch-compile
 separable bench infer xception --batch 16 --precision fp32 bf16 --json > infer.json
 """
-_USUAL = ("torch-tuned", "timm")
-_OURS = "ours"
 
 Models = Annotated[
     list[str] | None,
@@ -103,7 +109,7 @@ def ops(
     measured in the same run. What fails the gate is not timed: its error may be twice torch's own against fp64.
     """
     with Output(json) as output, ExitStack() as stack:
-        _check(device, out)
+        check(device, out)
         from separable.benchmarking.operators import OPERATORS, SHAPES, Case, parse_shape
         from separable.benchmarking.run import Rules
         from separable.benchmarking.session import measured
@@ -112,7 +118,7 @@ def ops(
         if not names:
             raise UsageError("No operator has these words in its name", got=only, expected=", ".join(OPERATORS))
         shapes = [parse_shape(text) for text in shape] if shape else SHAPES
-        precisions = _precisions(precision)
+        precisions = precisions_of(precision)
         cases = [Case(sides, kernel, stride, one, device) for one in precisions for sides in shapes]
         settings = stack.enter_context(_tuned())
         contests = _operators(cases, names, Rules(rounds), output)
@@ -184,17 +190,17 @@ def _networks(
     json: bool,
 ) -> None:
     with Output(json) as output:
-        _check(device, out)
+        check(device, out)
         from separable.benchmarking.contest import Task
         from separable.benchmarking.network_contest import bench_networks
         from separable.benchmarking.run import Rules
         from separable.benchmarking.session import measured
 
-        names, precisions = models or ["xception"], _precisions(precision)
-        task = Task(verb, batch, side or _own_side(names[0]), device=device)
-        _check_networks(names, task)
-        contestants = _contestants(names, precisions, task, _peers(peers, baseline, keras_python))
-        base = _baseline(contestants, baseline)
+        names, precisions = models or ["xception"], precisions_of(precision)
+        task = Task(verb, batch, side or own_side(names[0]), device=device)
+        check_networks(names, task)
+        contestants = contestants_of(names, precisions, task, peers_of(peers, baseline, keras_python))
+        base = baseline_of(contestants, baseline)
         rules = Rules(rounds, seconds=seconds)
         display = Display(output, len(contestants))
         contests = (bench_networks(task, contestants, baseline=base, rules=rules, listener=display) for _ in range(1))
@@ -217,98 +223,10 @@ def _operators(
     display.close()
 
 
-def _check(device: str, out: Path | None) -> None:
-    from separable.files import make_directory
-    from separable.training.device import demand_device
-
-    if device != "cpu" and not device.startswith("cuda"):
-        raise UsageError("Unknown --device", got=device, expected="cpu or cuda")
-    demand_device(device)
-    if out is not None:
-        make_directory(out)
-
-
-def _precisions(given: list[str] | None) -> list[str]:
-    from separable.machine.ceilings import PRECISIONS, has_fast_bf16
-
-    if not given:
-        return ["bf16" if has_fast_bf16() else "fp32"]
-    unknown = [name for name in given if name not in PRECISIONS]
-    if unknown:
-        raise UsageError("Unknown --precision", got=unknown[0], expected=" or ".join(PRECISIONS))
-    return list(dict.fromkeys(given))
-
-
 def _tuned() -> Any:
     from separable.machine.runtime import tune_runtime
 
     return tune_runtime()
-
-
-def _own_side(network: str) -> int:
-    from separable.benchmarking.peers.networks import is_borrowed
-    from separable.models import model_spec
-
-    return 224 if is_borrowed(network) else int(model_spec(network).input.size[0])
-
-
-def _check_networks(names: Sequence[str], task: "Task") -> None:
-    """Whatever is wrong with a name or a size is said before anything takes time."""
-    from separable.benchmarking.referee import work_of
-
-    for name in names:
-        work_of(name, task)
-
-
-def _peers(given: list[str] | None, baseline: str | None, keras_python: Path | None) -> "list[Peer]":
-    """Ours, and those asked for; a usual one that is not installed is left out."""
-    from separable.benchmarking.peers import PEERS, keras_peer
-    from separable.errors import MissingExtraError
-
-    known = {**PEERS, "keras-tf": keras_peer(keras_python)}
-    asked = [_OURS, *(given or _USUAL), *([baseline] if baseline else [])]
-    unknown = [name for name in asked if name not in known]
-    if unknown:
-        raise UsageError("There is no such peer", got=unknown[0], expected=", ".join(known))
-    found = []
-    for name in dict.fromkeys(asked):
-        try:
-            known[name].demand()
-        except MissingExtraError:
-            if given is not None or name == baseline:
-                raise
-            continue
-        found.append(known[name])
-    return found
-
-
-def _contestants(
-    names: Sequence[str], precisions: Sequence[str], task: "Task", peers: "Sequence[Peer]"
-) -> "list[Contestant]":
-    from separable.benchmarking.network_contest import named_apart
-
-    found = [
-        contestant
-        for network in names
-        for precision in precisions
-        for peer in peers
-        for contestant in peer.contestants(network, precision, task)
-    ]
-    absent = [peer.name for peer in peers if not any(one.peer == peer.name for one in found)]
-    if absent:
-        raise UsageError(
-            f"{absent[0]} has none of these networks in this precision", got=f"{', '.join(names)}, {precisions[0]}"
-        )
-    return named_apart(found)
-
-
-def _baseline(contestants: "Sequence[Contestant]", asked: str | None) -> str:
-    """The name of a contestant: of the peer asked for, of tuned torch, or the first that is not ours."""
-    for peer in (asked, "torch-tuned"):
-        found = [one.name for one in contestants if one.peer == peer]
-        if found:
-            return found[0]
-    return next((one.name for one in contestants if one.peer != _OURS), contestants[0].name)
 
 
 def _command() -> str:
