@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,30 +48,15 @@ def _forward(
     return y
 
 
-def _backward(
-    gradient: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    relu: bool,
-    stride: Sequence[int],
-    border: Sequence[int],
-    dilation: Sequence[int],
-    other: Tensor | None,
-    need_input: bool,
-    need_weight: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Every gradient in one pass. Sums are added up in a fixed order."""
-    steps = (relu, stride, border, dilation)
+def _backward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Every gradient in one pass, arguments as of `_sums` without `dx`. Sums are added up in a fixed order."""
+    x, weight, scale = arguments[1:4]
+    need_input, need_weight = arguments[-2:]
     if need_input and need_weight and max(weight.shape[2:]) > _WIDEST:  # more sums than registers
-        same = (gradient, x, weight, scale, shift, *steps, other)
-        dx, _, dscale, dshift = depthwise_backward_triton(*same, True, False)
-        return dx, depthwise_backward_triton(*same, False, True)[1], dscale, dshift
-    needs = (need_input, need_weight)
-    dx, dweight, dscale, dshift = fake_depthwise_backward(gradient, x, weight, scale, shift, *steps, other, *needs)
-    written = dx if need_input else x  # not written in the latter case
-    sums = _sums(gradient, x, weight, scale, shift, *steps, other, *needs, written)
+        dx, _, dscale, dshift = depthwise_backward_triton(*arguments[:-2], True, False)
+        return dx, depthwise_backward_triton(*arguments[:-2], False, True)[1], dscale, dshift
+    dx, dweight, dscale, dshift = fake_depthwise_backward(*arguments)
+    sums = _sums(dx if need_input else x, *arguments)  # x is not written then
     if need_weight:
         dweight = sums[:, :-2].sum(0).t().contiguous().view(weight.shape)
     if need_input and scale is not None:
@@ -79,6 +65,7 @@ def _backward(
 
 
 def _sums(
+    dx: Tensor,
     gradient: Tensor,
     x: Tensor,
     weight: Tensor,
@@ -91,7 +78,6 @@ def _sums(
     other: Tensor | None,
     need_input: bool,
     need_weight: bool,
-    dx: Tensor,
 ) -> Tensor:
     """Write `dx`; the rest per block of pixels: (blocks, KH KW + 2, C), the weight's taps, scale and shift."""
     x, gradient, other = last_axis(x), last_axis(gradient), None if other is None else last_axis(other)
