@@ -135,6 +135,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         pairs.masks.read(0, PictureShape((30, 20), 6))
 
 
+def test_holes_come_back_as_holes(tmp_path: Path) -> None:
+    """COCO's outlines cannot have any, so such a region is written as run lengths."""
+    mask = np.zeros((20, 30), np.int16)
+    mask[2:18, 3:25] = 1
+    mask[5:10, 6:12] = 0
+    mask[7, 8] = 2
+    path = written(tmp_path, **coco_document([("p0.jpg", mask)], ("background", "cat", "dog")))
+    pairs, _ = read_coco(path, tmp_path / "images")
+    assert np.array_equal(pairs.read(0)[1], mask)
+
+
 def test_absent_pictures_are_left_out(tmp_path: Path) -> None:
     path = written(tmp_path)
     (tmp_path / "images/p1.jpg").unlink()

@@ -172,6 +172,14 @@ def test_one_bad_pair_never_stops_the_others(tmp_path: Path) -> None:
     assert seen == len(causes)
 
 
+def test_a_turned_square_cannot_be_told_by_its_size(tmp_path: Path) -> None:
+    write_pairs(tmp_path, 2, size=(24, 24))
+    (tmp_path / "images/000.jpg").write_bytes(turned(structured(24, 24), "JPEG", 6))
+    data = read_pairs(tmp_path, coding=MaskCoding.indices(["a", "b"]))
+    facts = [scan_pair(part, 0) for part in (data.train, data.val)]
+    assert {one.path: one.turned for one in facts} == {"000.jpg": True, "001.jpg": False}
+
+
 def test_the_check_says_all_of_it(tmp_path: Path) -> None:
     causes = spoilt(tmp_path)
     done: list[tuple[int, int]] = []
