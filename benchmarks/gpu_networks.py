@@ -73,6 +73,8 @@ def use_triton(model: nn.Module, plan: str = "auto", keep: bool = True) -> int:
     taken: dict[str, Any] = {name: getattr(unit, name) for name in ("moments", "add_normalised", "pool_normalised")}
     taken["depthwise_cpu"] = depthwise_triton
     taken["separable_unit"] = lambda *inputs: unit.separable_unit(*inputs, plan, keep)  # type: ignore[arg-type]
+    taken["affine_act"] = lambda z, scale, shift, act: _activate(unit.add_normalised(z, scale, shift, None), act)
+    taken["pointwise_product"] = lambda x, weight: torch.nn.functional.conv2d(x, weight.to(x.dtype))
     for name, function in taken.items():
         setattr(chain, name, function)
     changed = 0
@@ -85,6 +87,11 @@ def use_triton(model: nn.Module, plan: str = "auto", keep: bool = True) -> int:
             module.forward = types.MethodType(lambda self, x: self.run(x, "triton"), module)  # type: ignore[method-assign]
             changed += 1
     return changed
+
+
+def _activate(y: Tensor, act: int) -> Tensor:
+    assert act == 1, "a chain ends in ReLU or in nothing"
+    return y.relu()
 
 
 def _chained(planned: chain.Chain) -> Callable[[nn.Module, Tensor], Tensor]:
