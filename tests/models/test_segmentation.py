@@ -97,7 +97,7 @@ def test_logits_for_every_pixel(case: str) -> None:
         assert torch.equal(pyramid, features)
 
 
-@pytest.mark.parametrize("case", ["unet", "unet-dense", "unet-mobilenet", "unet_xception", "unet_xception-skips"])
+@pytest.mark.parametrize("case", ["unet", "unet-dense", "unet_xception", "unet_xception-skips"])
 def test_a_mark_in_the_picture_shows_at_its_place(case: str) -> None:
     """The logits that change most lie where the picture was changed: nothing is mirrored, shifted or transposed.
 
