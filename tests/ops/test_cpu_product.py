@@ -87,6 +87,24 @@ def test_product_over_rows(shape: tuple[int, int, int], dtype: torch.dtype) -> N
     assert_close(got, left.double().t() @ right.double(), left.t() @ right)
 
 
+@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", [*SHAPES, (1500, 36, 40), (2001, 33, 500)])
+def test_product_backward(shape: tuple[int, int, int], dtype: torch.dtype, arrives: bool) -> None:
+    """The same as combining, rounding and two products; the moments' part is about as large as what arrives."""
+    m, c, o = shape
+    dz, y = torch.randn(m, o).to(dtype), torch.randn(m, o).to(dtype)
+    slope, offset = torch.randn(o), torch.randn(o)
+    h, weight = torch.randn(m, c).to(dtype), torch.randn(o, c)
+    backward = torch.ops.separable_cpu.product_backward
+    dh, dweight = backward(dz if arrives else None, y, slope, offset, h, weight)
+    assert (dh.dtype, dweight.dtype) == (dtype, torch.float32)
+    wide = y.double() * slope.double() + offset.double() + (dz.double() if arrives else 0)
+    rounded, low = wide.to(dtype), weight.to(dtype)
+    assert_close(dh, wide @ low.double(), rounded @ low)
+    assert_close(dweight, wide.t() @ h.double(), rounded.t() @ h)
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 def test_columns_of_larger_matrices(dtype: torch.dtype) -> None:
     """Operands that are not contiguous, among NaN that must not be read."""
@@ -105,10 +123,18 @@ def test_the_same_bits_each_time(threads: int) -> None:
         for dtype in (torch.float32, torch.bfloat16):
             left, right = torch.randn(1999, 70).to(dtype), torch.randn(50, 70).to(dtype)
             gradient = torch.randn(1999, 50).to(dtype)
-            first = (*product(left, right), over_rows(gradient, left))
-            for _ in range(3):
-                for a, b in zip(first, (*product(left, right), over_rows(gradient, left)), strict=True):
-                    assert torch.equal(a, b)
+            first, *others = (
+                (
+                    *product(left, right),
+                    over_rows(gradient, left),
+                    *torch.ops.separable_cpu.product_backward(
+                        gradient, gradient, torch.ones(50), torch.ones(50), left, right
+                    ),
+                )
+                for _ in range(4)
+            )
+            for other in others:
+                assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
     finally:
         torch.set_num_threads(before)
 
@@ -170,5 +196,6 @@ def test_torch_accepts_the_operators() -> None:
             (cpu.product, (left, right, True)),
             (cpu.product, (left, right, False)),
             (cpu.product_over_rows, (left, left)),
+            (cpu.product_backward, (None, left, torch.ones(6), torch.ones(6), left, torch.randn(6, 6))),
         ):
             torch.library.opcheck(operator.default, arguments, test_utils=("test_schema", "test_faketensor"))

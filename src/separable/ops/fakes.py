@@ -14,6 +14,7 @@ __all__ = [
     "fake_pool_backward",
     "fake_pool_forward",
     "fake_product",
+    "fake_product_backward",
     "fake_product_over_rows",
 ]
 
@@ -86,6 +87,13 @@ def fake_product(left: Tensor, right: Tensor, moments: bool) -> tuple[Tensor, Te
     sums = right.shape[0] if moments else 0
     y = left.new_empty(left.shape[0], right.shape[0])
     return y, left.new_empty(sums, dtype=_FP32), left.new_empty(sums, dtype=_FP32)
+
+
+def fake_product_backward(
+    dz: Tensor | None, y: Tensor, slope: Tensor, offset: Tensor, h: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Like `h` (M, C), and like `weight` (O, C) in fp32."""
+    return h.new_empty(h.shape), h.new_empty(weight.shape, dtype=_FP32)
 
 
 def fake_product_over_rows(left: Tensor, right: Tensor) -> Tensor:

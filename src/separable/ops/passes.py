@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["Passes"]
+__all__ = ["Passes", "moments_backward"]
 
 Sums = tuple[Tensor, Tensor]
 
@@ -43,10 +43,15 @@ class Passes:
         """dz plus what comes back through mean and variance: affine in z, so one pass."""
         if dmean is None and dvariance is None:
             return torch.zeros_like(z) if dz is None else dz
-        count = z.numel() // z.shape[1]
-        slope = torch.zeros_like(mean) if dvariance is None else dvariance * (2.0 / count)
-        offset = -slope * mean if dmean is None else dmean / count - slope * mean
+        slope, offset = moments_backward(z, mean, dmean, dvariance)
         return self.combine(z, slope, offset, dz)
+
+
+def moments_backward(z: Tensor, mean: Tensor, dmean: Tensor | None, dvariance: Tensor | None) -> Sums:
+    """slope and offset per channel: slope z + offset comes back through mean and biased variance to z (N, C, H, W)."""
+    count = z.numel() // z.shape[1]
+    slope = torch.zeros_like(mean) if dvariance is None else dvariance * (2.0 / count)
+    return slope, -slope * mean if dmean is None else dmean / count - slope * mean
 
 
 class _Moments(torch.autograd.Function):

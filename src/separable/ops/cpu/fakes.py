@@ -27,6 +27,7 @@ _FAKES: dict[str, Callable[..., Any]] = {
     "pool_forward": fakes.fake_pool_forward,
     "pool_backward": fakes.fake_pool_backward,
     "product": fakes.fake_product,
+    "product_backward": fakes.fake_product_backward,
     "product_over_rows": fakes.fake_product_over_rows,
 }
 

@@ -16,6 +16,7 @@ using WithMoments = std::tuple<Tensor, Tensor, Tensor>;
 #ifdef HAS_PRODUCTS
 
 constexpr int64_t kPartBytes = int64_t{64} << 20;  // of partial weight gradients, all threads together
+constexpr int64_t kPartPixels = 1024;             // of fewer, adding up the parts costs more than they save
 
 template <typename T>
 void product_into(const Tensor& left, const Tensor& right, Tensor& y, Tensor& mean, Tensor& variance) {
@@ -39,22 +40,29 @@ void product_into(const Tensor& left, const Tensor& right, Tensor& y, Tensor& me
 template <typename T>
 void gradient_into(const Tensor& left, const Tensor& right, Tensor& out) {
   int64_t pixels = left.size(0), lefts = left.size(1), rights = right.size(1), threads = std::max(1, at::get_num_threads());
-  int64_t parts = std::clamp<int64_t>(std::min(kPartBytes / (lefts * rights * 4), pixels / 64), 1, threads);
+  int64_t parts = std::clamp<int64_t>(std::min(kPartBytes / (lefts * rights * 4), pixels / kPartPixels), 1, threads);
   int64_t shares = std::min(threads / parts, (lefts + kTile - 1) / kTile);
   std::vector<Tensor> sums{out};
   for (int64_t p = 1; p < parts; p++) sums.push_back(at::empty_like(out));
   at::parallel_for(0, parts * shares, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
       int64_t p = i / shares, s = i % shares, begin = pixels * p / parts, end = pixels * (p + 1) / parts;
-      Gradient<T> one{left.const_data_ptr<T>(), right.const_data_ptr<T>(), lefts, rights, lefts * s / shares,
-                      lefts * (s + 1) / shares, sums[p].mutable_data_ptr<float>()};
-      for (int64_t top = begin; top < end; top += kDeep<T>) one.add(top, std::min(kDeep<T>, end - top), top == begin);
+      const T *a = left.const_data_ptr<T>(), *b = right.const_data_ptr<T>();
+      Gradient<T> one{lefts, rights, lefts * s / shares, lefts * (s + 1) / shares, kDeep<T>, sums[p].mutable_data_ptr<float>()};
+      for (int64_t top = begin; top < end; top += kDeep<T>) {
+        int64_t next = top + kDeep<T>, pixels = std::min(kDeep<T>, end - next);
+        Wanted wanted{};
+        int64_t bytes = pixels * int64_t(sizeof(T));
+        if (pixels > 0) wanted = {{{b + next * rights, bytes * rights}, {a + next * lefts, bytes * lefts}}};
+        one.add(a + top * lefts, b + top * rights, std::min(kDeep<T>, end - top), wanted);
+      }
     }
   });
   for (int64_t p = 1; p < parts; p++) out.add_(sums[p]);
 }
 #endif
 
+}  // namespace
 
 bool fits(const Tensor& left, bool whole_words) {
 #ifdef HAS_PRODUCTS
@@ -64,6 +72,8 @@ bool fits(const Tensor& left, bool whole_words) {
   return false;
 #endif
 }
+
+namespace {
 
 // left times right, transposed, by torch. Its own fp32 products ask MKL, which takes half the width of the registers on
 // processors not Intel's, so oneDNN is asked.
@@ -83,6 +93,8 @@ WithMoments with_moments(const Tensor& y, bool wanted) {
   auto [mean, variance] = moments.call(y.view({y.size(0), y.size(1), 1, 1}));
   return {y, mean, variance};
 }
+
+}  // namespace
 
 // left (M, K) times right (N, K), transposed -> (M, N) in their type; mean and biased variance of its columns, fp32, where
 // `moments`, else empty. They are of the numbers stored.
@@ -119,7 +131,6 @@ Tensor product_over_rows(const Tensor& left_, const Tensor& right_) {
   return out;
 }
 
-}  // namespace
 }  // namespace separable
 
 TORCH_LIBRARY_FRAGMENT(separable_cpu, m) {

@@ -7,6 +7,15 @@
 
 #include "blocks.h"
 
+namespace separable {
+
+// Whether `left` can be multiplied by the kernels here; `whole_words`: along its rows, not along its columns.
+bool fits(const Tensor& left, bool whole_words);
+std::tuple<Tensor, Tensor, Tensor> product(const Tensor& left, const Tensor& right, bool moments);
+Tensor product_over_rows(const Tensor& left, const Tensor& right);
+
+}  // namespace separable
+
 #if defined(CPU_CAPABILITY_AVX512) && defined(HAS_BF16_PAIRS)
 #define HAS_PRODUCTS 1
 

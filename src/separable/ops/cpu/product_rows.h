@@ -110,7 +110,7 @@ void multiply_rows(const T* left, const PackedRight<T>& right, int64_t depth, in
 }
 
 // The threads' sums as mean and biased variance, by Chan's rule, in order.
-void moments_of(const std::vector<ColumnSums>& parts, int64_t rows, Tensor& mean, Tensor& variance) {
+inline void moments_of(const std::vector<ColumnSums>& parts, int64_t rows, Tensor& mean, Tensor& variance) {
   int64_t threads = parts.size();
   for (int64_t c = 0; c < mean.numel(); c++) {
     double n = 0, m = 0, q = 0;

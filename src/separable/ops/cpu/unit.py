@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from separable.ops.layout import as_maps, as_rows, laid_out_like
-from separable.ops.passes import Passes
+from separable.ops.passes import Passes, moments_backward
 
 __all__ = ["PASSES", "add_normalised", "moments", "pointwise_product", "pool_normalised", "separable_unit"]
 
@@ -81,18 +81,19 @@ class _Unit(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         dz, dmean, dvariance, dsame = gradients
         x, scale, shift, depthwise, pointwise, z, mean = ctx.saved_tensors
-        gradient = PASSES.through_moments(dz, z, mean, dmean, dvariance)
-        rows = as_rows(gradient)
+        slope, offset = moments_backward(z, mean, dmean, dvariance)
         h = _depthwise(x, scale, shift, ctx.relu, depthwise)
-        dpointwise = laid_out_like(pointwise, torch.ops.separable_cpu.product_over_rows(rows, as_rows(h)))
+        arriving = None if dz is None else as_rows(dz)
+        dh, dpointwise = torch.ops.separable_cpu.product_backward(
+            arriving, as_rows(z), slope, offset, as_rows(h), pointwise.flatten(1)
+        )
         del h
-        dh = as_maps(_product(rows, pointwise.flatten(1).t()), x)
         side = depthwise.shape[-1] // 2
         dx, ddepthwise, dscale, dshift = torch.ops.separable_cpu.depthwise_backward(
-            dh, x, depthwise, scale, shift, ctx.relu, [1, 1], [side] * 4, [1, 1], dsame, True, True
+            as_maps(dh, x), x, depthwise, scale, shift, ctx.relu, [1, 1], [side] * 4, [1, 1], dsame, True, True
         )
         affine = (dscale, dshift) if scale is not None else (None, None)
-        return dx, *affine, None, laid_out_like(depthwise, ddepthwise), dpointwise
+        return dx, *affine, None, laid_out_like(depthwise, ddepthwise), laid_out_like(pointwise, dpointwise)
 
 
 def _depthwise(x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, weight: Tensor) -> Tensor:
