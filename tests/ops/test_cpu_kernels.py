@@ -33,6 +33,12 @@ CASES = [
     (16, 12, 12, 5, 2, 2, 1),
     (33, 12, 29, 7, 1, 3, 1),
     (5, 6, 6, 1, 1, 0, 1),
+    (40, 9, 37, 7, 2, 3, 1),
+    (33, 15, 14, 5, 2, "same", 1),
+    (64, 5, 6, 3, 2, 4, 1),
+    (31, 8, 9, 5, 1, 6, 1),
+    (1023, 5, 4, 7, 1, 3, 1),
+    (20, 9, 9, 3, 3, 1, 1),
     (728, 4, 19, 3, 1, "same", 1),
     (1023, 3, 3, 3, 1, "same", 1),
 ]
@@ -104,7 +110,7 @@ def test_any_strides_of_input_and_gradient(layout: str) -> None:
 
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("affine", [False, True])
-@pytest.mark.parametrize(("channels", "kernel", "stride"), [(40, 3, 1), (40, 3, 2), (7, 5, 1), (64, 7, 1)])
+@pytest.mark.parametrize(("channels", "kernel", "stride"), [(40, 3, 1), (40, 3, 2), (7, 5, 1), (64, 7, 1), (33, 5, 2)])
 def test_batch_norm_and_relu_in_front(channels: int, kernel: int, stride: int, affine: bool, relu: bool) -> None:
     """act(x) = relu(scale x + shift) inside the operation: the zeros around it are not shifted."""
     x, w = torch.randn(2, channels, 9, 11), torch.randn(channels, 1, kernel, kernel)
@@ -136,7 +142,7 @@ def test_batch_norm_and_relu_in_front(channels: int, kernel: int, stride: int, a
     st.integers(1, 70),
     st.integers(1, 9),
     st.integers(1, 40),
-    st.sampled_from([1, 3, 5]),
+    st.sampled_from([1, 3, 5, 7]),
     st.integers(1, 2),
     st.integers(1, 2),
     st.integers(0, 2**20),

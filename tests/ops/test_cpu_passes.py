@@ -1,4 +1,4 @@
-"""Batch normalisation with an activation as passes over memory, and channel sums, against the same written out in fp64."""
+"""Batch normalisation with an activation as passes over memory, against the same written out in fp64."""
 
 from collections.abc import Callable
 
@@ -96,7 +96,7 @@ def test_far_values_and_nan(act: int) -> None:
 
 
 def test_batch_normalisation_in_training_is_these_passes() -> None:
-    """Forward and all gradients of torch's own batch normalisation and SiLU in fp64, by moments and three coefficients."""
+    """Forward and all gradients of batch normalisation and SiLU, as torch has them in fp64."""
     cpu = torch.ops.separable_cpu
     z, g = torch.randn(4, 19, 7, 6) * 2 + 1, torch.randn(4, 19, 7, 6)
     gamma, beta, eps = torch.randn(19), torch.randn(19), 1e-3

@@ -8,6 +8,7 @@ namespace separable {
 // Nothing, or scale * x + shift, and ReLU.
 template <bool Affine, bool Relu>
 struct Act {
+  static constexpr bool kAffine = Affine, kAny = Affine || Relu;
   const float* scale;  // packed, one row
   const float* shift;
   struct At {

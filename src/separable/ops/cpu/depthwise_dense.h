@@ -1,0 +1,115 @@
+// 3x3 and stride 1 straight from memory: each row of output reads its three rows of input, by tiles of columns, next columns
+// fetched ahead. Faster than preparing rows (depthwise_units.h) where a row is used by one pass only.
+#pragma once
+
+#include "depthwise_gradient.h"
+#include "depthwise_shape.h"
+
+namespace separable {
+
+// Outputs [ow, ow + TW) of one row and one block of channels, stride 1: `rows` are the K input rows, null outside.
+template <typename T, int K, int TW, bool Edge, bool Full, typename ActAt>
+INLINE void dense_tile(const T* const* rows, const float* weight, int64_t channels, int64_t width, int64_t first, int64_t c,
+                       int count, const ActAt& act, Pair (&sum)[TW]) {
+  for (int kh = 0; kh < K; kh++) {
+    const T* row = rows[kh];
+    if (row == nullptr) continue;
+    row += first * channels + c;
+    Pair taps[K];  // in registers
+    unroll<0, K>([&](auto k) { taps[k] = packed(weight + (kh * K + k) * kBlock); });
+    unroll<0, TW + K - 1>([&](auto t) {
+      if (Edge && (first + t < 0 || first + t >= width)) return;
+      if (!Edge && kh == K - 1) prefetch(row + (t + kAhead) * channels);
+      Pair x = act(Block<T>::template load<Full>(row + t * channels, count));
+      unroll<0, K>([&](auto k) {
+        if constexpr (t - k >= 0 && t - k < TW) add_product(sum[t - k], x, taps[k]);
+      });
+    });
+  }
+}
+
+// One row of a stride-1 correlation; finish(pair, column, block, c, count, Full) takes each result.
+template <typename T, int K, typename ActT, typename Finish>
+void dense_row(const T* const* rows, const float* weight, const float* bias, int64_t channels, int64_t width, int64_t out_width,
+               int64_t left, const ActT& act, Finish&& finish) {
+  constexpr int TW = K == 3 ? 6 : 4;
+  auto run = [&](int64_t ow, auto columns, auto edge) {
+    each_block(channels, [&](int64_t block, int64_t c, int count, auto full) {
+      constexpr int kColumns = decltype(columns)::value;
+      constexpr bool kFull = decltype(full)::value;
+      Pair sum[kColumns];
+      Pair start = bias ? packed(bias + block * kBlock) : zero();
+      unroll<0, kColumns>([&](auto t) { sum[t] = start; });
+      dense_tile<T, K, kColumns, decltype(edge)::value, kFull>(rows, weight + block * K * K * kBlock, channels, width, ow - left,
+                                                               c, count, act.at(block), sum);
+      finish.template tile<kColumns, kFull>(sum, ow, block, c, count);
+    });
+  };
+  int64_t ow = 0, inner_end = std::min(out_width, width - K + 1 + left);  // columns whose taps all lie inside
+  for (; ow < std::min(left, out_width); ow++) run(ow, std::integral_constant<int, 1>{}, std::true_type{});
+  for (; ow + TW <= inner_end; ow += TW) run(ow, std::integral_constant<int, TW>{}, std::false_type{});
+  for (; ow + 2 <= inner_end; ow += 2) run(ow, std::integral_constant<int, 2>{}, std::false_type{});
+  for (; ow < out_width; ow++) run(ow, std::integral_constant<int, 1>{}, std::true_type{});
+}
+
+template <typename T>
+struct Write {
+  T* row;
+  int64_t channels;
+  bool streamed;
+  template <int TW, bool Full>
+  INLINE void tile(Pair (&sum)[TW], int64_t column, int64_t, int64_t c, int count) const {
+    unroll<0, TW>([&](auto t) { Block<T>::template store<Full>(row + (column + t) * channels + c, sum[t], count, streamed); });
+  }
+};
+
+template <typename T, typename ActT>
+struct WriteDense {
+  const WriteGradient<T, ActT>& write;
+  int64_t row;
+  template <int TW, bool Full>
+  INLINE void tile(Pair (&sum)[TW], int64_t column, int64_t block, int64_t, int count) const {
+    float sums[TW * kBlock];
+    unroll<0, TW>([&](auto t) { pack(sums + t * kBlock, sum[t]); });
+    write.template write<Full>(sums, row + column * write.channels + block * kBlock, TW, block, count);
+  }
+};
+
+// The K rows of an image of `h` rows from `first` on, null outside.
+template <typename T, int K>
+INLINE void rows_from(const T* image, int64_t first, int64_t h, int64_t row_numbers, const T* (&rows)[K]) {
+  for (int k = 0; k < K; k++) rows[k] = first + k < 0 || first + k >= h ? nullptr : image + (first + k) * row_numbers;
+}
+
+template <typename T, int K, typename ActT>
+void forward_dense(const T* x, const float* weight, const float* bias, T* y, const Shape& s, const ActT& act) {
+  bool streamed = stream(y, s.n * s.oh * s.ow * s.c, s.c);
+  at::parallel_for(0, s.n * s.oh, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const T* rows[K];
+      rows_from<T, K>(x + i / s.oh * s.h * s.w * s.c, i % s.oh - s.top, s.h, s.w * s.c, rows);
+      dense_row<T, K>(rows, weight, bias, s.c, s.w, s.ow, s.left, act, Write<T>{y + i * s.ow * s.c, s.c, streamed});
+    }
+  });
+}
+
+// The gradient of the input; `flipped`: the kernel turned round. Adds the sums for scale and shift to `parts`.
+template <typename T, int K, typename ActT>
+void backward_dense(const Maps<T>& maps, const float* flipped, const Shape& s, const ActT& act, std::vector<Sums>& parts) {
+  bool streamed = stream(maps.dx, s.n * s.h * s.w * s.c, s.c);
+  int64_t threads = int64_t(parts.size());
+  at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; t++) {
+      WriteGradient<T, ActT> write{maps, s.c, streamed, act, parts[t]};
+      auto [begin, end] = share(s.n * s.h, t, threads);
+      for (int64_t i = begin; i < end; i++) {
+        const T* rows[K];
+        rows_from<T, K>(maps.g + i / s.h * s.oh * s.ow * s.c, i % s.h + s.top - (K - 1), s.oh, s.ow * s.c, rows);
+        dense_row<T, K>(rows, flipped, nullptr, s.c, s.ow, s.w, K - 1 - s.left, Act<false, false>{nullptr, nullptr},
+                        WriteDense<T, ActT>{write, i * s.w * s.c});
+      }
+    }
+  });
+}
+
+}  // namespace separable
