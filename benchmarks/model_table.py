@@ -180,7 +180,9 @@ def put_into_readme(table: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=list_models(), default=list_models())
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=list_models("classify"), default=list_models("classify")
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     rows: list[Row] = []
@@ -203,7 +205,7 @@ def main() -> None:
     document = {"caption": CAPTION, "environment": describe_environment(), "rows": rows}
     (chosen.out / "model_table.json").write_text(json.dumps(document, indent=2, default=str) + "\n")
     (chosen.out / "model_table.md").write_text(markdown(rows))
-    if chosen.out == RESULTS and chosen.only == list_models():
+    if chosen.out == RESULTS and chosen.only == list_models("classify"):
         put_into_readme(markdown(rows))
     failed = [row for row in rows if row.get("verified") is False]
     for row in failed:

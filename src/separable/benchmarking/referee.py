@@ -25,7 +25,7 @@ _ROUNDING = 2e-5
 _FLIPS = 0.03
 """The same of gradients: rounding flips ReLUs near zero, so that even fp32 is 0.5 to 3 % from fp64, by luck. A wrong
 epsilon or another framework's borders are more than 50 % off."""
-_NEAR_ONE, _NEAR_ZERO = 0.2, 0.1
+_NEAR_ONE, _MOST_BETA = 0.2, 2.0
 """How far gammas may be from 1, and the standard deviation of betas round 0."""
 
 
@@ -140,7 +140,10 @@ def _ends(truth: Answer) -> tuple[str, ...]:
 
 @torch.no_grad()
 def _enliven(model: nn.Module, pictures: Tensor, seed: int) -> None:
-    """Gammas and betas that matter, and the statistics of these pictures: else all pictures get the same logits."""
+    """Gammas and betas that matter, and the statistics of these pictures: else all pictures get the same logits.
+
+    Betas are positive: where most ReLUs cut, a deep random network is chaotic, and no rounding can be judged.
+    """
     generator = torch.Generator().manual_seed(seed)
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     for norm in norms:
@@ -148,7 +151,7 @@ def _enliven(model: nn.Module, pictures: Tensor, seed: int) -> None:
             if name == "weight":
                 value.uniform_(1 - _NEAR_ONE, 1 + _NEAR_ONE, generator=generator)
             else:
-                value.normal_(0, _NEAR_ZERO, generator=generator)
+                value.uniform_(0, _MOST_BETA, generator=generator)
     before = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
