@@ -84,12 +84,13 @@ def test_a_run_is_printed_as_the_command_line_reads_it(tmp_path: Path) -> None:
         assert new_run(tmp_path, *shlex.split(printed)) == run
 
 
-@pytest.mark.parametrize("features", [("avx512", "avx512_bf16"), ("avx2",)])
-def test_precision_is_fp32_unless_asked_and_a_resume_follows_the_run(
-    colours: Path, monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...]
+@pytest.mark.parametrize(("features", "taken"), [(("avx512", "avx512_bf16"), "bf16"), (("avx2",), "fp32")])
+def test_precision_is_the_processors_unless_asked_and_a_resume_follows_the_run(
+    colours: Path, monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...], taken: str
 ) -> None:
     machine = processor.Processor("test", "x86_64", 16, 32, 16, 2**35, features)
     monkeypatch.setattr(processor, "read_processor", lambda: machine)
+    monkeypatch.setattr(runtime, "read_processor", lambda: machine)
     data = read_folder(colours)
 
     def configured(recorded: TrainConfig | None = None, **wishes: object) -> TrainConfig:
@@ -103,10 +104,11 @@ def test_precision_is_fp32_unless_asked_and_a_resume_follows_the_run(
         )
 
     config = configured()
-    assert (config.precision, config.machine.workers, config.batch_size) == ("fp32", 4, 32)
+    assert (config.precision, config.machine.workers, config.batch_size) == (taken, 4, 32)
     assert config.recipe.name == "small"
-    other = configured(precision="bf16")
-    assert configured(other).precision == other.precision == "bf16"
+    for asked in ("bf16", "fp32"):
+        other = configured(precision=asked)
+        assert configured(other).precision == other.precision == asked
     assert configured(batch=5, workers=0).machine.workers == 0
     with pytest.raises(UsageError, match="Unknown precision 'fp16'"):
         configured(precision="fp16")

@@ -18,7 +18,7 @@ __all__ = ["Wishes", "choose_device", "configure", "new_run", "newest_run", "run
 _RUNS = Path("runs")
 _BATCH = 32
 _MOST_WORKERS = 8
-_BF16_IS_PROVEN = False
+_BF16_IS_PROVEN = True
 """Whether `--precision auto` may take bf16: benchmarks/bf16_proof.py compares the losses that trainings end with."""
 _BY_OPTION = {
     "run": "--run",
@@ -223,7 +223,7 @@ def _device() -> str:
 
 
 def _precision(device: str) -> str:
-    """bf16 where the hardware multiplies it itself, once it is proven to end where fp32 does; until then fp32."""
+    """bf16 where the hardware multiplies it itself, since trainings in it are proven to end where those in fp32 do."""
     from separable.machine.runtime import multiplies_bf16
 
     return "bf16" if _BF16_IS_PROVEN and multiplies_bf16(device) else "fp32"

@@ -88,7 +88,7 @@ def train(
         str,
         typer.Option(
             metavar="WHICH",
-            help="auto (fp32), fp32 or bf16: nearly twice as fast where the processor has it.",
+            help="auto (bf16 where the hardware multiplies it, else fp32), fp32 or bf16.",
             rich_help_panel=_TRAINING,
         ),
     ] = "auto",
