@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -102,15 +103,8 @@ def _compiler() -> str | None:
 def _flags(compiler: str) -> tuple[str, ...]:
     """Everything of the command that decides the library's content but the sources."""
     capability = _CAPABILITIES.get(torch.backends.cpu.get_cpu_capability(), "DEFAULT")
-    kind = ("-O3", "-std=c++20", "-march=native", "-fopenmp", "-shared", "-fPIC", "-w")
+    kind = ("-O3", "-std=c++20", "-march=native", "-fopenmp", "-fPIC", "-w")
     return (compiler, *kind, f"-DCPU_CAPABILITY={capability}", f"-DCPU_CAPABILITY_{capability}")
-
-
-def _command(compiler: str) -> list[str]:
-    root = Path(torch.__file__).parent
-    sources = (str(_FOLDER / name) for name in _SOURCES)
-    libraries = (f"-L{root / 'lib'}", "-ltorch_cpu", "-lc10")
-    return [*_flags(compiler), f"-I{root / 'include'}", *sources, *libraries]
 
 
 @cache
@@ -131,10 +125,23 @@ def _build(compiler: str, library: Path) -> None:
     """Compile beside the library's place and rename, so that another process never loads half of it."""
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-        built = Path(folder) / library.name
-        command = [*_command(compiler), "-o", str(built)]
-        subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)  # noqa: S603 - likewise
+        place, torch_root = Path(folder), Path(torch.__file__).parent
+        include, built = f"-I{torch_root / 'include'}", place / library.name
+
+        def compile_one(name: str) -> str:
+            made = str(place / f"{name}.o")
+            _run(*_flags(compiler), include, "-c", str(_FOLDER / name), "-o", made)
+            return made
+
+        with ThreadPoolExecutor(read_processor().usable_cores) as pool:  # each waits for a compiler of its own
+            objects = list(pool.map(compile_one, _SOURCES))
+        libraries = (f"-L{torch_root / 'lib'}", "-ltorch_cpu", "-lc10")
+        _run(*_flags(compiler), "-shared", *objects, *libraries, "-o", str(built))
         built.replace(library)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)  # noqa: S603 - the compiler the user chose
 
 
 def _reason(error: Exception) -> str:
