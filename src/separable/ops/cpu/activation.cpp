@@ -126,7 +126,7 @@ Tensor affine_act_backward(const Tensor& g_, const Tensor& z_, const Tensor& sca
       all_pixels(z.numel() / channels, channels, [&](int64_t at, int64_t block, int count, auto full) {
         constexpr bool kFull = decltype(full)::value;
         Pair v[5];
-        unroll<0, 5>([&](auto k) { v[k] = packed(values[k].data() + block * kBlock); });
+        unroll<0, 5>([&](auto k) INLINED { v[k] = packed(values[k].data() + block * kBlock); });
         prefetch(gp + at + kNear);
         Pair x = Block<T>::template load<kFull>(zp + at, count), sum = v[4];
         add_product(sum, x, v[3]);

@@ -25,14 +25,14 @@ void forward_any(const T* x, const float* weight, const float* bias, T* y, const
             const T* row = x + (n * s.h + ih) * s.w * s.c + c;
             for (int64_t kw = 0; kw < s.kw; kw++) {
               Pair tap = packed(weight + ((block * s.kh + kh) * s.kw + kw) * kBlock);
-              unroll<0, TW>([&](auto t) {
+              unroll<0, TW>([&](auto t) INLINED {
                 int64_t iw = (ow + t) * s.stride_w + kw * s.dilation_w - s.left;
                 if (t < columns && iw >= 0 && iw < s.w)
                   add_product(sum[t], act_at(Block<T>::template load<kFull>(row + iw * s.c, count)), tap);
               });
             }
           }
-          unroll<0, TW>([&](auto t) {
+          unroll<0, TW>([&](auto t) INLINED {
             if (t < columns) Block<T>::template store<kFull>(y + (i * s.ow + ow + t) * s.c + c, sum[t], count, false);
           });
         });

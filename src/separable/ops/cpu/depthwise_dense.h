@@ -7,49 +7,62 @@
 
 namespace separable {
 
-// Outputs [ow, ow + TW) of one row and one block of channels, stride 1: `rows` are the K input rows, null outside.
-template <typename T, int K, int TW, bool Edge, bool Full, typename ActAt>
-INLINE void dense_tile(const T* const* rows, const float* weight, int64_t channels, int64_t width, int64_t first, int64_t c,
-                       int count, const ActAt& act, Pair (&sum)[TW]) {
-  for (int kh = 0; kh < K; kh++) {
-    const T* row = rows[kh];
-    if (row == nullptr) continue;
-    row += first * channels + c;
-    Pair taps[K];  // in registers
-    unroll<0, K>([&](auto k) { taps[k] = packed(weight + (kh * K + k) * kBlock); });
-    unroll<0, TW + K - 1>([&](auto t) {
-      if (Edge && (first + t < 0 || first + t >= width)) return;
-      if (!Edge && kh == K - 1) prefetch(row + (t + kAhead) * channels);
-      Pair x = act(Block<T>::template load<Full>(row + t * channels, count));
-      unroll<0, K>([&](auto k) {
-        if constexpr (t - k >= 0 && t - k < TW) add_product(sum[t - k], x, taps[k]);
-      });
+// What one input row, from its column `first` on, adds to TW outputs.
+template <typename T, int K, int TW, bool Edge, bool Full, bool Fetch, typename ActAt>
+INLINE void dense_taps(const T* row, const float* weight, int64_t channels, int64_t width, int64_t first, int count,
+                       const ActAt& act, Pair (&sum)[TW]) {
+  row += first * channels;
+  Pair taps[K];  // in registers
+  unroll<0, K>([&](auto k) INLINED { taps[k] = packed(weight + k * kBlock); });
+  unroll<0, TW + K - 1>([&](auto t) INLINED {
+    if (Edge && (first + t < 0 || first + t >= width)) return;
+    if constexpr (Fetch) prefetch(row + (t + kAhead) * channels);
+    Pair x = act(Block<T>::template load<Full>(row + t * channels, count));
+    unroll<0, K>([&](auto k) INLINED {
+      if constexpr (t - k >= 0 && t - k < TW) add_product(sum[t - k], x, taps[k]);
     });
-  }
+  });
 }
 
-// One row of a stride-1 correlation; finish(pair, column, block, c, count, Full) takes each result.
+// Outputs [ow, ow + TW) of one row and one block of channels, stride 1: `rows` are the K input rows; unless `Whole`, null
+// outside.
+template <typename T, int K, int TW, bool Edge, bool Whole, bool Full, typename ActAt>
+INLINE void dense_tile(const T* const* rows, const float* weight, int64_t channels, int64_t width, int64_t first, int64_t c,
+                       int count, const ActAt& act, Pair (&sum)[TW]) {
+  unroll<0, K>([&](auto kh) INLINED {
+    if (!Whole && rows[kh] == nullptr) return;
+    dense_taps<T, K, TW, Edge, Full, !Edge && kh == K - 1>(rows[kh] + c, weight + kh * K * kBlock, channels, width, first, count,
+                                                           act, sum);
+  });
+}
+
+// One row of a stride-1 correlation; finish.tile(sums, column, block, c, count) takes each tile of results.
 template <typename T, int K, typename ActT, typename Finish>
 void dense_row(const T* const* rows, const float* weight, const float* bias, int64_t channels, int64_t width, int64_t out_width,
-               int64_t left, const ActT& act, Finish&& finish) {
-  constexpr int TW = K == 3 ? 6 : 4;
-  auto run = [&](int64_t ow, auto columns, auto edge) {
+               int64_t left, const ActT& act, const Finish& finish) {
+  constexpr int TW = 6;
+  auto run = [&](int64_t ow, auto columns, auto edge, auto whole) {
     each_block(channels, [&](int64_t block, int64_t c, int count, auto full) {
       constexpr int kColumns = decltype(columns)::value;
       constexpr bool kFull = decltype(full)::value;
       Pair sum[kColumns];
       Pair start = bias ? packed(bias + block * kBlock) : zero();
-      unroll<0, kColumns>([&](auto t) { sum[t] = start; });
-      dense_tile<T, K, kColumns, decltype(edge)::value, kFull>(rows, weight + block * K * K * kBlock, channels, width, ow - left,
-                                                               c, count, act.at(block), sum);
+      unroll<0, kColumns>([&](auto t) INLINED { sum[t] = start; });
+      dense_tile<T, K, kColumns, decltype(edge)::value, decltype(whole)::value, kFull>(
+          rows, weight + block * K * K * kBlock, channels, width, ow - left, c, count, act.at(block), sum);
       finish.template tile<kColumns, kFull>(sum, ow, block, c, count);
     });
   };
+  std::integral_constant<int, 1> one;
+  std::integral_constant<int, 2> two;
+  std::true_type yes;
+  std::false_type no;
+  bool whole = std::all_of(rows, rows + K, [](const T* row) { return row != nullptr; });
   int64_t ow = 0, inner_end = std::min(out_width, width - K + 1 + left);  // columns whose taps all lie inside
-  for (; ow < std::min(left, out_width); ow++) run(ow, std::integral_constant<int, 1>{}, std::true_type{});
-  for (; ow + TW <= inner_end; ow += TW) run(ow, std::integral_constant<int, TW>{}, std::false_type{});
-  for (; ow + 2 <= inner_end; ow += 2) run(ow, std::integral_constant<int, 2>{}, std::false_type{});
-  for (; ow < out_width; ow++) run(ow, std::integral_constant<int, 1>{}, std::true_type{});
+  for (; ow < std::min(left, out_width); ow++) run(ow, one, yes, no);
+  for (; whole && ow + TW <= inner_end; ow += TW) run(ow, std::integral_constant<int, TW>{}, no, yes);
+  for (; ow + 2 <= inner_end; ow += 2) run(ow, two, no, no);
+  for (; ow < out_width; ow++) run(ow, one, yes, no);
 }
 
 template <typename T>
@@ -59,7 +72,9 @@ struct Write {
   bool streamed;
   template <int TW, bool Full>
   INLINE void tile(Pair (&sum)[TW], int64_t column, int64_t, int64_t c, int count) const {
-    unroll<0, TW>([&](auto t) { Block<T>::template store<Full>(row + (column + t) * channels + c, sum[t], count, streamed); });
+    unroll<0, TW>([&](auto t) INLINED {
+      Block<T>::template store<Full>(row + (column + t) * channels + c, sum[t], count, streamed);
+    });
   }
 };
 
@@ -69,9 +84,15 @@ struct WriteDense {
   int64_t row;
   template <int TW, bool Full>
   INLINE void tile(Pair (&sum)[TW], int64_t column, int64_t block, int64_t, int count) const {
-    float sums[TW * kBlock];
-    unroll<0, TW>([&](auto t) { pack(sums + t * kBlock, sum[t]); });
-    write.template write<Full>(sums, row + column * write.channels + block * kBlock, TW, block, count);
+    typename WriteGradient<T, ActT>::Summing summing{write.act.at(block)};
+    int64_t at = row + column * write.channels + block * kBlock;
+    unroll<0, TW>([&](auto t) INLINED {
+      int64_t soon = at + (t + kAhead) * write.channels;
+      if constexpr (ActT::kAny) prefetch(write.maps.x + soon);
+      if (write.maps.other != nullptr) prefetch(write.maps.other + soon);
+      write.template pixel<Full>(sum[t], at + t * write.channels, count, summing);
+    });
+    write.add(summing, block);
   }
 };
 

@@ -40,25 +40,36 @@ struct WriteGradient {
 
   template <bool Full>
   INLINE void write(const float* gradients, int64_t at, int columns, int64_t block, int count) const {
-    auto act_at = act.at(block);
-    Pair scale_sum = zero(), shift_sum = zero();
-    for (int t = 0; t < columns; t++, at += channels) {
-      Pair gradient = packed(gradients + t * kBlock);
-      if constexpr (ActT::kAny) {
-        Pair x = Block<T>::template load<Full>(maps.x + at, count);
-        gradient = act_at.masked(gradient, x);
-        if constexpr (ActT::kAffine) {
-          add_product(scale_sum, gradient, x);
-          shift_sum = shift_sum + gradient;
-          gradient = gradient * act_at.scale;
-        }
+    Summing summing{act.at(block)};
+    for (int t = 0; t < columns; t++, at += channels) pixel<Full>(packed(gradients + t * kBlock), at, count, summing);
+    add(summing, block);
+  }
+
+  // The block's scale and shift, and what a few pixels add to their gradients.
+  struct Summing {
+    typename ActT::At act;
+    Pair scale = zero(), shift = zero();
+  };
+
+  template <bool Full>
+  INLINE void pixel(Pair gradient, int64_t at, int count, Summing& summing) const {
+    if constexpr (ActT::kAny) {
+      Pair x = Block<T>::template load<Full>(maps.x + at, count);
+      gradient = summing.act.masked(gradient, x);
+      if constexpr (ActT::kAffine) {
+        add_product(summing.scale, gradient, x);
+        summing.shift = summing.shift + gradient;
+        gradient = gradient * summing.act.scale;
       }
-      if (maps.other != nullptr) gradient = gradient + Block<T>::template load<Full>(maps.other + at, count);
-      Block<T>::template store<Full>(maps.dx + at, gradient, count, streamed);
     }
+    if (maps.other != nullptr) gradient = gradient + Block<T>::template load<Full>(maps.other + at, count);
+    Block<T>::template store<Full>(maps.dx + at, gradient, count, streamed);
+  }
+
+  INLINE void add(const Summing& summing, int64_t block) const {
     if constexpr (ActT::kAffine) {
-      pack_sum(sums.scale.data() + block * kBlock, scale_sum);
-      pack_sum(sums.shift.data() + block * kBlock, shift_sum);
+      pack_sum(sums.scale.data() + block * kBlock, summing.scale);
+      pack_sum(sums.shift.data() + block * kBlock, summing.shift);
     }
   }
 };

@@ -14,22 +14,24 @@ void tile(const float* const* units, int64_t first, const float* taps, const flo
   constexpr int kUnits = E::units(K), kRows = E::rows_out(S);
   for (int half = 0; half < kBlock; half += kLanes) {
     Vec sum[kRows][Columns], start = bias ? Vec::loadu(bias + half) : Vec(0.f);
-    unroll<0, kRows>([&](auto r) { unroll<0, Columns>([&](auto t) { sum[r][t] = start; }); });
+    unroll<0, kRows>([&](auto r) INLINED { unroll<0, Columns>([&](auto t) INLINED { sum[r][t] = start; }); });
     for (int u = 0; u < kUnits; u++) {
       if (units[u] == nullptr) continue;
       const float *row = units[u] + first * S * kBlock + half, *tap_row = taps + u * kRows * K * kBlock + half;
       typename E::Reg tap[kRows][K];
-      unroll<0, kRows>([&](auto r) { unroll<0, K>([&](auto k) { tap[r][k] = E::load(tap_row + (r * K + k) * kBlock); }); });
-      unroll<0, (Columns - 1) * S + K>([&](auto t) {
+      unroll<0, kRows>([&](auto r) INLINED {
+        unroll<0, K>([&](auto k) INLINED { tap[r][k] = E::load(tap_row + (r * K + k) * kBlock); });
+      });
+      unroll<0, (Columns - 1) * S + K>([&](auto t) INLINED {
         auto x = E::load(row + t * kBlock);
-        unroll<0, K>([&](auto k) {
+        unroll<0, K>([&](auto k) INLINED {
           if constexpr (t >= k && (t - k) % S == 0 && (t - k) / S < Columns)
-            unroll<0, kRows>([&](auto r) { E::add(sum[r][(t - k) / S], x, tap[r][k]); });
+            unroll<0, kRows>([&](auto r) INLINED { E::add(sum[r][(t - k) / S], x, tap[r][k]); });
         });
       });
     }
-    unroll<0, kRows>([&](auto r) {
-      unroll<0, Columns>([&](auto t) { sum[r][t].store(out + (r * Columns + t) * kBlock + half); });
+    unroll<0, kRows>([&](auto r) INLINED {
+      unroll<0, Columns>([&](auto t) INLINED { sum[r][t].store(out + (r * Columns + t) * kBlock + half); });
     });
   }
 }
@@ -47,22 +49,22 @@ void weight_rows(const float* const* units, const float* x, int64_t columns, flo
   for (int half = 0; half < kBlock; half += kLanes) {
     Vec sum[Count][K];
     typename E::Reg window[K];
-    unroll<0, Count>([&](auto r) { unroll<0, K>([&](auto k) { sum[r][k] = Vec(0.f); }); });
-    unroll<0, K - 1>([&](auto k) { window[k] = E::load(x + (K - 2 - k) * kBlock + half); });
+    unroll<0, Count>([&](auto r) INLINED { unroll<0, K>([&](auto k) INLINED { sum[r][k] = Vec(0.f); }); });
+    unroll<0, K - 1>([&](auto k) INLINED { window[k] = E::load(x + (K - 2 - k) * kBlock + half); });
     for (int64_t c = 0; c < columns; c++) {
-      unroll<0, K - 1>([&](auto k) { window[K - 1 - k] = window[K - 2 - k]; });
+      unroll<0, K - 1>([&](auto k) INLINED { window[K - 1 - k] = window[K - 2 - k]; });
       window[0] = E::load(x + (c + K - 1) * kBlock + half);
       if constexpr (First == 0) {
         __builtin_prefetch(soon.places[half ? 2 : 0] + c * soon.stride);
         __builtin_prefetch(soon.places[half ? 3 : 1] + c * soon.stride);
       }
-      unroll<0, Count>([&](auto r) {
+      unroll<0, Count>([&](auto r) INLINED {
         auto g = E::template row<First + r>(units, c * kBlock + half);
-        unroll<0, K>([&](auto k) { E::add(sum[r][k], window[k], g); });
+        unroll<0, K>([&](auto k) INLINED { E::add(sum[r][k], window[k], g); });
       });
     }
-    unroll<0, Count>([&](auto r) {
-      unroll<0, K>([&](auto k) {
+    unroll<0, Count>([&](auto r) INLINED {
+      unroll<0, K>([&](auto k) INLINED {
         float* place = sums + ((First + r) * K + k) * kBlock + half;
         (Vec::loadu(place) + sum[r][k]).store(place);
       });

@@ -1,0 +1,63 @@
+// Depthwise convolution on a CPU, channels_last: the gradients.
+#include "depthwise_backward.h"
+
+#include <torch/library.h>
+
+#include "depthwise_any.h"
+#include "depthwise_dense.h"
+
+namespace separable {
+namespace {
+
+// -> gradients of x (plus `other`), weight (fp32), scale and shift (fp32); those not asked for, or without meaning, are
+// empty.
+std::tuple<Tensor, Tensor, Tensor, Tensor> depthwise_backward(const Tensor& g_, const Tensor& x_, const Tensor& weight_,
+                                                              const MaybeTensor& scale_, const MaybeTensor& shift_, bool relu,
+                                                              at::IntArrayRef stride, at::IntArrayRef border,
+                                                              at::IntArrayRef dilation, const MaybeTensor& other_,
+                                                              bool need_input, bool need_weight) {
+  Tensor x = nhwc(x_), g = nhwc(g_), weight = floats(weight_), other = other_ ? nhwc(*other_) : Tensor();
+  Shape s = shape_of(x, weight, stride, border, dilation);
+  Prologue prologue(scale_, shift_, relu);
+  bool sums_wanted = prologue.affine && need_input;
+  int64_t taps = s.kh * s.kw;
+  Tensor dx = need_input ? at::empty_like(x) : at::empty({0}, x.options());
+  Tensor dw = vector_like(x, need_weight ? taps * s.c : 0), dscale = vector_like(x, sums_wanted ? s.c : 0);
+  Tensor dshift = at::empty_like(dscale);
+  std::vector<Sums> parts(std::max(1, at::get_num_threads()), Sums(need_weight ? taps : 0, s.c));
+  by_type(x, [&](auto type) {
+    using T = decltype(type);
+    Maps<T> maps{g.const_data_ptr<T>(), x.const_data_ptr<T>(), other_ ? other.const_data_ptr<T>() : nullptr,
+                 need_input ? dx.mutable_data_ptr<T>() : nullptr};
+    const float* w = weight.const_data_ptr<float>();
+    prologue.with<T>([&](auto act) {
+      if (s.dense() && !need_weight && need_input) {
+        Tensor flipped = weight.flip({2, 3}).contiguous();
+        return backward_dense<T, 3>(maps, packed_rows<T>(flipped.const_data_ptr<float>(), taps, 1, taps, s.c).data(), s, act, parts);
+      }
+      if (s.tiled()) return backward_tiled<T>(maps, w, s, act, need_weight, parts);
+      backward_any<T>(maps, packed_rows<T>(w, taps, 1, taps, s.c).data(), s, act, need_weight, parts);
+    });
+    for (size_t p = 1; p < parts.size(); p++) parts[0] += parts[p];
+    float *w_out = dw.mutable_data_ptr<float>(), *scale_out = dscale.mutable_data_ptr<float>();
+    if (need_weight && s.tiled()) unpack_rows<T>(parts[0].weight.data(), w_out + taps - 1, taps, -1, taps, s.c);
+    if (need_weight && !s.tiled()) unpack_rows<T>(parts[0].weight.data(), w_out, taps, 1, taps, s.c);
+    if (!sums_wanted) return;
+    unpack_rows<T>(parts[0].scale.data(), scale_out, 1, 0, 1, s.c);
+    unpack_rows<T>(parts[0].shift.data(), dshift.mutable_data_ptr<float>(), 1, 0, 1, s.c);
+  });
+  return {dx, need_weight ? dw.view(weight.sizes()) : dw, dscale, dshift};
+}
+
+}  // namespace
+}  // namespace separable
+
+TORCH_LIBRARY_FRAGMENT(separable_cpu, m) {
+  m.def(
+      "depthwise_backward(Tensor g, Tensor x, Tensor weight, Tensor? scale, Tensor? shift, bool relu, int[2] stride, "
+      "int[4] border, int[2] dilation, Tensor? other, bool need_input, bool need_weight) -> (Tensor, Tensor, Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(separable_cpu, CPU, m) {
+  m.impl("depthwise_backward", separable::depthwise_backward);
+}
