@@ -53,6 +53,7 @@ wheel-test: wheel  ## install the wheel alone in an environment of its own and r
 	$(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
 	cd / && $(abspath $(VENV)-wheel)/bin/separable doctor
 	cd / && $(abspath $(VENV)-wheel)/bin/separable models
+	cd / && $(abspath $(VENV)-wheel)/bin/python -c "from separable.ops.cpu import load_kernels; s = load_kernels(); print(s.reason); assert s.available or 'no C++ compiler' in s.reason"
 
 bench: $(READY)  ## the measurements that README and docs quote; results go to benchmarks/results
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[bench]'

@@ -63,6 +63,16 @@ def test_a_failing_compiler_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert list((tmp_path / "kernels").iterdir()) == [], "nothing half-built is left"
 
 
+def test_a_compiler_that_cannot_be_run_is_no_crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "compiler"
+    broken.write_bytes(b"\x7fELF no program")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    for status in (build.kernel_status(), build.load_kernels()):
+        assert not status.available
+        assert status.reason.startswith("the CPU kernels could not be built or loaded: [Errno 8] Exec format error")
+
+
 def test_a_damaged_library_is_no_crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CXX", compiler(tmp_path, f"{VERSION}for last; do :; done; echo junk > $last"))
     status = build.load_kernels()

@@ -19,7 +19,7 @@ def choose(implementation: str, x: Tensor, weight: Tensor) -> Literal["reference
     """The implementation that takes these tensors.
 
     "auto" is the kernels of `ops.cpu` where they are loaded and pay, which is in channels_last. It never loads them:
-    that takes a compiler and half a minute, and changes the last bits of a result, so it is asked for by
+    that takes a compiler and about a minute, and changes the last bits of a result, so it is asked for by
     `ops.cpu.load_kernels()`. An exported or traced graph is plain torch, so that it runs without this package. On CUDA
     "auto" is plain torch until the kernels of `ops.triton` have been measured there; "triton" asks for them.
 

@@ -47,7 +47,7 @@ _automatic = False
 
 
 def load_kernels(*, automatic: bool = True) -> KernelStatus:
-    """Build the kernels unless they are in the cache, and load them: half a minute the first time, nothing after.
+    """Build the kernels unless they are in the cache, and load them: a minute of one core the first time, nothing after.
 
     From then on `implementation="auto"` uses them, unless `automatic` is False: then they are there for those who name
     them, and nobody else's bits change. Never raises: a machine without a compiler gets the reason, and plain torch.
@@ -71,7 +71,10 @@ def kernel_status() -> KernelStatus:
     compiler = _compiler()
     if compiler is None or sys.platform != "linux":
         return _load()
-    library = _library(compiler)
+    try:
+        library = _library(compiler)
+    except OSError as error:
+        return KernelStatus(False, _reason(error))
     if library.is_file():
         return KernelStatus(True, "built before, not loaded yet", library)
     return KernelStatus(False, "the CPU kernels have not been built on this machine yet", library)
@@ -83,8 +86,8 @@ def _load() -> KernelStatus:
         return KernelStatus(False, f"the CPU kernels are built on Linux only, and this is {platform.system()}")
     if compiler is None:
         return KernelStatus(False, "no C++ compiler was found (g++ or clang++ on the path, or $CXX)")
-    library = _library(compiler)
     try:
+        library = _library(compiler)
         if not library.is_file():
             _build(compiler, library)
         torch.ops.load_library(library)
