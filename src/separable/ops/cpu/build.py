@@ -47,7 +47,7 @@ _automatic = False
 
 
 def load_kernels(*, automatic: bool = True) -> KernelStatus:
-    """Build the kernels unless they are in the cache, and load them: a minute of one core the first time, nothing after.
+    """Build the kernels unless they are in the cache, and load them: a minute of one core the first time, then nothing.
 
     From then on `implementation="auto"` uses them, unless `automatic` is False: then they are there for those who name
     them, and nobody else's bits change. Never raises: a machine without a compiler gets the reason, and plain torch.
