@@ -72,6 +72,21 @@ def test_in_low_precision_it_is_as_close_as_torch(act: Activation, dtype: torch.
         assert own <= limit, f"number {what}: {own} against {their}"
 
 
+def test_moments_that_are_known_change_no_gradient() -> None:
+    """They are taken as they are, and the gradient of z is that of batch normalisation all the same."""
+    norm, z = norm_of(40), torch.randn(2, 40, 9, 8)
+    wide = z.double()
+    known = (wide.mean((0, 2, 3)).float(), wide.var((0, 2, 3), unbiased=False).float().requires_grad_())
+    results = []
+    for moments in (None, known):
+        leaf = z.clone().requires_grad_()
+        y, mean, variance = batch_norm_act(leaf, norm.weight, norm.bias, norm.eps, Activation.SILU, moments)
+        results.append([y.detach(), *torch.autograd.grad(y.square().sum(), [leaf, *norm.parameters()]), mean, variance])
+    assert max(distances(*results)) <= 10 * CONVOLUTION_FP32
+    other = (known[0] + 1, known[1])
+    assert torch.equal(batch_norm_act(z, None, None, norm.eps, Activation.NONE, other)[1], other[0])
+
+
 @pytest.mark.parametrize("act", Activation)
 def test_by_running_averages(act: Activation) -> None:
     norm, z = norm_of(37).eval(), torch.randn(2, 37, 6, 7)

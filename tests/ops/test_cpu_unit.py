@@ -7,7 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from separable.ops.cpu.unit import add_normalised, moments, pointwise_product, pool_normalised, separable_unit
+from separable.ops.cpu.unit import (
+    add_normalised,
+    moments,
+    pointwise_product,
+    pointwise_with_moments,
+    pool_normalised,
+    separable_unit,
+)
 from separable.ops.padding import same_padding
 from tests.tolerances import CONVOLUTION_FP32, LOW_PRECISION_RATIO
 
@@ -81,6 +88,27 @@ def test_unit(shape: tuple[int, ...], affine: bool, relu: bool) -> None:
     assert max(distances(ours, truth)) <= CONVOLUTION_FP32
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("sampling", [1, 2, 3])
+def test_unit_in_pieces(sampling: int, threads: int) -> None:
+    """More images than are computed at a time, of sides that no step divides; the same bits each time."""
+    inputs = [*unit_inputs((3, 40, 24, 151, 149, 3), True, True), sampling]
+
+    def by_hand(*inputs: Tensor) -> tuple[Tensor, ...]:
+        z, mean, variance, x = unit_by_hand(*inputs[:-1])  # type: ignore[arg-type]
+        return z, mean, variance, x[:, :, ::sampling, ::sampling]
+
+    truth = gradients(by_hand, inputs, torch.float64)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        ours, again = (gradients(separable_unit, inputs, torch.float32) for _ in range(2))
+    finally:
+        torch.set_num_threads(before)
+    assert max(distances(ours, truth)) <= CONVOLUTION_FP32
+    assert all(torch.equal(a, b) for a, b in zip(ours, again, strict=True))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_unit_in_low_precision_is_as_close_as_plain_torch(dtype: torch.dtype) -> None:
     """Both round z and the gradients to `dtype`; ours rounds nothing between batch normalisation and convolution."""
@@ -143,6 +171,25 @@ def test_pointwise_product() -> None:
     assert max(distances(got, truth)) <= CONVOLUTION_FP32
 
 
+@pytest.mark.parametrize("shape", [(2, 37, 21, 7, 6), (3, 64, 96, 31, 20), (1, 3, 5, 1, 2)])
+def test_pointwise_with_moments(shape: tuple[int, ...]) -> None:
+    n, c, o, h, w = shape
+    inputs = [torch.randn(n, c, h, w) + 1, torch.randn(o, c, 1, 1)]
+
+    def by_hand(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        y = F.conv2d(x, weight)
+        return y, y.mean((0, 2, 3)), y.var((0, 2, 3), unbiased=False)
+
+    truth = gradients(by_hand, inputs, torch.float64)
+    got = gradients(pointwise_with_moments, inputs, torch.float32)
+    assert max(distances(got, truth)) <= CONVOLUTION_FP32
+    unused = [
+        gradients(lambda *t, f=f: f(*t)[1:], inputs, t)
+        for f, t in ((by_hand, torch.float64), (pointwise_with_moments, torch.float32))
+    ]
+    assert max(distances(*reversed(unused))) <= CONVOLUTION_FP32, "of the moments alone"
+
+
 def test_residual_sum() -> None:
     inputs = [torch.randn(2, 40, 7, 6), torch.randn(40), torch.randn(40), torch.randn(2, 40, 7, 6)]
 
@@ -201,6 +248,7 @@ def test_torch_accepts_the_operators() -> None:
         x, g = (torch.randn(2, 20, 7, 6).to(dtype).contiguous(memory_format=torch.channels_last) for _ in range(2))
         scale, shift, w = torch.randn(20), torch.randn(20), torch.randn(20, 1, 3, 3)
         pool, steps = (3, 2, [0, 1, 1, 1]), ([1, 1], [1, 1, 1, 1], [1, 1])
+        pointwise, rows, sums = torch.randn(6, 20), torch.randn(84, 6).to(dtype), torch.randn(6)
         y = cpu.pool_forward(x, scale, shift, *pool)
         for operator, arguments in (
             (cpu.channel_moments, (x,)),
@@ -212,6 +260,10 @@ def test_torch_accepts_the_operators() -> None:
             (cpu.depthwise_forward, (x, w, None, scale, shift, True, *steps)),
             (cpu.depthwise_backward, (g, x, w, scale, shift, True, *steps, g, True, True)),
             (cpu.depthwise_backward, (g, x, w, None, None, False, *steps, None, False, True)),
+            (cpu.unit_forward, (x, scale, shift, True, w, pointwise)),
+            (cpu.unit_forward, (x, None, None, False, w, pointwise)),
+            (cpu.unit_backward, (rows, rows, sums, sums, x, scale, shift, True, w, pointwise, g)),
+            (cpu.unit_backward, (None, rows, sums, sums, x, None, None, False, w, pointwise, None)),
         ):
             torch.library.opcheck(operator.default, arguments, test_utils=("test_schema", "test_faketensor"))
 

@@ -16,6 +16,8 @@ __all__ = [
     "fake_product",
     "fake_product_backward",
     "fake_product_over_rows",
+    "fake_unit_backward",
+    "fake_unit_forward",
 ]
 
 _FP32 = torch.float32
@@ -99,6 +101,34 @@ def fake_product_backward(
 def fake_product_over_rows(left: Tensor, right: Tensor) -> Tensor:
     """(M, O) and (M, C) -> (O, C) in fp32."""
     return left.new_empty(left.shape[1], right.shape[1], dtype=_FP32)
+
+
+def fake_unit_forward(
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, depthwise: Tensor, pointwise: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x (N, C, H, W), pointwise (O, C) -> (N H W, O), and two numbers a column."""
+    n, _, h, w = x.shape
+    columns = pointwise.shape[0]
+    return x.new_empty(n * h * w, columns), x.new_empty(columns, dtype=_FP32), x.new_empty(columns, dtype=_FP32)
+
+
+def fake_unit_backward(
+    dz: Tensor | None,
+    z: Tensor,
+    slope: Tensor,
+    offset: Tensor,
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    relu: bool,
+    depthwise: Tensor,
+    pointwise: Tensor,
+    other: Tensor | None,
+) -> tuple[Tensor, ...]:
+    """Like `x`, and like the rest in fp32."""
+    affine = [x.new_empty(x.shape[1] if scale is not None else 0, dtype=_FP32) for _ in range(2)]
+    weights = [x.new_empty(weight.shape, dtype=_FP32) for weight in (depthwise, pointwise)]
+    return fake_maps(x, *x.shape[2:]), weights[0], *affine, weights[1]
 
 
 def fake_maps(x: Tensor, height: int, width: int) -> Tensor:

@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from separable.blocks.accelerate.statistics import batch_affine, running_affine, uses_batch
 from separable.ops.cpu.depthwise import depthwise_cpu
 from separable.ops.cpu.norm import Activation, affine_act
-from separable.ops.cpu.unit import add_normalised, moments, pointwise_product, pool_normalised, separable_unit
+from separable.ops.cpu.unit import (
+    add_normalised,
+    pointwise_product,
+    pointwise_with_moments,
+    pool_normalised,
+    sampled,
+    separable_unit,
+)
 from separable.ops.padding import same_padding
 
 __all__ = ["Chain", "Pool", "Shortcut", "Unit", "run_chain"]
@@ -65,8 +71,9 @@ def run_chain(chain: Chain, x: Tensor) -> Tensor:
     """
     z, first = x, x
     scale = shift = None
+    sampling = chain.shortcut.stride if isinstance(chain.shortcut, Shortcut) else 1
     for number, unit in enumerate(chain.units):
-        z, scale, shift, same = _run_unit(unit, z, scale, shift)
+        z, scale, shift, same = _run_unit(unit, z, scale, shift, sampling if number == 0 else 1)
         first = same if number == 0 else first
     assert scale is not None
     assert shift is not None
@@ -84,21 +91,21 @@ def run_chain(chain: Chain, x: Tensor) -> Tensor:
 
 
 def _run_unit(
-    unit: Unit, z: Tensor, scale: Tensor | None, shift: Tensor | None
+    unit: Unit, z: Tensor, scale: Tensor | None, shift: Tensor | None, sampling: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Its result before batch normalisation, this as scale and shift, and `z` sampled."""
     dw, pw = unit.depthwise.weight, unit.pointwise.weight
     if uses_batch(unit.bn):
-        y, mean, variance, same = separable_unit(z, scale, shift, unit.relu, dw, pw)
+        y, mean, variance, same = separable_unit(z, scale, shift, unit.relu, dw, pw, sampling)
         return y, *batch_affine(unit.bn, y, mean, variance), same
     side = dw.shape[-1] // 2
     h = depthwise_cpu(z, dw, None, scale, shift, unit.relu, [1, 1], [side] * 4, [1, 1])
-    return pointwise_product(h, pw), *running_affine(unit.bn), z
+    return pointwise_product(h, pw), *running_affine(unit.bn), z if sampling == 1 else sampled(z, sampling)
 
 
 def _run_shortcut(shortcut: Shortcut, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    step = shortcut.stride
-    sampled = x[:, :, ::step, ::step].contiguous(memory_format=torch.channels_last)
-    y = pointwise_product(sampled, shortcut.conv.weight)
+    """Of the sampled x."""
     if uses_batch(shortcut.bn):
-        return y, *batch_affine(shortcut.bn, y, *moments(y))
-    return y, *running_affine(shortcut.bn)
+        y, mean, variance = pointwise_with_moments(x, shortcut.conv.weight)
+        return y, *batch_affine(shortcut.bn, y, mean, variance)
+    return pointwise_product(x, shortcut.conv.weight), *running_affine(shortcut.bn)

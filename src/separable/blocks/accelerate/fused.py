@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from separable.blocks.accelerate.groups import activation_of, is_norm
 from separable.blocks.accelerate.norms import fold, normalise, steps_of
+from separable.blocks.accelerate.statistics import uses_batch
 from separable.blocks.accelerate.swapped import Swapped, SwapState, is_hooked, lowered, mixed, one_pixel
 from separable.ops.cpu.depthwise import depthwise_conv2d_cpu
 from separable.ops.cpu.norm import Activation
-from separable.ops.cpu.unit import pointwise_product
+from separable.ops.cpu.unit import pointwise_product, pointwise_with_moments
 from separable.ops.padding import is_tracing
 
 __all__ = ["Driving", "FastConvNorm", "FastNorm", "Following", "FollowingNorm", "driving"]
@@ -166,14 +167,20 @@ class FastConvNorm(_Head, nn.Conv2d):
         x = x.to(lowered() or x.dtype)
         if not torch.is_grad_enabled() and (y := fold(self, norm, act, x)) is not None:
             return y
+        if self._is_product() and uses_batch(norm) and not one_pixel(x):
+            y, *moments = pointwise_with_moments(x, self.weight)
+            return normalise(norm, act, y, (moments[0], moments[1]))
         y = self._convolve(x)
         return self._plain_rest(y) if one_pixel(y) else normalise(norm, act, y)
+
+    def _is_product(self) -> bool:
+        simple = self.kernel_size == self.stride == (1, 1) and self.padding in ((0, 0), "valid", "same")
+        return simple and self.groups == 1 and self.bias is None
 
     def _convolve(self, x: Tensor) -> Tensor:
         if self.groups > 1 and self.groups == self.in_channels == self.out_channels and self.padding_mode == "zeros":
             return depthwise_conv2d_cpu(x, self.weight, self.bias, *steps_of(self))
-        simple = self.kernel_size == self.stride == (1, 1) and self.padding in ((0, 0), "valid", "same")
-        if simple and self.groups == 1 and self.bias is None:
+        if self._is_product():
             return pointwise_product(x, self.weight)
         y: Tensor = self.swap_state.plain.forward(self, x)
         return y

@@ -20,11 +20,14 @@ _NAMES: dict[Activation, tuple[str, list[float]]] = {
 """What oneDNN calls an activation behind a product, and its numbers."""
 
 
-def normalise(norm: nn.BatchNorm2d, act: Activation, z: Tensor) -> Tensor:
-    """act(norm(z)) for z (N, C, H, W) of more than one pixel a channel, each norm by its own mode."""
+def normalise(norm: nn.BatchNorm2d, act: Activation, z: Tensor, moments: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """act(norm(z)) for z (N, C, H, W) of more than one pixel a channel, each norm by its own mode.
+
+    `moments` are mean and biased variance of z, where they are known.
+    """
     if not uses_batch(norm):
         return affine_act(z, *running_affine(norm), act)
-    y, mean, variance = batch_norm_act(z, norm.weight, norm.bias, norm.eps, act)
+    y, mean, variance = batch_norm_act(z, norm.weight, norm.bias, norm.eps, act, moments)
     take_in(norm, z, mean, variance)
     return y
 

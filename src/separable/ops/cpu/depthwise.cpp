@@ -8,6 +8,7 @@
 
 #include "depthwise_any.h"
 #include "depthwise_dense.h"
+#include "depthwise_whole.h"
 
 namespace separable {
 namespace {
@@ -27,6 +28,8 @@ void forward_tiled(const Shape& s, const T* x, const Tensor& weight, const Tenso
     }
   });
 }
+
+}  // namespace
 
 // x (N, C, H, W), weight (C, 1, KH, KW), border (top, bottom, left, right) -> (N, C, OH, OW), channels_last.
 Tensor depthwise_forward(const Tensor& x_, const Tensor& weight_, const MaybeTensor& bias_, const MaybeTensor& scale,
@@ -53,7 +56,6 @@ Tensor depthwise_forward(const Tensor& x_, const Tensor& weight_, const MaybeTen
   return y;
 }
 
-}  // namespace
 }  // namespace separable
 
 TORCH_LIBRARY(separable_cpu, m) {

@@ -5,23 +5,22 @@
 
 #include "depthwise_any.h"
 #include "depthwise_dense.h"
+#include "depthwise_whole.h"
 
 namespace separable {
-namespace {
 
-// -> gradients of x (plus `other`), weight (fp32), scale and shift (fp32); those not asked for, or without meaning, are
-// empty.
-std::tuple<Tensor, Tensor, Tensor, Tensor> depthwise_backward(const Tensor& g_, const Tensor& x_, const Tensor& weight_,
-                                                              const MaybeTensor& scale_, const MaybeTensor& shift_, bool relu,
-                                                              at::IntArrayRef stride, at::IntArrayRef border,
-                                                              at::IntArrayRef dilation, const MaybeTensor& other_,
-                                                              bool need_input, bool need_weight) {
+// -> gradients of x (plus `other`; it is written to `dx`, if that is defined), weight (fp32), scale and shift (fp32); those not
+// asked for, or without meaning, are empty.
+DepthwiseGradients depthwise_backward_into(Tensor dx, const Tensor& g_, const Tensor& x_, const Tensor& weight_,
+                                           const MaybeTensor& scale_, const MaybeTensor& shift_, bool relu,
+                                           at::IntArrayRef stride, at::IntArrayRef border, at::IntArrayRef dilation,
+                                           const MaybeTensor& other_, bool need_input, bool need_weight) {
   Tensor x = nhwc(x_), g = nhwc(g_), weight = floats(weight_), other = other_ ? nhwc(*other_) : Tensor();
   Shape s = shape_of(x, weight, stride, border, dilation);
   Prologue prologue(scale_, shift_, relu);
   bool sums_wanted = prologue.affine && need_input;
   int64_t taps = s.kh * s.kw;
-  Tensor dx = need_input ? at::empty_like(x) : at::empty({0}, x.options());
+  if (!dx.defined()) dx = need_input ? at::empty_like(x) : at::empty({0}, x.options());
   Tensor dw = vector_like(x, need_weight ? taps * s.c : 0), dscale = vector_like(x, sums_wanted ? s.c : 0);
   Tensor dshift = at::empty_like(dscale);
   std::vector<Sums> parts(std::max(1, at::get_num_threads()), Sums(need_weight ? taps : 0, s.c));
@@ -47,6 +46,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> depthwise_backward(const Tensor& g_, 
     unpack_rows<T>(parts[0].shift.data(), dshift.mutable_data_ptr<float>(), 1, 0, 1, s.c);
   });
   return {dx, need_weight ? dw.view(weight.sizes()) : dw, dscale, dshift};
+}
+
+namespace {
+
+DepthwiseGradients depthwise_backward(const Tensor& g, const Tensor& x, const Tensor& weight, const MaybeTensor& scale,
+                                      const MaybeTensor& shift, bool relu, at::IntArrayRef stride, at::IntArrayRef border,
+                                      at::IntArrayRef dilation, const MaybeTensor& other, bool need_input, bool need_weight) {
+  return depthwise_backward_into({}, g, x, weight, scale, shift, relu, stride, border, dilation, other, need_input, need_weight);
 }
 
 }  // namespace

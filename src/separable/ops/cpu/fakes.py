@@ -29,6 +29,8 @@ _FAKES: dict[str, Callable[..., Any]] = {
     "product": fakes.fake_product,
     "product_backward": fakes.fake_product_backward,
     "product_over_rows": fakes.fake_product_over_rows,
+    "unit_forward": fakes.fake_unit_forward,
+    "unit_backward": fakes.fake_unit_backward,
 }
 
 

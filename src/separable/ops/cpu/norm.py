@@ -25,18 +25,26 @@ class Activation(IntEnum):
 
 
 def batch_norm_act(
-    z: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, act: Activation
+    z: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    act: Activation,
+    known: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """act(batch norm of z by its own moments), for training (arXiv:1502.03167, algorithm 1).
 
     Args:
         z: (N, C, H, W) in fp32, bf16 or fp16, fastest in channels_last. weight, bias: (C,), or None for 1 and 0.
+        known: mean and biased variance (C,) of z in fp32, if whoever made z has them. Gradients do not go through
+            them: z's own has that part.
 
     Returns:
         y in the type of `z`, channels_last; mean and biased variance (C,) in fp32, for running averages: not
         differentiable.
     """
-    y, mean, variance, _, _ = _BatchNormAct.apply(z, weight, bias, eps, int(act))
+    given = (None, None) if known is None else (known[0].detach(), known[1].detach())
+    y, mean, variance, _, _ = _BatchNormAct.apply(z, weight, bias, eps, int(act), *given)
     return y, mean, variance
 
 
@@ -49,9 +57,18 @@ def affine_act(z: Tensor, scale: Tensor, shift: Tensor, act: Activation) -> Tens
 class _BatchNormAct(torch.autograd.Function):
     @staticmethod
     def forward(
-        z: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, act: int
+        z: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+        act: int,
+        mean: Tensor | None,
+        variance: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        mean, variance = torch.ops.separable_cpu.channel_moments(z)
+        if mean is None or variance is None:
+            mean, variance = torch.ops.separable_cpu.channel_moments(z)
+        else:
+            mean, variance = mean.view_as(mean), variance.view_as(variance)
         scale = torch.rsqrt(variance + eps)
         scale = scale if weight is None else scale * weight.float()
         shift = -mean * scale if bias is None else bias.float() - mean * scale
@@ -59,7 +76,7 @@ class _BatchNormAct(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        z, weight, bias, ctx.eps, ctx.act = inputs
+        z, weight, bias, ctx.eps, ctx.act, *_ = inputs
         ctx.mark_non_differentiable(*output[1:])
         ctx.save_for_backward(z, *output[1:])
         ctx.types = tuple(None if t is None else t.dtype for t in (weight, bias))
@@ -86,8 +103,7 @@ class _BatchNormAct(torch.autograd.Function):
             dz,
             None if weight_type is None else dweight.to(weight_type),
             None if bias_type is None else total.to(bias_type),
-            None,
-            None,
+            *(None,) * 4,
         )
 
 

@@ -11,30 +11,10 @@
 namespace separable {
 namespace {
 
-using WithMoments = std::tuple<Tensor, Tensor, Tensor>;
-
 #ifdef HAS_PRODUCTS
 
 constexpr int64_t kPartBytes = int64_t{64} << 20;  // of partial weight gradients, all threads together
 constexpr int64_t kPartPixels = 1024;             // of fewer, adding up the parts costs more than they save
-
-template <typename T>
-void product_into(const Tensor& left, const Tensor& right, Tensor& y, Tensor& mean, Tensor& variance) {
-  int64_t rows = left.size(0), depth = left.size(1), columns = right.size(0), threads = std::max(1, at::get_num_threads());
-  PackedRight<T> packed(right.const_data_ptr<T>(), depth, columns, right.stride(1), right.stride(0));
-  Out<T> out{y.mutable_data_ptr<T>(), columns, stream(y.const_data_ptr<T>(), y.numel(), columns)};
-  bool wanted = mean.numel() > 0;
-  int64_t padded = (columns + kPanel - 1) / kPanel * kPanel;
-  std::vector<ColumnSums> parts(threads);
-  at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
-    for (int64_t t = first; t < last; t++) {
-      if (wanted) parts[t] = {std::vector<float>(padded), std::vector<double>(padded), std::vector<double>(padded)};
-      multiply_rows<T>(left.const_data_ptr<T>(), packed, depth, rows * t / threads, rows * (t + 1) / threads, out,
-                       wanted ? &parts[t] : nullptr);
-    }
-  });
-  if (wanted) moments_of(parts, rows, mean, variance);
-}
 
 // Threads share the pixels, each with sums of its own, as long as these fit; further threads share the left columns.
 template <typename T>
@@ -107,8 +87,14 @@ WithMoments product(const Tensor& left_, const Tensor& right_, bool moments) {
   Tensor mean = at::empty({moments ? columns : 0}, left.options().dtype(at::kFloat)), variance = at::empty_like(mean);
 #ifdef HAS_PRODUCTS
   if (right.stride(0) != 1 && right.stride(1) != 1) right = right.contiguous();
-  if (left.scalar_type() == at::kFloat) product_into<float>(left, right, y, mean, variance);
-  else product_into<at::BFloat16>(left, right, y, mean, variance);
+  auto run = [&](auto type) {
+    using T = decltype(type);
+    Product<T> product(right, moments);
+    product.add(left.const_data_ptr<T>(), left.size(0), Out<T>(y));
+    if (moments) product.moments(mean, variance);
+  };
+  if (left.scalar_type() == at::kFloat) run(float{});
+  else run(at::BFloat16{});
 #endif
   return {y, mean, variance};
 }

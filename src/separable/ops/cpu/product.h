@@ -11,7 +11,8 @@ namespace separable {
 
 // Whether `left` can be multiplied by the kernels here; `whole_words`: along its rows, not along its columns.
 bool fits(const Tensor& left, bool whole_words);
-std::tuple<Tensor, Tensor, Tensor> product(const Tensor& left, const Tensor& right, bool moments);
+using WithMoments = std::tuple<Tensor, Tensor, Tensor>;
+WithMoments product(const Tensor& left, const Tensor& right, bool moments);
 Tensor product_over_rows(const Tensor& left, const Tensor& right);
 
 }  // namespace separable

@@ -10,8 +10,10 @@ namespace separable {
 constexpr int64_t kLeftBytes = int64_t{256} << 10;  // of left rows that meet one panel after the other: a part of L2
 constexpr int64_t kMostTiles = 32;                  // of such rows: their sums are fp32
 
-// Sums of one thread, of distances from its first row: a mean far from zero costs no digits.
+// Sums of one thread over `rows`, of distances from the first of them: a mean far from zero costs no digits.
 struct ColumnSums {
+  explicit ColumnSums(int64_t padded) : origin(padded), sum(padded), squares(padded) {}
+  int64_t rows = 0;
   std::vector<float> origin;
   std::vector<double> sum, squares;
 };
@@ -21,6 +23,14 @@ struct Out {
   T* values;
   int64_t columns;
   bool streamed;
+  explicit Out(Tensor& rows)
+      : values(rows.mutable_data_ptr<T>()), columns(rows.size(1)), streamed(stream(values, rows.numel(), columns)) {}
+  Out(T* values, int64_t columns) : values(values), columns(columns), streamed(false) {}
+  Out from(int64_t row) const {
+    Out later = *this;
+    later.values += row * columns;
+    return later;
+  }
   // Stores row r of a tile, and turns its sums into the numbers stored.
   INLINE void store(int64_t row, int64_t first, uint32_t mask, __m512 (&v)[2]) const {
     T* to = values + row * columns + first;
@@ -79,13 +89,13 @@ template <typename T>
 void multiply_rows(const T* left, const PackedRight<T>& right, int64_t depth, int64_t begin, int64_t end, const Out<T>& out,
                    ColumnSums* kept) {
   int64_t steps = right.steps, block = std::clamp<int64_t>(kLeftBytes / (kTile * depth * sizeof(T)), 1, kMostTiles) * kTile;
-  for (int64_t top = begin; top < end; top += block)
+  for (int64_t top = begin; top < end; top += block) {
     for (int64_t first = 0; first < out.columns; first += kPanel) {
       uint32_t mask = out.columns - first >= kPanel ? ~0u : (1u << (out.columns - first)) - 1;
       const Word* panel = right.panel(first);
       PanelSums sums{};
       if (kept) {
-        sums.fresh = top == begin;
+        sums.fresh = kept->rows == 0;
         for (int i = 0; i < 2; i++) sums.origin[i] = _mm512_loadu_ps(&kept->origin[first + i * kLanes]);
       }
       for (int64_t row = top; row < std::min(end, top + block); row += kTile) {
@@ -107,17 +117,17 @@ void multiply_rows(const T* left, const PackedRight<T>& right, int64_t depth, in
         kept->squares[first + j] += place[2][j];
       }
     }
+    if (kept) kept->rows += std::min(block, end - top);
+  }
 }
 
 // The threads' sums as mean and biased variance, by Chan's rule, in order.
-inline void moments_of(const std::vector<ColumnSums>& parts, int64_t rows, Tensor& mean, Tensor& variance) {
-  int64_t threads = parts.size();
+inline void moments_of(const std::vector<ColumnSums>& parts, Tensor& mean, Tensor& variance) {
   for (int64_t c = 0; c < mean.numel(); c++) {
     double n = 0, m = 0, q = 0;
-    for (int64_t t = 0; t < threads; t++) {
-      double more = double(rows * (t + 1) / threads - rows * t / threads);
+    for (const ColumnSums& part : parts) {
+      double more = double(part.rows);
       if (more == 0) continue;
-      const ColumnSums& part = parts[t];
       double offset = part.sum[c] / more, distance = part.origin[c] + offset - m;
       q += part.squares[c] - part.sum[c] * offset + distance * distance * n * more / (n + more);
       m += distance * more / (n + more);
@@ -127,6 +137,33 @@ inline void moments_of(const std::vector<ColumnSums>& parts, int64_t rows, Tenso
     variance.mutable_data_ptr<float>()[c] = float(std::max(0., q / n));
   }
 }
+
+// left times right, transposed, some rows of left after the other; and moments of the product's columns, if they are wanted.
+template <typename T>
+class Product {
+ public:
+  Product(const Tensor& right, bool moments)
+      : depth_(right.size(1)), packed_(right.const_data_ptr<T>(), depth_, right.size(0), right.stride(1), right.stride(0)) {
+    int64_t padded = (right.size(0) + kPanel - 1) / kPanel * kPanel;
+    if (moments) sums_.assign(std::max(1, at::get_num_threads()), ColumnSums(padded));
+  }
+
+  void add(const T* left, int64_t rows, const Out<T>& out) {
+    int64_t threads = std::max(1, at::get_num_threads());
+    at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+      for (int64_t t = first; t < last; t++)
+        multiply_rows<T>(left, packed_, depth_, rows * t / threads, rows * (t + 1) / threads, out,
+                         sums_.empty() ? nullptr : &sums_[t]);
+    });
+  }
+
+  void moments(Tensor& mean, Tensor& variance) const { moments_of(sums_, mean, variance); }
+
+ private:
+  int64_t depth_;
+  PackedRight<T> packed_;
+  std::vector<ColumnSums> sums_;
+};
 
 }  // namespace separable
 #endif

@@ -1,7 +1,7 @@
 """Batch normalisation, ReLU, depthwise, pointwise and the next batch's moments as one step of autograd.
 
 What stock operators do in nine passes over memory is done here in five, and nothing is kept for the backward pass but
-the unit's input and its output: the depthwise result is computed again.
+the unit's input and its output: the depthwise result is computed again. It never exists as a whole.
 """
 
 from typing import Any
@@ -13,7 +13,16 @@ from torch.autograd.function import once_differentiable
 from separable.ops.layout import as_maps, as_rows, laid_out_like
 from separable.ops.passes import Passes, moments_backward
 
-__all__ = ["PASSES", "add_normalised", "moments", "pointwise_product", "pool_normalised", "separable_unit"]
+__all__ = [
+    "PASSES",
+    "add_normalised",
+    "moments",
+    "pointwise_product",
+    "pointwise_with_moments",
+    "pool_normalised",
+    "sampled",
+    "separable_unit",
+]
 
 PASSES = Passes(
     lambda z: torch.ops.separable_cpu.channel_moments(z),
@@ -24,7 +33,13 @@ moments, add_normalised = PASSES.moments, PASSES.add_normalised
 
 
 def separable_unit(
-    x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, depthwise: Tensor, pointwise: Tensor
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    relu: bool,
+    depthwise: Tensor,
+    pointwise: Tensor,
+    sampling: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """z = pointwise(depthwise(relu(scale x + shift))), and its mean and biased variance per channel.
 
@@ -36,17 +51,29 @@ def separable_unit(
         depthwise: (C, 1, K, K), K odd, padded to keep the side. pointwise: (O, C, 1, 1). Of any floating type.
 
     Returns:
-        z (N, O, H, W) in the type of `x`, channels_last; mean and variance (O,) in fp32; and `x` again, for whatever
-        else reads it, so that both gradients of it are added up in the unit's own backward pass.
+        z (N, O, H, W) in the type of `x`, channels_last; mean and variance (O,) in fp32; and every `sampling`-th row
+        and column of `x`, for whatever else reads it, so that both gradients of it are added up in the unit's own
+        backward pass.
     """
-    z, mean, variance, same = _Unit.apply(x, scale, shift, relu, depthwise, pointwise)
+    z, mean, variance, same = _Unit.apply(x, scale, shift, relu, depthwise, pointwise, sampling)
     return z, mean, variance, same
+
+
+def sampled(x: Tensor, step: int) -> Tensor:
+    """Every `step`-th row and column of x (N, C, H, W), channels_last."""
+    return x[:, :, ::step, ::step].contiguous(memory_format=torch.channels_last)
 
 
 def pointwise_product(x: Tensor, weight: Tensor) -> Tensor:
     """The 1x1 convolution of x (N, C, H, W) in channels_last by weight (O, C, 1, 1), which takes the type of `x`."""
-    y: Tensor = _Pointwise.apply(x, weight)
+    y: Tensor = _Pointwise.apply(x, weight, False)[0]
     return y
+
+
+def pointwise_with_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`pointwise_product`, and the mean and biased variance of each of its channels (O,) in fp32; differentiable."""
+    y, mean, variance = _Pointwise.apply(x, weight, True)
+    return y, mean, variance
 
 
 def pool_normalised(z: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride: int, border: list[int]) -> Tensor:
@@ -55,24 +82,23 @@ def pool_normalised(z: Tensor, scale: Tensor, shift: Tensor, kernel: int, stride
     return y
 
 
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """(M, K) times (N, K), transposed -> (M, N) in the type of `left`."""
-    y: Tensor = torch.ops.separable_cpu.product(left, right, False)[0]
-    return y
-
-
 class _Unit(torch.autograd.Function):
     @staticmethod
     def forward(
-        x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, depthwise: Tensor, pointwise: Tensor
+        x: Tensor,
+        scale: Tensor | None,
+        shift: Tensor | None,
+        relu: bool,
+        depthwise: Tensor,
+        pointwise: Tensor,
+        sampling: int,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        h = _depthwise(x, scale, shift, relu, depthwise)
-        z, mean, variance = torch.ops.separable_cpu.product(as_rows(h), pointwise.flatten(1), True)
-        return as_maps(z, x), mean, variance, x.view_as(x)
+        z, mean, variance = torch.ops.separable_cpu.unit_forward(x, scale, shift, relu, depthwise, pointwise.flatten(1))
+        return as_maps(z, x), mean, variance, x.view_as(x) if sampling == 1 else sampled(x, sampling)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        x, scale, shift, ctx.relu, depthwise, pointwise = inputs
+        x, scale, shift, ctx.relu, depthwise, pointwise, ctx.sampling = inputs
         ctx.save_for_backward(x, scale, shift, depthwise, pointwise, output[0], output[1])
         ctx.set_materialize_grads(False)
 
@@ -82,45 +108,46 @@ class _Unit(torch.autograd.Function):
         dz, dmean, dvariance, dsame = gradients
         x, scale, shift, depthwise, pointwise, z, mean = ctx.saved_tensors
         slope, offset = moments_backward(z, mean, dmean, dvariance)
-        h = _depthwise(x, scale, shift, ctx.relu, depthwise)
-        arriving = None if dz is None else as_rows(dz)
-        dh, dpointwise = torch.ops.separable_cpu.product_backward(
-            arriving, as_rows(z), slope, offset, as_rows(h), pointwise.flatten(1)
+        whole, step = (dsame, 1) if ctx.sampling == 1 else (None, ctx.sampling)
+        dx, ddepthwise, dscale, dshift, dpointwise = torch.ops.separable_cpu.unit_backward(
+            *(None if dz is None else as_rows(dz), as_rows(z), slope, offset),
+            *(x, scale, shift, ctx.relu, depthwise, pointwise.flatten(1), whole),
         )
-        del h
-        side = depthwise.shape[-1] // 2
-        dx, ddepthwise, dscale, dshift = torch.ops.separable_cpu.depthwise_backward(
-            as_maps(dh, x), x, depthwise, scale, shift, ctx.relu, [1, 1], [side] * 4, [1, 1], dsame, True, True
-        )
+        if dsame is not None and whole is None:
+            dx[:, :, ::step, ::step] += dsame
         affine = (dscale, dshift) if scale is not None else (None, None)
-        return dx, *affine, None, laid_out_like(depthwise, ddepthwise), laid_out_like(pointwise, dpointwise)
-
-
-def _depthwise(x: Tensor, scale: Tensor | None, shift: Tensor | None, relu: bool, weight: Tensor) -> Tensor:
-    side = weight.shape[-1] // 2
-    y: Tensor = torch.ops.separable_cpu.depthwise_forward(
-        x, weight, None, scale, shift, relu, [1, 1], [side] * 4, [1, 1]
-    )
-    return y
+        return dx, *affine, None, laid_out_like(depthwise, ddepthwise), laid_out_like(pointwise, dpointwise), None
 
 
 class _Pointwise(torch.autograd.Function):
     @staticmethod
-    def forward(x: Tensor, weight: Tensor) -> Tensor:
-        return as_maps(_product(as_rows(x), weight.flatten(1)), x)
+    def forward(x: Tensor, weight: Tensor, moments: bool) -> tuple[Tensor, Tensor, Tensor]:
+        y, mean, variance = torch.ops.separable_cpu.product(as_rows(x), weight.flatten(1), moments)
+        return as_maps(y, x), mean, variance
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        x, weight, moments = inputs
+        ctx.save_for_backward(x, weight, *(output[:2] if moments else ()))
+        ctx.set_materialize_grads(False)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        rows = as_rows(gradient)
-        dx = as_maps(_product(rows, weight.flatten(1).t()), x) if ctx.needs_input_grad[0] else None
-        dweight = torch.ops.separable_cpu.product_over_rows(rows, as_rows(x)) if ctx.needs_input_grad[1] else None
-        return dx, None if dweight is None else laid_out_like(weight, dweight)
+    def backward(ctx: Any, gradient: Tensor | None, *of_moments: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, weight, *rest = ctx.saved_tensors
+        arriving = None if gradient is None else as_rows(gradient)
+        kernels, matrix = torch.ops.separable_cpu, weight.flatten(1)
+        if any(one is not None for one in of_moments):
+            y, mean = rest
+            sums = moments_backward(y, mean, *of_moments)
+            dx, dweight = kernels.product_backward(arriving, as_rows(y), *sums, as_rows(x), matrix)
+        elif arriving is None:
+            return None, None, None
+        else:
+            dx = kernels.product(arriving, matrix.t(), False)[0] if ctx.needs_input_grad[0] else None
+            dweight = kernels.product_over_rows(arriving, as_rows(x)) if ctx.needs_input_grad[1] else None
+        maps = None if dx is None else as_maps(dx, x)
+        return maps, None if dweight is None else laid_out_like(weight, dweight), None
 
 
 class _Pool(torch.autograd.Function):
