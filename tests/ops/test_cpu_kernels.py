@@ -213,6 +213,15 @@ def test_autocast_functional_gradients_and_checkpoints() -> None:
     torch.testing.assert_close(w.grad, expected, rtol=CONVOLUTION_FP32, atol=1e3 * CONVOLUTION_FP32)
 
 
+@pytest.mark.parametrize(("side", "padding", "dilation", "got"), [(2, 0, 1, r"\(2, 2\)"), (5, 1, 4, r"\(7, 7\)")])
+def test_a_picture_smaller_than_the_kernel_is_refused(side: int, padding: int, dilation: int, got: str) -> None:
+    x, weight = torch.randn(1, 8, side, side), torch.randn(8, 1, 3, 3)
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater than actual input size"):
+        ops.depthwise_conv2d(x, weight, None, 1, padding, dilation, implementation="reference")
+    with pytest.raises(UsageError, match=rf"The kernel is larger than its input\. Got: {got}, padding included\."):
+        ops.depthwise_conv2d(x, weight, None, 1, padding, dilation, implementation="cpu")
+
+
 def test_a_second_derivative_is_refused_and_not_wrong() -> None:
     x, w, b = leaves((4, 5, 5, 3), torch.float32)
     w.requires_grad_()

@@ -96,11 +96,17 @@ def border_of(
     """Zeros at the top, bottom, left and right of `x` that `padding` means, for kernels that read past the edge.
 
     Raises:
-        UsageError: as `resolve_padding`.
+        UsageError: as `resolve_padding`; a picture, padding included, that is smaller than the kernel.
     """
     if padding == "same":
         sides = (same_padding(x.shape[2 + i], weight.shape[2 + i], stride[i], dilation[i]) for i in (0, 1))
         (top, bottom), (left, right) = sides
         return top, bottom, left, right
     _, (height, width) = resolve_padding(x, (1, 1), 1, 1, padding)
+    padded = (x.shape[2] + 2 * height, x.shape[3] + 2 * width)
+    window = tuple(dilation[i] * (weight.shape[2 + i] - 1) + 1 for i in (0, 1))
+    if not is_tracing() and (padded[0] < window[0] or padded[1] < window[1]):
+        raise UsageError(
+            "The kernel is larger than its input", got=f"{padded}, padding included", expected=f"{window} or more"
+        )
     return height, height, width, width
