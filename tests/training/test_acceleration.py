@@ -13,7 +13,8 @@ from torch import nn
 
 from separable.blocks.accelerate import choices_of, swapped
 from separable.data.folder import FolderData
-from separable.ops.cpu import KernelStatus, load_kernels
+from separable.ops.cpu import KernelStatus, build, load_kernels
+from separable.ops.dispatch import choose
 from separable.training import acceleration
 from separable.training.acceleration import choose_acceleration, replay_acceleration
 from separable.training.checkpoint import _digest
@@ -137,6 +138,22 @@ def test_an_auxiliary_head_is_timed_too(monkeypatch: pytest.MonkeyPatch) -> None
     assert set(found["choices"]["conv"]) == MODES
 
 
+def test_what_the_process_uses_elsewhere_is_no_part_of_a_training(
+    data: FolderData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that called `load_kernels()` trains to the bits of one that did not, on a resume too."""
+    config = small(tmp_path / "plain", data, accelerate=False)
+    train(config, data)
+    if not load_kernels(automatic=False).available:
+        pytest.skip("the CPU kernels cannot be built here")
+    monkeypatch.setattr(build, "_automatic", True)
+    assert build.kernels_in_use()
+    train(replace(config, run=str(tmp_path / "within")), data)
+    assert losses(tmp_path / "within") == losses(tmp_path / "plain")
+    images = torch.randn(2, 8, 9, 9).contiguous(memory_format=torch.channels_last)
+    assert choose("auto", images, torch.randn(8, 1, 3, 3)) == "cpu", "and the program's own work goes on as before"
+
+
 @pytest.mark.usefixtures("winning")
 def test_a_run_from_before_the_kernels_goes_on_without_them(data: FolderData, tmp_path: Path) -> None:
     config = small(tmp_path / "old", data)
@@ -220,6 +237,13 @@ def test_when_the_kernels_are_considered(
     assert (found["choices"], found["library"]) == ({}, None)
     assert bool(reached) == considered
     assert len(display.notes) == (considered or status == "none"), "a training that is too short says nothing of it"
+
+
+def test_the_second_pass_is_the_one_that_counts() -> None:
+    model, moments = narrow(), iter([0.0, 100.0, 200.0, 207.0])
+    example = torch.randn(2, 3, 32, 32)
+    assert acceleration._seconds(model, config_with(), example, lambda: next(moments)) == 7.0
+    assert next(moments, None) is None
 
 
 @pytest.mark.parametrize(

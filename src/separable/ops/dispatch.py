@@ -1,5 +1,7 @@
 """Which implementation runs: chosen by an argument at call time, never by an import or an environment variable."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
@@ -8,11 +10,24 @@ from torch import Tensor
 from separable.errors import UsageError
 from separable.ops.cpu.build import kernels_in_use, load_kernels
 
-__all__ = ["Implementation", "choose"]
+__all__ = ["Implementation", "choose", "plain_by_default"]
 
 Implementation = Literal["auto", "reference", "cpu", "triton"]
 _KERNELS: tuple[Literal["cpu", "triton"], ...] = ("cpu", "triton")
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+_withheld = False
+
+
+@contextmanager
+def plain_by_default() -> Iterator[None]:
+    """Inside, "auto" is plain torch, whatever this process has loaded: for results to be the same in another one."""
+    global _withheld
+    before, _withheld = _withheld, True
+    try:
+        yield
+    finally:
+        _withheld = before
 
 
 def choose(implementation: str, x: Tensor, weight: Tensor) -> Literal["reference", "cpu", "triton"]:
@@ -37,7 +52,8 @@ def choose(implementation: str, x: Tensor, weight: Tensor) -> Literal["reference
         if implementation == asked:
             _require(asked, x, weight)
             return asked
-    pays = implementation == "auto" and kernels_in_use() and x.is_contiguous(memory_format=torch.channels_last)
+    allowed = implementation == "auto" and kernels_in_use() and not _withheld
+    pays = allowed and x.is_contiguous(memory_format=torch.channels_last)
     exporting = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined]
     return "cpu" if pays and not exporting and _supports(x, weight, "cpu") else "reference"
 

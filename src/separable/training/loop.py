@@ -14,6 +14,7 @@ from separable.data.loader import Batch, train_batches
 from separable.data.quarantine import BadPicture, Quarantine
 from separable.errors import BadPictureError, DivergedError, TooManyBadPicturesError
 from separable.files import make_directory, path_from
+from separable.ops.dispatch import plain_by_default
 from separable.training.config import TrainConfig
 from separable.training.display import Display, SilentDisplay, StepView
 from separable.training.evaluate import Evaluation, EvaluationSet, EvaluationStopped, evaluate
@@ -58,18 +59,16 @@ def train(
     display, run = display or SilentDisplay(), Path(config.run)
     refuse_occupied(run, resume, config.data.root)
     make_directory(run)
-    with run_lock(run):
+    with (
+        run_lock(run),
+        plain_by_default(),
+    ):  # the kernels serve what the run has chosen, not what the process is used to
         claim_run(config, resume)
         if resume and not has_checkpoint(run):
             display.note(f"There is nothing to resume in {run}: starting from the beginning.")
-        session = open_session(config, data, display)
-        write_environment(run, config, session.progress.chosen, runtime=session.settings.to_json())
-        try:
+        with closing(display), closing(open_session(config, data, display)) as session:
+            write_environment(run, config, session.progress.chosen, runtime=session.settings.to_json())
             return _Loop(session, display, stop or StopRequest()).run()
-        finally:
-            session.journal.close()
-            session.settings.restore()
-            display.close()
 
 
 class _Loop:

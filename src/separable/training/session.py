@@ -1,7 +1,7 @@
 """Opening a training: fresh from its starting weights, or restored from the newest whole checkpoint."""
 
 import re
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,11 @@ class Session:
         """Write a checkpoint of this moment, the journal's lines before it."""
         self.journal.sync()
         self.store.save(self.model, self.stepper.optimiser, self.stepper.average, self.progress)
+
+    def close(self) -> None:
+        """Let go of the journal, and set the process back."""
+        self.journal.close()
+        self.settings.restore()
 
     def averaged(self) -> AbstractContextManager[None]:
         """The model holds the weights to evaluate with inside the block."""
@@ -132,17 +137,37 @@ def _strangers(run: Path) -> list[str]:
 def open_session(config: TrainConfig, data: FolderData, display: Display) -> Session:
     """Build model and optimiser and bring them to the newest checkpoint; the starting weights become checkpoint 0.
 
+    The process is tuned until `Session.close`; whatever ends this early, Ctrl-C too, leaves it as it was.
+
     Raises:
         CheckpointError: the checkpoint belongs to another training, or every one is damaged.
     """
     settle_device(config)
-    run = Path(config.run)
     store = CheckpointStore(
-        run / "checkpoints", _identity(config, data), keep=config.machine.keep_checkpoints, warn=display.warn
+        Path(config.run) / "checkpoints",
+        _identity(config, data),
+        keep=config.machine.keep_checkpoints,
+        warn=display.warn,
     )
     stored = store.progress()
     chosen = choose(config) if stored is None else replay(stored.chosen, config, display)
-    settings = _tune(config, chosen["threads"])
+    with ExitStack() as undo:
+        settings = undo.enter_context(_tune(config, chosen["threads"]))
+        session = _open(config, data, display, store, stored, chosen, settings)
+        undo.pop_all()
+    return session
+
+
+def _open(
+    config: TrainConfig,
+    data: FolderData,
+    display: Display,
+    store: CheckpointStore,
+    stored: Progress | None,
+    chosen: dict[str, Any],
+    settings: Settings,
+) -> Session:
+    """`chosen` gets what is settled on the network itself, where the run begins."""
     batch_size = min(config.batch_size, len(data.train))
     steps = pictures_per_epoch(len(data.train), batch_size) // batch_size
     loader = LoaderConfig(
@@ -164,14 +189,14 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
     stepper = Stepper(model, config, num_classes=classes, steps_per_epoch=steps, batch_size=batch_size)
     progress = store.restore(model, stepper.optimiser, stepper.average) or Progress(chosen=chosen)
     # Not before everything that can be wrong with a command has been found out; after a resume it says what holds now.
-    config.to_yaml(run / "config.yaml")
-    journal = Journal(run / "metrics.jsonl")
+    config.to_yaml(Path(config.run) / "config.yaml")
+    journal = Journal(Path(config.run) / "metrics.jsonl")
     journal.rewind(progress.step, progress.epochs_done)
     session = Session(config, data, model, stepper, progress, store, journal, loader, batch_size, steps, settings)
     if stored is None:
         session.save()
     else:
-        display.note(f"Resuming {run} after step {progress.step} of {session.total_steps}.")
+        display.note(f"Resuming {session.run} after step {progress.step} of {session.total_steps}.")
     return session
 
 
