@@ -20,7 +20,7 @@ FROZEN = {
         *("--labels", "--max-bad", "--model", "--no-check", "--option", "--precision", "--recipe", "--resume", "--run"),
         *("--seed", "--set", "--val-fraction", "--weights", "--width", "--workers"),
     ],
-    "evaluate": ["--batch", "--out", "--part", "--workers", "RUN", "[DATA]"],
+    "evaluate": ["--accelerate", "--batch", "--out", "--part", "--workers", "RUN", "[DATA]"],
     "predict": ["--backend", "--batch", "--out", "--reject", "--top", "MODEL", "PICTURES..."],
     "explain": [
         *("--class", "--layer", "--method", "--out", "--pixels", "--png", "--size", "--steps", "IMAGE...", "RUN"),

@@ -28,8 +28,7 @@ def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five pictures are worth timing the kernels, which win."""
     if not load_kernels(automatic=False).available:
         pytest.skip("the CPU kernels cannot be built here")
-    for verb in ("predict", "evaluate"):
-        monkeypatch.setattr(sys.modules[f"separable.cli.{verb}"], "MANY", 5)
+    monkeypatch.setattr(sys.modules["separable.cli.predict"], "MANY", 5)
     monkeypatch.setattr(swapped, "_MARGIN", float("inf"))
     monkeypatch.setattr(entry, "_faster", lambda *_: True)
 
@@ -89,13 +88,22 @@ def test_what_cannot_be_counted_or_built_is_plain(
 
 
 @pytest.mark.usefixtures("few_are_many")
-def test_evaluate_uses_the_kernels_too(cli: Cli, trained: Path, colours: Path, tmp_path: Path) -> None:
+def test_evaluate_uses_the_kernels_where_asked_alone(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    def told(*more: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(cli("evaluate", trained, "--out", tmp_path / "own", "--json", *more).out)
+        assert [one["name"] for one in found["runtime"]["settings"]] == SETTINGS
+        return found
+
     own = json.loads((trained / "evaluation.json").read_text())
-    told = json.loads(cli("evaluate", trained, "--out", tmp_path / "own", "--json").out)
-    assert [one["name"] for one in told["runtime"]["settings"]] == SETTINGS
-    assert told["runtime"]["acceleration"]["changed"]
-    assert told["loss"] == pytest.approx(own["loss"], rel=1e-3)
-    assert told["top1"] == own["top1"]
+    plain = told()
+    assert plain["runtime"]["acceleration"] is None
+    assert (plain["loss"], plain["top1"]) == (own["loss"], own["top1"]), "by plain torch, as the training's own figures"
+    fast = told("--accelerate")
+    acceleration = fast["runtime"]["acceleration"]
+    assert {mode for one in acceleration["changed"] for mode in one["choices"]} == {"eval forward float32"}
+    assert not [one for one in acceleration["left"] if "channels_last" in one["why"]]
+    assert fast["loss"] == pytest.approx(own["loss"], rel=1e-3)
+    assert fast["top1"] == own["top1"]
 
 
 def test_doctor_says_what_they_would_set(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from separable.cli.options import Debug, Json
 from separable.cli.output import Output
-from separable.cli.tuning import MANY, kernels_are_built, runtime_of
+from separable.cli.tuning import runtime_of
 from separable.errors import DataFolderError, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ separable evaluate runs/flowers --part train
 separable evaluate runs/flowers more_flowers/ --json
 """
 _PARTS = ("val", "train", "all")
+_TIMED = 8
+"""Pictures that kernels are timed on: more would give the same ratios."""
 
 
 def evaluate(
@@ -39,6 +41,10 @@ def evaluate(
     ] = None,
     batch: Annotated[int, typer.Option(metavar="N", help="Pictures through the network at once.")] = 32,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that read pictures; 0: this one.")] = 0,
+    accelerate: Annotated[
+        bool,
+        typer.Option("--accelerate", help="Use the CPU kernels where they are faster; the last digits may change."),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -76,7 +82,7 @@ def evaluate(
                     f"These are not the pictures that the run was measured on ({changed}), so its own figures stay as"
                     " they are.\n"
                 )
-        acceleration = _accelerate(model, output) if len(pictures) >= MANY and kernels_are_built() else None
+        acceleration = _accelerate(model, output) if accelerate else None
         result = measure(model, pictures, LoaderConfig(batch_size=batch, workers=workers, max_bad=1.0), set_name=label)
         folder = _folder(located, data, label, out)
         make_directory(folder)
@@ -90,14 +96,25 @@ def evaluate(
 
 
 def _accelerate(model: "ImageModel", output: Output) -> "AccelerationReport":
-    """The CPU kernels for the modules that they make faster, as `predict` has it from as many pictures on."""
+    """The CPU kernels for the modules that they make faster, timed once, on noise.
+
+    Only where asked for: what is faster is decided by a clock, so two evaluations could differ in the last bits.
+    """
     import torch
 
-    from separable.blocks.accelerate import accelerate
+    from separable.blocks.accelerate.settle import settle
+    from separable.ops.cpu import kernel_status
 
+    status = kernel_status()
+    if not status.available and status.library is not None:
+        output.say("Building the CPU kernels for this machine, which is done once: a minute or two ...")
     output.say("Timing the CPU kernels against plain torch, module by module ...")
-    example = torch.zeros(8, 3, *model.input_contract.size)
-    return accelerate(model.eval(), inplace=True, example=example, channels_last=True).report
+    noise = torch.randn((_TIMED, 3, *model.input_contract.size), generator=torch.Generator().manual_seed(0))
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    report = settle(model, noise.contiguous(memory_format=torch.channels_last))
+    if report.note:
+        output.say(report.note)
+    return report
 
 
 def _pictures(

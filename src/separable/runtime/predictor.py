@@ -39,8 +39,8 @@ class Predictor:
         temperature: divides the logits, so that a confidence means what it says.
         reject_threshold: a confidence below it is marked `rejected`; None where none was calibrated.
         batch_size: pictures through the network at once; memory does not depend on how many there are in all.
-        accelerate: time the CPU kernels against plain torch, module by module, on the first batch, and keep the faster
-            (`separable.accelerate`, which builds the kernels where they are not). It takes as long as a hundred
+        accelerate: time the CPU kernels against plain torch, module by module, on the first batch, and keep to the
+            faster (`separable.accelerate`, which builds the kernels where they are not). It takes as long as a hundred
             pictures, and changes probabilities by rounding alone. `acceleration` then says what came out.
     """
 
@@ -108,10 +108,12 @@ class Predictor:
         """(N, classes) float32 on the CPU, after the temperature."""
         batch = normalise(pictures.to(self.device), self.contract).contiguous(memory_format=torch.channels_last)
         if self._untimed:
-            from separable.blocks.accelerate import accelerate  # not before it is needed: one picture is answered soon
+            from separable.blocks.accelerate.settle import (
+                settle,
+            )  # not before it is needed: one picture is soon answered
 
             self._untimed = False
-            self.acceleration = accelerate(self.model, inplace=True, example=batch[:_TIMED]).report
+            self.acceleration = settle(self.model, batch[:_TIMED])
         logits = self.model(batch).float() / self.temperature
         return torch.softmax(logits, dim=1).cpu()
 
