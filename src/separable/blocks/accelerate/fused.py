@@ -4,12 +4,10 @@ The head of a group does the work of all; those that follow hand its result on. 
 (a slice of an `nn.Sequential`, a feature extractor) gets what it computes by itself.
 """
 
-import threading
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from separable.blocks.accelerate.driving import handed_on, is_driven, note_result
 from separable.blocks.accelerate.groups import activation_of, is_norm
 from separable.blocks.accelerate.norms import fold, normalise, steps_of
 from separable.blocks.accelerate.statistics import uses_batch
@@ -19,17 +17,7 @@ from separable.ops.cpu.norm import Activation
 from separable.ops.cpu.unit import pointwise_product, pointwise_with_moments
 from separable.ops.padding import is_tracing
 
-__all__ = ["Driving", "FastConvNorm", "FastNorm", "Following", "FollowingNorm", "driving"]
-
-
-class _Driven(threading.local):
-    """The groups whose parent is running in this thread, each with the result that its head has handed out."""
-
-    def __init__(self) -> None:
-        self.results: dict[int, Tensor | None] = {}
-
-
-_driven = _Driven()
+__all__ = ["FastConvNorm", "FastNorm", "Following"]
 
 
 class Following(nn.Module):
@@ -39,65 +27,10 @@ class Following(nn.Module):
     swap_plain: type[nn.Module]
 
     def forward(self, x: Tensor) -> Tensor:
-        if not is_tracing() and _driven.results.get(id(self.swap_state)) is x:
-            if self is self.swap_state.followers[-1]:
-                _driven.results[id(self.swap_state)] = None
+        if handed_on(self, self.swap_state, x):
             return x
         y: Tensor = self.swap_plain.forward(self, x)
         return y
-
-
-class FollowingNorm(Following, nn.BatchNorm2d):
-    """A batch normalisation that follows a convolution."""
-
-
-class Driving(nn.Module):
-    """A module that runs groups: see `driving`."""
-
-    swap_plain: type[nn.Module]
-    swap_heads: tuple[str, ...]
-
-    def forward(self, *inputs: Any, **options: Any) -> Any:
-        heads = self.__dict__.get("swap_heads", ())
-        if is_tracing() or not heads:
-            return self.swap_plain.forward(self, *inputs, **options)
-        states = [head.swap_state for name in heads if (head := _whole(self, name)) is not None]
-        before = {id(state): _driven.results.get(id(state)) for state in states}
-        _driven.results |= dict.fromkeys(before)
-        try:
-            return self.swap_plain.forward(self, *inputs, **options)
-        finally:
-            for key in before:
-                _driven.results.pop(key, None)
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """The class is made on the spot, so it is pickled by what it was made of."""
-        return _made_again, (self.swap_plain,), self.__dict__
-
-
-_driving_kinds: dict[type[nn.Module], type[Driving]] = {}
-
-
-def driving(plain: type[nn.Module]) -> type[Driving]:
-    """The subclass of `plain` whose forward tells its groups' heads that they may do all their groups' work."""
-    if plain not in _driving_kinds:
-        _driving_kinds[plain] = type(plain.__name__, (Driving, plain), {"swap_plain": plain, "__module__": __name__})
-    return _driving_kinds[plain]
-
-
-def _made_again(plain: type[nn.Module]) -> nn.Module:
-    kind = driving(plain)
-    return kind.__new__(kind)
-
-
-def _whole(parent: nn.Module, name: str) -> Swapped | None:
-    """The head if it and those that follow are still what and where they were, else None."""
-    head = parent._modules.get(name)
-    if not isinstance(head, Swapped):
-        return None
-    names = head.swap_state.following
-    same = all(parent._modules.get(n) is f for n, f in zip(names, head.swap_state.followers, strict=True))
-    return head if same else None
 
 
 class _Head(Swapped):
@@ -108,18 +41,21 @@ class _Head(Swapped):
 
     def forward(self, x: Tensor) -> Tensor:
         """What the group computes if its parent is running and the kernels are to be used, else what this one does."""
-        key = id(self.swap_state)
-        followers = self.swap_state.followers
-        if (not followers or (not is_tracing() and key in _driven.results)) and self.takes(x):
+        state = self.swap_state
+        if (not state.followers or (not is_tracing() and is_driven(state))) and self.takes(x):
             y = self.fast(x)
-            if followers:
-                _driven.results[key] = y
+            if state.followers:
+                note_result(state, y)
             return y
-        alone: Tensor = self.swap_state.plain.forward(self, x)
+        alone: Tensor = state.plain.forward(self, x)
         return alone
 
     def plain(self, x: Tensor) -> Tensor:
         y: Tensor = self.swap_state.plain.forward(self, x)
+        return self.followed(y)
+
+    def followed(self, y: Tensor) -> Tensor:
+        """What the followers make of `y` by themselves."""
         for part in self.swap_state.followers:
             assert isinstance(part, Following)
             y = part.swap_plain.forward(part, y)
@@ -136,7 +72,7 @@ class _Head(Swapped):
     def obstacle(self, x: Tensor) -> str | None:
         if self.swap_state.followers and any(is_hooked(part) for part in self.parts()):
             return "somebody hooked into a part of it"
-        return None
+        return self.swap_state.broken or None
 
 
 class FastNorm(_Head, nn.BatchNorm2d):
@@ -171,7 +107,7 @@ class FastConvNorm(_Head, nn.Conv2d):
             y, *moments = pointwise_with_moments(x, self.weight)
             return normalise(norm, act, y, (moments[0], moments[1]))
         y = self._convolve(x)
-        return self._plain_rest(y) if one_pixel(y) else normalise(norm, act, y)
+        return self.followed(y) if one_pixel(y) else normalise(norm, act, y)
 
     def _is_product(self) -> bool:
         simple = self.kernel_size == self.stride == (1, 1) and self.padding in ((0, 0), "valid", "same")
@@ -183,10 +119,4 @@ class FastConvNorm(_Head, nn.Conv2d):
         if self._is_product():
             return pointwise_product(x, self.weight)
         y: Tensor = self.swap_state.plain.forward(self, x)
-        return y
-
-    def _plain_rest(self, y: Tensor) -> Tensor:
-        for part in self.swap_state.followers:
-            assert isinstance(part, Following)
-            y = part.swap_plain.forward(part, y)
         return y

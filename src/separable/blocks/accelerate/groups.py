@@ -1,6 +1,7 @@
 """Which modules stand behind each other with nothing in between: convolution, batch normalisation, activation.
 
-Known for classes whose forward is known: `nn.Sequential`, our `ConvBN`, and classes of timm by name.
+Known for classes whose forward is known: `nn.Sequential`, our `ConvBN`, and classes of timm, of which `forwards` reads
+whether the version at hand really does so.
 """
 
 from collections import Counter
@@ -11,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from separable.blocks.accelerate.forwards import runs_in_turn
 from separable.blocks.accelerate.swapped import born_as
 from separable.blocks.conv import ConvBN
 from separable.ops.cpu.norm import Activation
@@ -84,7 +86,8 @@ def _candidates(parent: nn.Module) -> Iterator[tuple[str, ...]]:
     elif kind.forward is nn.Sequential.forward:
         chains = _runs(parent)
     else:
-        chains = [tuple(names.split()) for names in _TIMM.get(f"{kind.__module__}.{kind.__qualname__}", ())]
+        listed = [tuple(names.split()) for names in _TIMM.get(f"{kind.__module__}.{kind.__qualname__}", ())]
+        chains = [names for names in listed if runs_in_turn(kind, names)]
     for names in chains:
         modules = [parent._modules.get(name) for name in names]
         start = 0 if is_norm(modules[0]) or _is_conv(modules[0]) else 1

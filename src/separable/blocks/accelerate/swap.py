@@ -7,12 +7,14 @@ from typing import Any
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from separable.blocks.accelerate.fused import Driving, FastConvNorm, FastNorm, Following, FollowingNorm, driving
+from separable.blocks.accelerate.driving import Driving
+from separable.blocks.accelerate.fused import FastConvNorm, FastNorm, Following
 from separable.blocks.accelerate.groups import Group, find_groups, is_norm
 from separable.blocks.accelerate.layers import FastChain, FastDepthwiseBN, FastDepthwiseConv2d, FastSeparableConv2d
 from separable.blocks.accelerate.plans import plan_chain, planner_of
 from separable.blocks.accelerate.report import Left
 from separable.blocks.accelerate.swapped import Choice, Clock, Swapped, SwapState, swapped_modules
+from separable.blocks.accelerate.variants import variant
 from separable.blocks.mobilenet import DepthwiseBN
 from separable.blocks.separable import SeparableConv2d
 
@@ -58,7 +60,7 @@ def swap_all(
         if name in groups:
             handled |= _tie(model, groups[name], state)
         module.swap_state = state
-        module.__class__ = target
+        module.__class__ = variant(target, state.plain)
     return left
 
 
@@ -71,7 +73,7 @@ def put_back(model: nn.Module, names: set[str] | None = None) -> None:
             module.__class__ = state.plain  # type: ignore[assignment]
             for follower in state.followers:
                 assert isinstance(follower, Following)
-                follower.__class__ = follower.__dict__.pop("swap_plain")
+                follower.__class__ = follower.swap_plain  # type: ignore[assignment]
                 del follower.swap_state
     for parent in list(model.modules()):
         if isinstance(parent, Driving):
@@ -89,11 +91,11 @@ def _tie(model: nn.Module, group: Group, state: SwapState) -> set[int]:
     state.followers = tuple(parent.get_submodule(name) for name in group.followers)
     follower: Any
     for follower in state.followers:
-        follower.swap_plain, follower.swap_state = type(follower), state
-        follower.__class__ = FollowingNorm if is_norm(follower) else Following
+        follower.swap_state = state
+        follower.__class__ = variant(Following, type(follower))
     if not isinstance(parent, Driving):
         parent.swap_heads = ()
-        parent.__class__ = driving(type(parent))
+        parent.__class__ = variant(Driving, type(parent))
     parent.swap_heads = (*parent.swap_heads, group.head)
     return {id(follower) for follower in state.followers}
 

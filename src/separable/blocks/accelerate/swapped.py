@@ -4,6 +4,7 @@ The class of an existing module is exchanged for one of these: its parameters, b
 are, so the state dict does too, and whoever holds the module holds the fast one.
 """
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -41,6 +42,8 @@ Choice = Literal["reference", "cpu"]
 _ROUNDS = 2
 _MARGIN = 0.97
 """What the fast way may take at most, of the plain one's time: a tie is no reason to change anything."""
+_TIMING = threading.RLock()
+"""One thread at a time: it takes the time, and holds the norms' averages. Parts of what is timed time themselves."""
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -65,6 +68,8 @@ class SwapState:
     """Names, below its parent, of the modules whose work this one does as well."""
     followers: tuple[nn.Module, ...] = ()
     """Those modules."""
+    broken: str = ""
+    """Why this one must not do their work after all."""
 
 
 class Swapped(nn.Module, ABC):
@@ -106,9 +111,11 @@ class Swapped(nn.Module, ABC):
     def _choice(self, x: Tensor) -> str:
         state, mode = self.swap_state, _mode(self, x)
         if mode not in state.choices and state.unseen == "auto":
-            state.seconds[mode] = plain, fast = _time_both(self, x)
-            state.shapes[mode] = tuple(x.shape)
-            state.choices[mode] = "cpu" if fast < _MARGIN * plain else "reference"
+            with _TIMING:
+                if mode not in state.choices:  # another thread may have been first
+                    state.seconds[mode] = plain, fast = _time_both(self, x)
+                    state.shapes[mode] = tuple(x.shape)
+                    state.choices[mode] = "cpu" if fast < _MARGIN * plain else "reference"
         return state.choices.get(mode, state.unseen)
 
     def _get_name(self) -> str:
@@ -156,11 +163,11 @@ def born_as(module: object) -> type:
 
 
 def is_hooked(module: nn.Module) -> bool:
-    """Whether somebody hooked into `module`, or into all modules, or replaced its forward."""
+    """Whether somebody hooked into `module`, or into all modules, replaced its forward, or compiled it by itself."""
     if module_hooks._has_any_global_hook():
         return True
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(hooks) or "forward" in vars(module)
+    return any(hooks) or "forward" in vars(module) or module._compiled_call_impl is not None
 
 
 def is_watched(module: nn.Module) -> bool:
