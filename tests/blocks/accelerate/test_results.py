@@ -10,6 +10,7 @@ from torch import nn
 
 from separable.blocks import DepthwiseBN, SeparableConv2d, XceptionDown, XceptionMiddle, XceptionTail
 from separable.blocks.accelerate import accelerate
+from separable.blocks.accelerate.layers import FastChain
 from separable.blocks.accelerate.swapped import swapped_modules
 from tests.blocks.accelerate.helpers import NOTHING, distances, numerics, outcome, picture, shaken
 from tests.tolerances import ACCELERATED_BF16_RATIO, ACCELERATED_FP32
@@ -48,7 +49,8 @@ def test_a_fused_block_is_the_plain_one_in_fp64(name: str, mode: str) -> None:
     for norm in [m for m in plain.modules() if isinstance(m, nn.BatchNorm2d)][::2] if mode == "frozen" else ():
         norm.eval()
     fast = accelerate(copy.deepcopy(plain), implementation="cpu", inplace=True).model
-    assert type(fast).__name__ == "FastChain"
+    assert isinstance(fast, FastChain)
+    assert isinstance(fast, type(plain)), "it is still what it was"
     x = picture(2, channels, 9, 8)
     truth = outcome(copy.deepcopy(plain).double(), x.double())
     got = outcome(fast, x)
@@ -124,3 +126,22 @@ def test_torchs_own_errors_come_through() -> None:
     conv = accelerate(nn.Conv2d(6, 6, 3, groups=6), implementation="cpu").model
     with pytest.raises(RuntimeError, match="expected input"):
         conv(picture(1, 4, 5, 5))
+
+
+def test_a_shortcut_that_does_not_fit_is_torchs_to_refuse() -> None:
+    """The kernels trust sizes: they would read past the smaller map."""
+    block = timm_block(8, 16, 2, 2)
+    block.rep[-1] = nn.MaxPool2d(5, 2, 1)
+    fast = accelerate(block, implementation="cpu").model
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        fast(picture(2, 8, 9, 9))
+    assert fast.swap_state.met == "its shortcut and what it is added to differ in shape"
+    fast.rep[-1] = nn.MaxPool2d(3, 2, 1)
+    fast(picture(2, 8, 9, 9))
+    fast.skipbn = nn.BatchNorm2d(4)
+    with pytest.raises(RuntimeError, match="running_mean"):
+        fast(picture(2, 8, 9, 9))
+    middle = accelerate(XceptionMiddle(8), implementation="cpu").model
+    middle.sepconv3 = SeparableConv2d(8, 4, batch_norm=True)
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        middle(picture(2, 8, 9, 9))

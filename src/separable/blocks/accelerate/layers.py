@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from separable.blocks.accelerate.chain import Chain, run_chain
+from separable.blocks.accelerate.chain import Chain, Shortcut, run_chain
 from separable.blocks.accelerate.groups import activation_of, is_norm
 from separable.blocks.accelerate.norms import normalise, steps_of
 from separable.blocks.accelerate.plans import plan_chain
@@ -67,6 +67,8 @@ class FastChain(Swapped):
             return "its input has other channels"
         if lowered() not in (None, x.dtype):
             return "its input is not in the type of autocast"
+        if (misfit := _misfit(chain, x)) is not None:
+            return misfit
         if one_pixel(x, 2):
             return "its input has one pixel for each channel"  # torch's own message is raised
         return mixed(x, first.weight)
@@ -75,6 +77,32 @@ class FastChain(Swapped):
         chain = plan_chain(self, self.swap_state.plain)
         assert isinstance(chain, Chain)
         return run_chain(chain, x)
+
+
+def _misfit(chain: Chain, x: Tensor) -> str | None:
+    """Why torch would refuse or broadcast what the chain adds or normalises: the kernels trust that maps fit."""
+    channels, side = x.shape[1], (x.shape[2], x.shape[3])
+    for unit in chain.units:
+        fits = unit.depthwise.in_channels == channels == unit.pointwise.in_channels
+        channels = unit.pointwise.out_channels
+        if not fits or unit.bn.num_features != channels:
+            return "its units have other channels than one another"
+    if chain.pool is not None:
+        top, bottom, left, right = chain.pool.border(x)
+        kernel, stride = chain.pool.kernel, chain.pool.stride
+        height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
+        if kernel > min(height, width) or 2 * max(top, bottom, left, right) > kernel:
+            return "its pool does not fit its input"
+        side = ((height - kernel) // stride + 1, (width - kernel) // stride + 1)
+    added, size = (channels, *side), None
+    if isinstance(chain.shortcut, Shortcut):
+        conv, step = chain.shortcut.conv, chain.shortcut.stride
+        size = (conv.out_channels, -(-x.shape[2] // step), -(-x.shape[3] // step))
+        if conv.in_channels != x.shape[1] or chain.shortcut.bn.num_features != conv.out_channels:
+            return "its shortcut has other channels"
+    elif chain.shortcut:
+        size = (x.shape[1], x.shape[2], x.shape[3])
+    return "its shortcut and what it is added to differ in shape" if size not in (None, added) else None
 
 
 def _weight(layer: SeparableConv2d) -> Tensor:
