@@ -15,11 +15,11 @@ TRUTH: Answer = {
 }
 
 
-def off(error: float, seed: int = 1, **more: float) -> Answer:
+def off(error: float, seed: int = 1, truth: Answer = TRUTH, **more: float) -> Answer:
     """The truth, each part a relative `error` away from it, or as much as `more` says."""
     numbers = np.random.default_rng(seed)
     found = {}
-    for name, value in TRUTH.items():
+    for name, value in truth.items():
         noise = numbers.normal(size=value.shape)
         noise *= np.linalg.norm(value) / np.linalg.norm(noise)
         found[name] = np.asarray(value + more.get(name, error) * noise)
@@ -58,6 +58,32 @@ def test_a_lost_part_is_seen_however_small() -> None:
     verdict = judge(lost, TRUTH, off(0.001), "fp32")
     assert verdict.error < 0.001
     assert (verdict.passed, verdict.reason.split(" is ")[0]) == (False, "small")
+
+
+@pytest.mark.parametrize(("precision", "own"), [("fp32", 1e-3), ("bf16", 0.1), ("bf16", 0.35)])
+@pytest.mark.parametrize("part", ["first", "many", "last"])
+def test_a_part_that_is_too_short_or_too_long_is_seen(precision: str, own: float, part: str) -> None:
+    """However much noise the precision brings."""
+    truth = {name: 10.0 * value for name, value in TRUTH.items()} | {"many": NUMBERS.normal(size=64)}
+    del truth["small"]
+    honest, yardstick = (off(own, seed, truth, loss=0.0) for seed in (1, 2))
+    assert judge(honest, truth, yardstick, precision, least=3e-3).passed
+    for scale in (0.0, 0.2, 0.75, 1.35):
+        verdict = judge(honest | {part: scale * honest[part]}, truth, yardstick, precision, least=3e-3)
+        assert not verdict.passed, scale
+        assert verdict.reason.startswith(part) or verdict.error > 2 * own
+
+
+def test_nothing_that_far_from_the_truth_passes_whatever_torchs_own_error() -> None:
+    assert not judge(off(0.0, small=0.95), TRUTH, off(0.0, 2, small=0.8), "bf16").passed
+
+
+def test_what_ought_to_be_nothing_is_not_judged_by_itself() -> None:
+    """A bias before batch normalisation: every precision has its own rounding there."""
+    exact, rounded = 1e-16 * NUMBERS.normal(size=3), 1e-7 * NUMBERS.normal(size=3)
+    truth, near = TRUTH | {"zero": exact}, off(1e-6) | {"zero": rounded}
+    assert judge(near, truth, off(1e-6, 2) | {"zero": -rounded}, "fp32").passed
+    assert not judge(near | {"zero": np.ones(3)}, truth, near, "fp32").passed
 
 
 def test_one_relu_that_flips_is_no_lost_part() -> None:

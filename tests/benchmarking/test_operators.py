@@ -63,7 +63,10 @@ def test_kernels_that_cannot_be_built_are_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("separable.benchmarking.operator_contest.load_kernels", lambda automatic: status)
     torchs, ours = bench_operator(CASE, "pointwise forward", ONE).entries
     assert torchs.seconds
-    assert ours.failure == "The CPU kernels are not available. Got: no compiler."
+    assert ours.failure == (
+        "The CPU kernels are not available. Got: no compiler. They need a C++ compiler, which `separable doctor` "
+        "looks for; plain torch is timed all the same."
+    )
 
 
 @pytest.fixture

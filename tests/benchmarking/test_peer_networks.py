@@ -1,5 +1,6 @@
 """timm's and torchvision's own networks with our weights: the same loss, and every gradient under our name."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,16 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from separable.benchmarking.peers.networks import build_network, peer_gradients, peer_network
-from separable.errors import WeightsMismatchError
+from separable.benchmarking.contest import Task
+from separable.benchmarking.peers.networks import (
+    _without_dropout,
+    build_network,
+    demand_certain,
+    peer_gradients,
+    peer_network,
+)
+from separable.benchmarking.referee import give, give_weights
+from separable.errors import UsageError, WeightsMismatchError
 from tests.tolerances import PORT_PARITY
 
 CASES = [
@@ -45,12 +54,62 @@ def test_loss_and_every_gradient_are_those_of_the_network_that_defines(
         assert (got[name] - value).abs().max() <= PORT_PARITY * value.abs().max().clamp(min=1e-6), name
 
 
-def test_no_network_drops_anything() -> None:
-    for framework, network, side in CASES:
-        model = peer_network(framework, network, 10).train()
-        x = torch.randn(2, 3, side, side)
-        with torch.no_grad():
-            assert torch.equal(model(x), model(x)), network
+@pytest.mark.parametrize(
+    ("framework", "network", "side"),
+    [
+        *CASES,
+        ("timm", "timm:efficientnet_b0", 64),
+        ("timm", "timm:convnext_tiny", 64),
+        ("timm", "inception_v4", 96),
+        ("torchvision", "squeezenet", 64),
+    ],
+)
+def test_no_network_drops_anything(framework: str, network: str, side: int) -> None:
+    """Those that the documentation names, and those whose framework has dropout in them."""
+    demand_certain(network, peer_network(framework, network, 10), torch.randn(2, 3, side, side))
+
+
+def test_dropout_of_every_kind_is_cleared() -> None:
+    """timm's functional dropout and its DropPath, torchvision's StochasticDepth, and torch's own layers."""
+
+    class Functional(nn.Module):
+        drop_rate = 0.5
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.dropout(x, self.drop_rate, self.training)
+
+    class DropPath(nn.Module):
+        drop_prob = 0.5
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.dropout1d(x, self.drop_prob, self.training)
+
+    class StochasticDepth(nn.Module):
+        p = 0.5
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.dropout2d(x, self.p, self.training)
+
+    for layer in (Functional(), DropPath(), StochasticDepth(), nn.Dropout(), nn.Dropout2d(), nn.AlphaDropout()):
+        x = torch.ones(8, 16, 4, 4) if isinstance(layer, StochasticDepth | nn.Dropout2d) else torch.ones(8, 16, 4)
+        with pytest.raises(UsageError, match=r"net drops something at random while it trains\. Got: two passes"):
+            demand_certain("net", nn.Sequential(layer), x)
+        demand_certain("net", _without_dropout(nn.Sequential(layer)), x)
+
+
+def test_a_network_that_throws_dice_is_refused_before_it_is_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: object) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.Dropout())
+
+    monkeypatch.setattr("separable.benchmarking.referee.build_network", build)
+    for verb in ("infer", "train"):
+        task = Task(verb, 2, 4, classes=8)
+        given = give(task, tmp_path)
+        with pytest.raises(UsageError) if verb == "train" else nullcontext():
+            give_weights(task, given, "net", "keras")
+        given.weights("net", "keras").unlink(missing_ok=True)
 
 
 def test_our_own_numerics_are_not_timms() -> None:
@@ -58,5 +117,7 @@ def test_our_own_numerics_are_not_timms() -> None:
 
 
 def test_a_framework_that_lacks_the_network_says_so() -> None:
-    with pytest.raises(WeightsMismatchError, match="torchvision has no xception"):
+    with pytest.raises(
+        WeightsMismatchError, match=r"torchvision has no xception\. Expected: one of .*inception_v3, .*Leave"
+    ):
         build_network("xception", 10, "torchvision")

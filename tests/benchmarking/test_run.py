@@ -1,9 +1,12 @@
 """The order of things in a contest, and that one contestant's trouble is not the others'."""
 
+from dataclasses import replace
+
 import pytest
 
 from separable.benchmarking.outcome import ContestResult
-from separable.benchmarking.run import ContestantError, Rules, run_contest
+from separable.benchmarking.run import ContestantError, Rules, contained, run_contest
+from separable.errors import UsageError
 from tests.benchmarking.fakes import WRONG, seat
 
 STEPS = [9.0, 1.0, 2.0, 3.0]
@@ -18,12 +21,35 @@ def test_they_take_turns_and_the_warming_up_does_not_count() -> None:
     log: list[str] = []
     result = run_contest("t", [seat("a", STEPS, log), seat("b", STEPS, log)], baseline="a", rules=Rules(3))
     assert log == [
-        "a answers", "a", "b answers", "b", "a", "b", "a", "b", "a", "b", "a leaves", "b leaves"
+        "a answers", "a", "b answers", "b", "a", "b", "b", "a", "a", "b", "a leaves", "b leaves"
     ]  # fmt: skip
     assert timed(result, "a") == {0: 1.0, 1: 2.0, 2: 3.0}
     assert not result.interrupted
     assert result.entries[0].memory == 1000
     assert result.entries[0].description == {"versions": {"a": "1"}}
+
+
+def test_everybody_is_first_as_often_as_last() -> None:
+    log: list[str] = []
+    seats = [seat(name, [1.0] * 9, log) for name in "abc"]
+    run_contest("t", seats, baseline="a", rules=Rules(3, warmups=0))
+    assert "".join(one for one in log if len(one) == 1) == "abcbcacab"
+
+
+def test_who_compiles_warms_up_longer() -> None:
+    log: list[str] = []
+    result = run_contest(
+        "t", [seat("a", STEPS, log), replace(seat("b", [9.0, *STEPS], log), warmups=2)], baseline="a", rules=Rules(2)
+    )
+    assert [log.count(name) for name in "ab"] == [3, 4]
+    assert timed(result, "b") == {0: 1.0, 1: 2.0}
+
+
+def test_a_failure_is_one_line_and_a_sentence_stays_one() -> None:
+    with pytest.raises(ContestantError, match=r"^ValueError: no$"), contained():
+        raise ValueError("no\nmore")
+    with pytest.raises(ContestantError, match=r"^No kernels\. Got: nothing\.$"), contained():
+        raise UsageError("No kernels", got="nothing")
 
 
 def test_what_answers_wrongly_is_never_timed() -> None:
@@ -64,7 +90,7 @@ def test_interruption_keeps_what_was_measured() -> None:
     stopping = seat("b", [9.0, 1.0, KeyboardInterrupt()], log)
     result = run_contest("t", [seat("a", STEPS, log), stopping], baseline="a", rules=Rules(3))
     assert result.interrupted
-    assert (len(timed(result, "a")), len(timed(result, "b"))) == (2, 1)
+    assert (len(timed(result, "a")), len(timed(result, "b"))) == (1, 1)  # it would have been the second round's first
     assert {"a leaves", "b leaves"} <= set(log)
 
 

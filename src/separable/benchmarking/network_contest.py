@@ -2,8 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from separable.benchmarking.contest import Contestant, Given, Runner, Task
 from separable.benchmarking.outcome import ContestResult, Work
 from separable.benchmarking.referee import Referee, give, give_weights, work_of
 from separable.benchmarking.remote import RemoteRunner
-from separable.benchmarking.run import ContestantError, Listener, Rules, Seat, run_contest
+from separable.benchmarking.run import Listener, Rules, Seat, contained, run_contest
 from separable.benchmarking.worker import called
 
 __all__ = ["bench_networks", "has_room", "named_apart"]
@@ -22,6 +21,8 @@ _SPARE = 1.3
 _UNKNOWN = 2 << 30
 """Bytes that a contestant is taken to need before one has been seen."""
 _PAUSE = 0.05
+_COMPILED = 2
+"""Steps that warm a compiled network up: its first one may still compile."""
 
 
 def bench_networks(
@@ -52,6 +53,7 @@ def bench_networks(
                 work=_work(contestant, task),
                 open=partial(_open, contestant, task, given),
                 judge=partial(referee.judge, contestant),
+                warmups=_COMPILED if contestant.options.get("compiled") else 0,
             )
             for contestant in contestants
         ]
@@ -93,20 +95,11 @@ def _left(cgroup: Path) -> int | None:
 
 
 def _open(contestant: Contestant, task: Task, given: Given) -> Runner:
-    with _failures():
+    with contained():
         give_weights(task, given, contestant.network, contestant.numerics)
         if contestant.prepare:
             called(contestant.prepare)(contestant, task, given)
     return RemoteRunner(contestant, task, given)
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """A peer that cannot be prepared is one line of the table, and the others go on."""
-    try:
-        yield
-    except Exception as error:
-        raise ContestantError(f"{type(error).__name__}: {error}".splitlines()[0][:300]) from error
 
 
 def _work(contestant: Contestant, task: Task) -> Work:

@@ -1,21 +1,19 @@
 """A contest over one operator: plain torch, the CPU's kernels, and Triton's where there is a GPU, in this process."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, final
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from separable.benchmarking.arrays import as_array
 from separable.benchmarking.contest import Answer, Runner
 from separable.benchmarking.gate import Verdict, judge
 from separable.benchmarking.operators import OPERATORS, Call, Case, Make, contestants_for, work_of
 from separable.benchmarking.outcome import ContestResult
-from separable.benchmarking.run import ContestantError, Listener, Rules, Seat, run_contest
-from separable.errors import SeparableError, UsageError
+from separable.benchmarking.run import Listener, Rules, Seat, contained, run_contest
+from separable.errors import UsageError
 from separable.ops.cpu import load_kernels
 
 __all__ = ["bench_operator"]
@@ -25,6 +23,7 @@ _LONG_ENOUGH = 0.01
 _MOST_REPEATS = 1000
 _LEAST = 1e-6
 """Relative error in fp32 that the order of a sum explains, whatever torch's own is."""
+_NO_KERNELS = "They need a C++ compiler, which `separable doctor` looks for; plain torch is timed all the same"
 _NAMES = {"reference": "torch", "cpu": "ours", "triton": "ours (triton)"}
 
 
@@ -36,11 +35,11 @@ class _CallRunner(Runner):
         self._call, self._device, self._repeats = call, device, 0
 
     def answer(self) -> Answer:
-        with _failures():
+        with contained():
             return _answer(self._call())
 
     def step(self) -> float:
-        with _failures():
+        with contained():
             return self._step()
 
     def _step(self) -> float:
@@ -87,22 +86,12 @@ def bench_operator(
 
 
 def _open(make: Make, case: Case, implementation: str) -> Runner:
-    with _failures():
+    with contained():
         if implementation == "cpu":
             status = load_kernels(automatic=False)  # built now, not within a step
             if not status.available:
-                raise UsageError("The CPU kernels are not available", got=status.reason)
+                raise UsageError("The CPU kernels are not available", got=status.reason, fix=_NO_KERNELS)
         return _CallRunner(make(case, implementation, None), case.device)
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """A kernel that fails is one line of the table, and plain torch is timed all the same."""
-    try:
-        yield
-    except Exception as error:
-        said = str(error) if isinstance(error, SeparableError) else f"{type(error).__name__}: {error}"
-        raise ContestantError(said.splitlines()[0][:300]) from error
 
 
 def _judge(answer: Answer, truth: Answer, own: Answer, precision: str) -> Verdict:
@@ -111,11 +100,4 @@ def _judge(answer: Answer, truth: Answer, own: Answer, precision: str) -> Verdic
 
 def _answer(found: Any) -> Answer:
     values = [found] if isinstance(found, Tensor) else list(found)
-    return {f"part {number}": _array(value) for number, value in enumerate(values)}
-
-
-def _array(value: Tensor) -> np.ndarray:
-    array: np.ndarray = (
-        value.detach().cpu().to(torch.float64 if value.dtype == torch.float64 else torch.float32).numpy()
-    )
-    return array
+    return {f"part {number}": as_array(value) for number, value in enumerate(values)}

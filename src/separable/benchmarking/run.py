@@ -1,16 +1,18 @@
-"""Running a contest: the gate, warming up, then rounds in which everybody takes one step."""
+"""Running a contest: the gate, warming up, then rounds in which everybody takes one step, each time another first."""
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, final
 
 from separable.benchmarking.contest import Answer, Runner
 from separable.benchmarking.gate import Verdict
 from separable.benchmarking.outcome import ContestResult, Entry, Work
+from separable.errors import SeparableError
 
-__all__ = ["ContestantError", "Listener", "Rules", "Seat", "Silent", "run_contest"]
+__all__ = ["ContestantError", "Listener", "Rules", "Seat", "Silent", "contained", "run_contest"]
 
 
 class ContestantError(Exception):
@@ -24,9 +26,23 @@ class ContestantError(Exception):
         self.killed = killed
 
 
+@contextmanager
+def contained() -> Iterator[None]:
+    """Whatever fails within is a `ContestantError` of one line: an entry of the table, and the others go on."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error) if isinstance(error, SeparableError) else f"{type(error).__name__}: {error}"
+        raise ContestantError(said.splitlines()[0][:300]) from error
+
+
 @dataclass(frozen=True)
 class Seat:
-    """A contestant as the contest sees it: what the table says of it, how to open it, and how to judge its answer."""
+    """A contestant as the contest sees it: what the table says of it, how to open it, and how to judge its answer.
+
+    Attributes:
+        warmups: steps before the clock counts, where it needs more of them than the rules say.
+    """
 
     name: str
     peer: str
@@ -36,6 +52,7 @@ class Seat:
     work: Work
     open: Callable[[], Runner]
     judge: Callable[[Answer], Verdict]
+    warmups: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,7 +136,7 @@ class _Entrant:
 def run_contest(
     title: str, seats: Sequence[Seat], *, baseline: str, rules: Rules | None = None, listener: Listener | None = None
 ) -> ContestResult:
-    """Everybody who passes the gate, a step each in turns: A B C A B C.
+    """Everybody who passes the gate, a step each in turns, another one first in each round: A B C, B C A, C A B.
 
     Who does not fit into memory beside the others waits for the next heat; the baseline takes part in every one, so
     that every ratio is of steps taken side by side. Ctrl-C ends the contest and keeps what was measured.
@@ -190,7 +207,7 @@ class _Contest:
             if not entrant.verdict.passed:
                 self._fail(entrant, f"wrong answer: {entrant.verdict.reason}")
                 return False
-            for _ in range(self.rules.warmups):
+            for _ in range(max(self.rules.warmups, seat.warmups)):
                 entrant.runner.step()
             entrant.memory = entrant.runner.peak_memory()
         except ContestantError as error:
@@ -210,8 +227,9 @@ class _Contest:
             over = self.rules.clock() - begun > self.rules.seconds
             if over and self.round - first >= self.rules.least:
                 break
-            for entrant in heat:
-                self._step(entrant, self.round - first + 1)
+            done = self.round - first
+            for turn in range(len(heat)):
+                self._step(heat[(done + turn) % len(heat)], done + 1)
             self.round += 1
 
     def _step(self, entrant: _Entrant, number: int) -> None:

@@ -121,6 +121,12 @@ class KerasRunner(Runner):
             value = layers[keras_class][number].trainable_variables[variable]
             array = np.asarray(self._keras.ops.convert_to_numpy(value), np.float64)
             if array.size != np.prod(shape):
-                raise WeightsMismatchError(f"Keras' {keras_class} {number} is not our {name}", got=array.shape)
+                raise WeightsMismatchError(
+                    f"Keras' {keras_class} {number} is not our {name}",
+                    got=f"shape {array.shape}",
+                    expected=f"as many numbers as {tuple(shape)}",
+                    fix=f"Keras {self._keras.__version__} lists its layers in another order: leave keras-tf out of "
+                    "--peers, or name an environment with Keras 3.15 by --keras-python",
+                )
             found[name] = array.transpose(axes).reshape(shape)
         return found

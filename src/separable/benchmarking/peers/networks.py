@@ -9,8 +9,9 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
-from separable.errors import UnknownModelError, WeightsMismatchError
+from separable.errors import UnknownModelError, UsageError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model, model_spec
 from separable.weights.ports import PORTS
@@ -18,11 +19,13 @@ from separable.weights.ports.port import Port
 from separable.weights.ports.read import port_tensors
 from separable.weights.reference import import_framework, source_network
 
-__all__ = ["build_network", "find_port", "is_borrowed", "peer_gradients", "peer_network"]
+__all__ = ["build_network", "demand_certain", "find_port", "is_borrowed", "peer_gradients", "peer_network"]
 
 _BORROWED = "timm:"
 _WITHOUT = {"dropout": 0.0, "aux_head": False}
 """Options of networks that have them: every contestant of a contest computes the same function, and no more."""
+_CERTAIN = 1e-3
+"""Of the largest logit: threads that add up in another order change less, and dropout changes more."""
 
 
 def is_borrowed(network: str) -> bool:
@@ -95,6 +98,27 @@ def peer_gradients(framework: str, network: str, model: nn.Module, classes: int)
     return _renamed(found, port.names(ours), port, ours)
 
 
+@torch.no_grad()
+def demand_certain(network: str, model: nn.Module, pictures: Tensor) -> None:
+    """Two forward passes in training mode, each after another seed, have to agree.
+
+    Raises:
+        UsageError: the network throws dice while it trains, so that no two contestants compute the same.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        first: Tensor = model.train()(pictures)
+        torch.manual_seed(2)
+        second: Tensor = model(pictures)
+    if float((first - second).abs().max()) > _CERTAIN * float(first.abs().max()):
+        raise UsageError(
+            f"{network} drops something at random while it trains",
+            got="two passes over the same pictures that differ",
+            expected="the same from every pass, else no contestant could be judged",
+            fix="Name a network without dropout and stochastic depth, or time its inference",
+        )
+
+
 def _renamed(found: Mapping[str, Tensor], names: Mapping[str, str], port: Port, ours: ImageModel) -> dict[str, Tensor]:
     transforms = port.transforms(ours)
     return {
@@ -107,7 +131,12 @@ def _renamed(found: Mapping[str, Tensor], names: Mapping[str, str], port: Port, 
 def _port(framework: str, network: str) -> Port:
     port = find_port(framework, network)
     if port is None:
-        raise WeightsMismatchError(f"{framework} has no {network}")
+        there = sorted({name for one in PORTS if one.framework == framework for name in one.models})
+        raise WeightsMismatchError(
+            f"{framework} has no {network}",
+            expected=f"one of {', '.join(there)}" if there else "timm or torchvision",
+            fix="Leave it out of the contest, or name a network that both have",
+        )
     return port
 
 
@@ -119,9 +148,13 @@ def _source(port: Port, ours: ImageModel) -> nn.Module:
 
 
 def _without_dropout(model: nn.Module) -> nn.Module:
+    """Neither of layers, nor of functions that read a rate, nor of whole branches. `demand_certain` finds the rest."""
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
+        if isinstance(module, _DropoutNd) or type(module).__name__ == "StochasticDepth":
+            setattr(module, "p", 0.0)  # noqa: B010
+        for rate in ("drop_rate", "drop_prob"):  # timm's functional dropout, and its DropPath
+            if isinstance(getattr(module, rate, None), float):
+                setattr(module, rate, 0.0)
     return model
 
 
