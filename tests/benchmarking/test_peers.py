@@ -63,8 +63,18 @@ def test_a_precision_that_nobody_has_gives_nobody() -> None:
 def test_stock_peers_are_run_without_our_settings() -> None:
     for name in ("timm", "torchvision", "torch-eager", "torch-compile"):
         for one in PEERS[name].contestants("inception_v3", "fp32", TASK):
-            assert not any(one.options.get(name) for name in ("tuned", "channels_last", "accelerated"))
+            assert not any(one.options.get(setting) for setting in ("tuned", "accelerated"))
+            assert bool(one.options.get("channels_last")) == (name == "torch-compile")  # slower there without
             assert one.variables == {}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_compiled_network_can_have_our_settings_too(precision: str) -> None:
+    (plain,), (tuned,) = (
+        PEERS[name].contestants("xception", precision, TASK) for name in ("torch-compile", "torch-compile-tuned")
+    )
+    assert tuned.options == {**plain.options, "tuned": True}
+    assert plain.options["channels_last"]
 
 
 def test_ours_and_the_yardstick_differ_by_the_kernels_alone() -> None:
@@ -90,7 +100,7 @@ def test_no_compiler_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_without_timm_torch_compile_takes_our_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     (one,) = PEERS["torch-compile"].contestants("xception", "fp32", TASK)
-    assert one.options == {"source": "separable", "compiled": True, "channels_last": False}
+    assert one.options == {"source": "separable", "compiled": True, "channels_last": True}
     assert list(PEERS["timm"].contestants("xception", "fp32", TASK)) == []
 
 

@@ -1,6 +1,6 @@
 """`separable bench ops | train | infer`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -53,7 +53,7 @@ Peers = Annotated[
     typer.Option(
         metavar="NAME...",
         help="Besides ours: timm, timm-channels-last, torchvision, torch-eager, torch-channels-last, torch-tuned, "
-        "torch-compile, keras-tf.",
+        "torch-compile, torch-compile-tuned, keras-tf.",
         show_default="torch-tuned, and timm if it is installed",
     ),
 ]
@@ -126,87 +126,73 @@ def ops(
         _finish(output, report, out)
 
 
-def train(
-    model: Models = None,
-    peers: Peers = None,
-    batch: Batch = 16,
-    side: Side = None,
-    precision: Precisions = None,
-    baseline: Baseline = None,
-    rounds: Rounds = 9,
-    seconds: Seconds = 90,
-    keras_python: KerasPython = None,
-    device: Device = "cpu",
-    out: Out = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Time a training step of ours beside other people's tools: A B C A B C, each in a process of its own.
+def _contest(
+    verb: Literal["train", "infer"], text: str, pictures: int, steps: int, limit: float
+) -> Callable[..., None]:
+    """Both verbs have the same options, with other numbers where none are given."""
 
-    First a gate: loss and gradients of every contestant from the same weights and pictures, against fp64. Then medians,
+    def command(
+        model: Models = None,
+        peers: Peers = None,
+        batch: Batch = pictures,
+        side: Side = None,
+        precision: Precisions = None,
+        baseline: Baseline = None,
+        rounds: Rounds = steps,
+        seconds: Seconds = limit,
+        keras_python: KerasPython = None,
+        device: Device = "cpu",
+        out: Out = None,
+        json: Json = False,
+        debug: Debug = False,
+    ) -> None:
+        with Output(json) as output:
+            check(device, out)
+            from separable.benchmarking.contest import Task
+            from separable.benchmarking.network_contest import bench_networks
+            from separable.benchmarking.run import Rules
+            from separable.benchmarking.session import measured
+
+            names, precisions = model or ["xception"], precisions_of(precision)
+            task = Task(verb, batch, side or own_side(names[0]), device=device)
+            check_networks(names, task)
+            contestants = contestants_of(names, precisions, task, peers_of(peers, baseline, keras_python))
+            base = baseline_of(contestants, baseline)
+            rules = Rules(rounds, seconds=seconds)
+            display = Display(output, len(contestants))
+            contests = (
+                bench_networks(task, contestants, baseline=base, rules=rules, listener=display) for _ in range(1)
+            )
+            report = measured(verb, _command(), contests, precisions, device)
+            display.close()
+            _finish(output, report, out)
+
+    command.__name__, command.__doc__ = verb, text
+    return command
+
+
+_AND_THEN = """from the same weights and pictures, against fp64. Then medians,
     ratios within each round, peak memory, and the share of what the machine's products allow. Ctrl-C keeps what has
     been measured.
     """
-    _networks("train", model, peers, batch, side, precision, baseline, rounds, seconds, keras_python, device, out, json)
+train = _contest(
+    "train",
+    f"""Time a training step of ours beside other people's tools, by turns, each in a process of its own.
 
+    First a gate: loss and gradients of every contestant {_AND_THEN}""",
+    pictures=16,
+    steps=9,
+    limit=90,
+)
+infer = _contest(
+    "infer",
+    f"""Time inference of ours beside other people's tools, by turns, each in a process of its own.
 
-def infer(
-    model: Models = None,
-    peers: Peers = None,
-    batch: Batch = 1,
-    side: Side = None,
-    precision: Precisions = None,
-    baseline: Baseline = None,
-    rounds: Rounds = 25,
-    seconds: Seconds = 60,
-    keras_python: KerasPython = None,
-    device: Device = "cpu",
-    out: Out = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Time inference of ours beside other people's tools: A B C A B C, each in a process of its own.
-
-    First a gate: the logits of every contestant from the same weights and pictures, against fp64. Then medians, ratios
-    within each round, peak memory, and the share of what the machine's products allow. Ctrl-C keeps what has been
-    measured.
-    """
-    _networks("infer", model, peers, batch, side, precision, baseline, rounds, seconds, keras_python, device, out, json)
-
-
-def _networks(
-    verb: Literal["train", "infer"],
-    models: list[str] | None,
-    peers: list[str] | None,
-    batch: int,
-    side: int | None,
-    precision: list[str] | None,
-    baseline: str | None,
-    rounds: int,
-    seconds: float,
-    keras_python: Path | None,
-    device: str,
-    out: Path | None,
-    json: bool,
-) -> None:
-    with Output(json) as output:
-        check(device, out)
-        from separable.benchmarking.contest import Task
-        from separable.benchmarking.network_contest import bench_networks
-        from separable.benchmarking.run import Rules
-        from separable.benchmarking.session import measured
-
-        names, precisions = models or ["xception"], precisions_of(precision)
-        task = Task(verb, batch, side or own_side(names[0]), device=device)
-        check_networks(names, task)
-        contestants = contestants_of(names, precisions, task, peers_of(peers, baseline, keras_python))
-        base = baseline_of(contestants, baseline)
-        rules = Rules(rounds, seconds=seconds)
-        display = Display(output, len(contestants))
-        contests = (bench_networks(task, contestants, baseline=base, rules=rules, listener=display) for _ in range(1))
-        report = measured(verb, _command(), contests, precisions, device)
-        display.close()
-        _finish(output, report, out)
+    First a gate: the logits of every contestant {_AND_THEN}""",
+    pictures=1,
+    steps=25,
+    limit=60,
+)
 
 
 def _operators(

@@ -96,8 +96,12 @@ def contestants_of(
     ]
     absent = [peer.name for peer in peers if not any(one.peer == peer.name for one in found)]
     if absent:
+        there = [peer.name for peer in peers if peer.name not in (_OURS, *absent)]
         raise UsageError(
-            f"{absent[0]} has none of these networks in this precision", got=f"{', '.join(names)}, {precisions[0]}"
+            f"{absent[0]} has none of these networks",
+            got=f"{', '.join(names)} in {' and '.join(precisions)}",
+            expected=f"peers that have one: {', '.join(there)}" if there else None,
+            fix=f"Leave {absent[0]} out of --peers, or name a network that it has",
         )
     return named_apart(found)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from separable.benchmarking.contest import Peer
 from separable.benchmarking.peers.contestants import (
     compiled,
+    compiled_tuned,
     demand_compiler,
     demand_nothing,
     demand_timm,
@@ -49,7 +50,13 @@ PEERS: dict[str, Peer] = {
         "torch-eager", "our networks in plain torch, nothing set", torch_in("torch-eager"), demand_nothing
     ),
     "torch-compile": Peer(
-        "torch-compile", "torch.compile of timm's network, default settings", compiled, demand_compiler
+        "torch-compile", "torch.compile of timm's network, default settings, channels_last", compiled, demand_compiler
+    ),
+    "torch-compile-tuned": Peer(
+        "torch-compile-tuned",
+        "the same with our allocator and threads",
+        compiled_tuned,
+        demand_compiler,
     ),
     "timm": Peer("timm", "timm's networks as its scripts run them", timm_eager, demand_timm),
     "timm-channels-last": Peer(

@@ -17,6 +17,7 @@ from separable.errors import MissingExtraError
 
 __all__ = [
     "compiled",
+    "compiled_tuned",
     "demand_compiler",
     "demand_nothing",
     "demand_timm",
@@ -45,8 +46,8 @@ def ours(network: str, precision: str, task: Task) -> Sequence[Contestant]:
 
 
 def torch_in(kind: str) -> Callable[[str, str, Task], Sequence[Contestant]]:
-    """The same networks in plain torch, by peer: "torch-eager", "torch-channels-last", or "torch-tuned", which has
-    everything that settings can do, and so is the yardstick for the kernels."""
+    """The same networks in plain torch, by peer: "torch-eager", "torch-channels-last", or "torch-tuned", which has the
+    settings that ours has, layout, allocator and threads, and so is the yardstick for the kernels."""
     name, settings, options = {
         "torch-eager": ("torch, default layout", "default layout{}", {}),
         "torch-channels-last": ("torch, channels_last", "channels_last{}", {"channels_last": True}),
@@ -81,14 +82,16 @@ def torchvision_eager(network: str, precision: str, task: Task) -> Sequence[Cont
 def compiled(network: str, precision: str, task: Task) -> Sequence[Contestant]:
     """`torch.compile`, default settings, of timm's network, or of ours where timm has none.
 
-    In bf16 with autocast and channels_last, which it gains most from.
+    channels_last in either precision, and in bf16 autocast, which it gains most from; nothing of ours is set.
     """
-    layout = ", channels_last" if precision == "bf16" else ""
-    options = {"compiled": True, "channels_last": precision == "bf16"}
-    settings = f"torch.compile, default settings{layout}{_AUTOCAST.get(precision)}"
-    name, peer = "torch.compile", "torch-compile"
-    found = _framework("timm", name, peer, f"timm's network, {settings}", network, precision, **options)
-    return found or _own(name, peer, settings, network, precision, **options)
+    settings = f"torch.compile, default settings, channels_last{_AUTOCAST.get(precision)}"
+    return _compiled("torch.compile", "torch-compile", settings, network, precision)
+
+
+def compiled_tuned(network: str, precision: str, task: Task) -> Sequence[Contestant]:
+    """The same with our allocator and threads: what settings and a compiler can do together."""
+    settings = f"torch.compile, default settings, {_TUNED.format(_AUTOCAST.get(precision))}"
+    return _compiled("torch.compile, tuned", "torch-compile-tuned", settings, network, precision, tuned=True)
 
 
 def keras_tensorflow(python: Path | str | None = None) -> Callable[[str, str, Task], Sequence[Contestant]]:
@@ -175,6 +178,12 @@ def _own(name: str, peer: str, settings: str, network: str, precision: str, **op
     numerics = "timm" if is_borrowed(network) else "keras"
     options = {"source": source, **options}
     return [Contestant(name, peer, network, precision, _OPEN, settings, options, numerics)]
+
+
+def _compiled(name: str, peer: str, settings: str, network: str, precision: str, **more: Any) -> list[Contestant]:
+    options = {"compiled": True, "channels_last": True, **more}
+    found = _framework("timm", name, peer, f"timm's network, {settings}", network, precision, **options)
+    return found or _own(name, peer, settings, network, precision, **options)
 
 
 def _framework(
