@@ -1,16 +1,19 @@
 """What training and inference gain here: ours against tuned torch and against other people's tools, in one go.
 
-    python benchmarks/show_training.py                      # everything; --make-keras makes TensorFlow's environment
+    python benchmarks/show_training.py                      # the table; --make-keras makes TensorFlow's environment
+    python benchmarks/show_training.py --thorough           # with what takes long to open, about twice the time
     python benchmarks/show_training.py --only steps fp32    # some of: steps fp32 accelerate-train accelerate-infer
     python benchmarks/show_training.py --quick              # small pictures, two rounds: does it all run?
 
-    steps             Xception's training step, ours in bf16 against everybody; Inception V3's beside it
+    steps             Xception's training step, ours in bf16 against everybody as they come, in fp32; Inception V3's too
     fp32              the same step in fp32, ours against tuned torch
-    accelerate-train  `accelerate` on timm's networks: against their defaults, and against tuned torch
-    accelerate-infer  the same for inference; both in bf16, with --thorough in fp32 too
+    accelerate-train  `accelerate` on timm's networks in bf16: against their defaults in fp32, and against tuned torch
+    accelerate-infer  the same for inference
 
-Contestants are processes of their own that take turns, behind a gate against fp64 (`separable bench` is the same
-harness). Writes results/<date>-show-training.json: every row with what it should reach, and the contests it is from.
+--thorough adds stock peers in bf16, torch.compile with our settings and of Inception V3, the larger of timm's networks,
+and `accelerate` in fp32. Contestants are processes of their own that take turns, behind a gate against fp64 (`separable
+bench` is the same harness). Writes results/<date>-show-training.json, with the names of the parts in its own where not
+all were run: every row with what it should reach, who of those it is against was missing, and the contests.
 """
 
 import argparse
@@ -33,15 +36,17 @@ from separable.benchmarking.report import Report
 from separable.benchmarking.run import Listener, Rules
 from separable.benchmarking.session import measured
 from separable.errors import MissingExtraError
+from separable.files import write_text_atomically
 
 RESULTS = Path(__file__).parent / "results"
-STOCK = ("timm", "torch-compile", "keras-tf")
 SIDES = {
     "timm:mobilenetv1_100": 224,
     "timm:efficientnet_b0": 224,
     "timm:convnext_tiny": 224,
     "timm:legacy_xception": 299,
 }
+LARGE = ("timm:convnext_tiny", "timm:legacy_xception")
+PARTS = ("steps", "fp32", "accelerate-train", "accelerate-infer")
 Wanted = tuple[str, str, str]
 """Peer, network, precision."""
 
@@ -57,20 +62,27 @@ class Row:
     memory: bool = False
 
 
-STEPS = [("ours", "xception", "bf16"), ("torch-tuned", "xception", "bf16"), ("torch-channels-last", "xception", "bf16")]
-STEPS += [(peer, "xception", "fp32") for peer in STOCK] + [(peer, "inception_v3", "fp32") for peer in STOCK]
-STEPS += [("ours", "inception_v3", "bf16"), ("torch-tuned", "inception_v3", "bf16")]
+OURS, TUNED, EAGER = ((peer, "xception", "bf16") for peer in ("ours", "torch-tuned", "torch-channels-last"))
+STOCK = tuple((peer, "xception", "fp32") for peer in ("timm", "torch-compile", "keras-tf"))
+STOCK_BF16 = tuple((peer, "xception", "bf16") for peer in ("timm-channels-last", "torch-compile", "keras-tf"))
+COMPILED = ("torch-compile-tuned", "xception", "bf16")
+INCEPTION = tuple((peer, "inception_v3", "fp32") for peer in ("timm", "torch-compile", "keras-tf"))
+OUR_INCEPTION, TUNED_INCEPTION = ((peer, "inception_v3", "bf16") for peer in ("ours", "torch-tuned"))
+STEPS = [OURS, TUNED, EAGER, *STOCK, *INCEPTION, OUR_INCEPTION, TUNED_INCEPTION, *STOCK_BF16, COMPILED]
+SLOW_TO_OPEN = {*STOCK_BF16, COMPILED, ("torch-compile", "inception_v3", "fp32")}
 FP32 = [("ours", "xception", "fp32"), ("torch-tuned", "xception", "fp32")]
 ROWS = {
     "steps": [
-        Row("training step, bf16, against tuned torch", ">= 1.22", STEPS[0], (STEPS[1],)),
-        Row("peak memory of it, of torch eager's", "<= 0.6", STEPS[0], (STEPS[2],), memory=True),
-        Row("ours against the best stock peer", ">= 2.6", STEPS[0], tuple(STEPS[3:6])),
-        Row("ours against the best stock peer's Inception V3", ">= 1.4", STEPS[0], tuple(STEPS[6:9])),
-        Row("ours against our Inception V3", ">= 0.75", STEPS[0], (STEPS[9],)),
-        Row("our Inception V3 against tuned torch's", ">= 1.0", STEPS[9], (STEPS[10],)),
+        Row("training step, bf16, against tuned torch in bf16", ">= 1.22", OURS, (TUNED,)),
+        Row("peak memory of it, of torch eager's in bf16", "<= 0.6", OURS, (EAGER,), memory=True),
+        Row("ours in bf16 against the best stock peer in fp32", ">= 2.6", OURS, STOCK),
+        Row("ours in bf16 against the best stock peer in bf16", "no aim", OURS, STOCK_BF16),
+        Row("ours against torch.compile with our settings, both bf16", "no aim", OURS, (COMPILED,)),
+        Row("ours in bf16 against the best stock Inception V3 in fp32", ">= 1.4", OURS, INCEPTION),
+        Row("ours against our Inception V3, both bf16", ">= 0.75", OURS, (OUR_INCEPTION,)),
+        Row("our Inception V3 against tuned torch's, both bf16", ">= 1.0", OUR_INCEPTION, (TUNED_INCEPTION,)),
     ],
-    "fp32": [Row("training step, fp32, against tuned torch", ">= 1.15", FP32[0], (FP32[1],))],
+    "fp32": [Row("training step, fp32, against tuned torch in fp32", ">= 1.15", FP32[0], (FP32[1],))],
 }
 
 
@@ -99,7 +111,7 @@ class Lines(Listener):
 def wanted_by(part: str, network: str, thorough: bool = True) -> list[Wanted]:
     """Who takes part; the first is the baseline. Of the accelerate parts in bf16 alone, unless `thorough`."""
     if part == "steps":
-        return STEPS
+        return [one for one in STEPS if thorough or one not in SLOW_TO_OPEN]
     if part == "fp32":
         return FP32
     precisions = ("bf16", "fp32") if thorough else ("bf16",)
@@ -107,26 +119,36 @@ def wanted_by(part: str, network: str, thorough: bool = True) -> list[Wanted]:
     return [*rivals, ("timm", network, "fp32")]
 
 
-def rows_of(part: str, network: str) -> list[Row]:
-    """What is read off the contest."""
+def rows_of(part: str, network: str, thorough: bool = True) -> list[Row]:
+    """What is read off the contest: every row that somebody in it can be held against."""
     if part in ROWS:
-        return ROWS[part]
-    ours, tuned, ours_fp32, tuned_fp32, stock = wanted_by(part, network)
-    what = f"{part} {network}"
-    return [
-        Row(f"{what}, bf16, against its defaults", ">= 1.5 on three of four", ours, (stock,)),
-        Row(f"{what}, fp32, against its defaults", ">= 1.0", ours_fp32, (stock,)),
-        Row(f"{what}, bf16, against tuned torch", ">= 1.0; >= 1.1 on two of four", ours, (tuned,)),
-        Row(f"{what}, fp32, against tuned torch", ">= 1.0; >= 1.1 on two of four", ours_fp32, (tuned_fp32,)),
-    ]
+        rows = ROWS[part]
+    else:
+        ours, tuned, ours_fp32, tuned_fp32, stock = wanted_by(part, network)
+        what = f"{part} {network}"
+        rows = [
+            Row(f"{what}, bf16 against its defaults in fp32", ">= 1.5 on three of four", ours, (stock,)),
+            Row(f"{what}, fp32 against its defaults in fp32", ">= 1.0", ours_fp32, (stock,)),
+            Row(f"{what}, against tuned torch, both bf16", ">= 1.0; >= 1.1 on two of four", ours, (tuned,)),
+            Row(f"{what}, against tuned torch, both fp32", ">= 1.0; >= 1.1 on two of four", ours_fp32, (tuned_fp32,)),
+        ]
+    there = wanted_by(part, network, thorough)
+    return [row for row in rows if row.ours in there and set(row.against) & set(there)]
+
+
+def networks_of(part: str, chosen: argparse.Namespace) -> list[str]:
+    """Whose contests a part is; "" where it is one."""
+    if not part.startswith("accelerate"):
+        return [""]
+    if chosen.networks:
+        return [name for name in SIDES if name.removeprefix("timm:") in chosen.networks]
+    return [name for name in SIDES if chosen.thorough or name not in LARGE]
 
 
 def contests(part: str, chosen: argparse.Namespace) -> Iterator[tuple[list[Row], ContestResult]]:
     """Run a part of the table."""
     verb: Verb = "infer" if part == "accelerate-infer" else "train"
-    for network in list(SIDES) if part.startswith("accelerate") else [""]:
-        if network and chosen.networks and network.removeprefix("timm:") not in chosen.networks:
-            continue
+    for network in networks_of(part, chosen):
         side = 96 if chosen.quick else SIDES.get(network, 299)
         task = Task(verb, 4 if chosen.quick else chosen.batch, side)
         wanted = wanted_by(part, network, chosen.thorough)
@@ -134,8 +156,7 @@ def contests(part: str, chosen: argparse.Namespace) -> Iterator[tuple[list[Row],
         rules = Rules(rounds=2 if chosen.quick else chosen.rounds)
         named = named_apart(taking_part)
         result = bench_networks(task, named, baseline=named[0].name, rules=rules, listener=Lines())
-        rows = [row for row in rows_of(part, network) if row.ours in wanted]
-        yield rows, replace(result, title=f"{part} {network}".strip())
+        yield rows_of(part, network, chosen.thorough), replace(result, title=f"{part} {network}".strip())
         if result.interrupted:
             return
 
@@ -153,10 +174,15 @@ def found(wanted: Wanted, task: Task, chosen: argparse.Namespace) -> Sequence[Co
 
 
 def read(row: Row, result: ContestResult) -> dict[str, Any]:
-    """The row's figure against the best of those it is against; ratios are of steps of the same round."""
+    """The row's figure against the best of those it is against; ratios are of steps of the same round.
+
+    Whoever was not timed cannot be the best, and is named; so is a ratio of medians of two heats.
+    """
     ours = entry_of(result, row.ours)
-    others = [entry for entry in (entry_of(result, one) for one in row.against) if entry and entry.spread]
-    line: dict[str, Any] = {"what": row.what, "target": row.target, "ratio": None}
+    entries = {one: entry_of(result, one) for one in row.against}
+    others = [entry for entry in entries.values() if entry and entry.spread]
+    absent = [" ".join(one) for one, entry in entries.items() if entry is None or entry.spread is None]
+    line: dict[str, Any] = {"what": row.what, "target": row.target, "ratio": None, "absent": absent}
     if ours is None or ours.spread is None or not others:
         return line
     if row.memory:
@@ -166,14 +192,30 @@ def read(row: Row, result: ContestResult) -> dict[str, Any]:
     best = min(others, key=lambda entry: entry.spread.median / max(1, entry.work.pictures))  # type: ignore[union-attr]
     spread: Spread | None = result.rebased(best.name).ratio(ours)
     rates = [entry.work.pictures / entry.spread.median for entry in (ours, best)]  # type: ignore[union-attr]
-    if spread is None:  # they were in two heats
-        return line | {"ratio": rates[0] / rates[1], "against": best.name, "images_per_second": rates}
-    return line | {
-        "ratio": spread.median,
-        "quartiles": [spread.low, spread.high],
+    line |= {
+        "ratio": spread.median if spread else rates[0] / rates[1],
         "against": best.name,
+        "precisions": [ours.precision, best.precision],
         "images_per_second": rates,
+        "paired": spread is not None,
     }
+    return line | ({"quartiles": [spread.low, spread.high]} if spread else {})
+
+
+def shown(line: dict[str, Any]) -> str:
+    """A line of the table."""
+    figure = "nothing was measured" if line["ratio"] is None else f"{line['ratio']:.2f}"
+    against = f"{line['against']}, {' against '.join(line['precisions'])}" if "precisions" in line else ""
+    notes = [against or line.get("against", ""), "" if line.get("paired", True) else "unpaired: two heats"]
+    notes += [f"without {', '.join(line['absent'])}" if line["absent"] else ""]
+    return f"{line['what']:70} {figure:>6}   ({line['target']})   {'; '.join(filter(None, notes))}"
+
+
+def file_name(chosen: argparse.Namespace, day: datetime.date) -> str:
+    """Parts of one day do not overwrite each other."""
+    parts = [] if set(chosen.only) == set(PARTS) else [part for part in PARTS if part in chosen.only]
+    words = [*parts, *(chosen.networks or []), *(name for name in ("thorough", "quick") if getattr(chosen, name))]
+    return "-".join([day.isoformat(), "show-training", *words]) + ".json"
 
 
 def entry_of(result: ContestResult, wanted: Wanted) -> Entry | None:
@@ -182,14 +224,14 @@ def entry_of(result: ContestResult, wanted: Wanted) -> Entry | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ("steps", "fp32", "accelerate-train", "accelerate-infer")
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
-    parser.add_argument("--networks", nargs="+", help="of the accelerate parts, such as efficientnet_b0; default all")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    names = [name.removeprefix("timm:") for name in SIDES]
+    parser.add_argument("--networks", nargs="+", choices=names, help="of the accelerate parts; default the small ones")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--keras-python", type=Path, help="of an environment with TensorFlow and Keras")
     parser.add_argument("--make-keras", action="store_true", help="make that environment, some 2 GB, if it is missing")
-    parser.add_argument("--thorough", action="store_true", help="the accelerate parts in fp32 too")
+    parser.add_argument("--thorough", action="store_true", help="with everybody who takes long to open")
     parser.add_argument("--quick", action="store_true", help="small pictures and two rounds: only to see that it runs")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
@@ -212,13 +254,11 @@ def main() -> None:
     )
     table = [read(row, result) for rows, result in pairs for row in rows]
     print(report.to_text())
-    for line in table:
-        figure = "nothing was measured" if line["ratio"] is None else f"{line['ratio']:.2f}"
-        print(f"{line['what']:62} {figure:>6}   ({line['target']})   {line.get('against', '')}")
+    print(*map(shown, table), sep="\n")
     document = {"rows": table, "seconds": time.monotonic() - begun, "quick": chosen.quick, **report.to_json()}
     chosen.out.mkdir(parents=True, exist_ok=True)
-    path = chosen.out / f"{datetime.date.today().isoformat()}-show-training.json"
-    path.write_text(json.dumps(document, indent=1, default=str) + "\n")
+    path = chosen.out / file_name(chosen, datetime.date.today())
+    write_text_atomically(path, json.dumps(document, indent=1, default=str) + "\n")
     print(f"{document['seconds']:.0f} s; written: {path}")
 
 

@@ -1,5 +1,6 @@
 """The script behind the table of what training gains: who takes part in it, and how its figures are read."""
 
+import datetime
 import importlib.util
 import sys
 from argparse import Namespace
@@ -84,3 +85,52 @@ def test_those_of_two_heats_are_compared_by_their_medians(script: ModuleType) ->
     result = ContestResult("t", "x", (entry(row.ours, {0: 1.0}), entry(row.against[0], {1: 2.0})))
     found = script.read(row, result)
     assert (found["ratio"], "quartiles" in found) == (2.0, False)
+    assert "unpaired" in script.shown(found)
+
+
+def test_whoever_was_not_timed_is_named_beside_the_best(script: ModuleType) -> None:
+    row = script.Row("what", ">= 1", ("ours", "n", "bf16"), (("timm", "n", "fp32"), ("keras-tf", "n", "fp32")))
+    seats = (entry(row.ours, {0: 1.0}), entry(row.against[0], {0: 2.0}), entry(row.against[1], {}))
+    for entries in (seats, seats[:2]):  # refused, or not installed
+        found = script.read(row, ContestResult("t", "ours n bf16", entries))
+        assert (found["absent"], found["precisions"]) == (["keras-tf n fp32"], ["bf16", "fp32"])
+        line = script.shown(found)
+        assert line.startswith("what ")
+        assert line.endswith("2.00   (>= 1)   timm n fp32, bf16 against fp32; without keras-tf n fp32")
+    nothing = script.shown(script.read(row, ContestResult("t", "ours n bf16", seats[:1])))
+    assert nothing.endswith("nothing was measured   (>= 1)   without timm n fp32, keras-tf n fp32")
+
+
+def test_a_row_names_both_precisions(script: ModuleType) -> None:
+    for part, network in (("steps", ""), ("fp32", ""), ("accelerate-train", "timm:convnext_tiny")):
+        for row in script.rows_of(part, network):
+            for precision in {row.ours[2], *(one[2] for one in row.against)}:
+                assert precision in row.what
+
+
+def test_what_takes_long_to_open_is_left_to_the_thorough(script: ModuleType) -> None:
+    quick, everybody = (script.wanted_by("steps", "", thorough) for thorough in (False, True))
+    assert ("torch-compile", "inception_v3", "fp32") not in quick
+    assert set(quick) < set(everybody)
+    assert len(script.rows_of("steps", "", False)) == 6
+    assert len(script.rows_of("accelerate-infer", "timm:efficientnet_b0", False)) == 2
+    given = Namespace(networks=None, thorough=False)
+    assert script.networks_of("accelerate-train", given) == ["timm:mobilenetv1_100", "timm:efficientnet_b0"]
+    given.networks = ["convnext_tiny"]
+    assert script.networks_of("accelerate-train", given) == ["timm:convnext_tiny"]
+    assert script.networks_of("steps", given) == [""]
+
+
+def test_parts_of_one_day_have_files_of_their_own(script: ModuleType) -> None:
+    def name(*only: str, **more: object) -> str:
+        given = {"only": only, "networks": None, "thorough": False, "quick": False, **more}
+        found: str = script.file_name(Namespace(**given), datetime.date(2026, 1, 2))
+        return found
+
+    assert name(*script.PARTS) == "2026-01-02-show-training.json"
+    assert name("fp32", "steps") == name("steps", "fp32") == "2026-01-02-show-training-steps-fp32.json"
+    assert name("steps", thorough=True) == "2026-01-02-show-training-steps-thorough.json"
+    assert (
+        name("accelerate-train", networks=["efficientnet_b0"])
+        == "2026-01-02-show-training-accelerate-train-efficientnet_b0.json"
+    )
