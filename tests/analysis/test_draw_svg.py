@@ -87,6 +87,7 @@ def test_names() -> None:
     assert title_of("inception_v3") == "Inception V3"
     assert title_of("resnet152") == "ResNet-152"
     assert title_of("xception65") == "Xception-65"
+    assert title_of("deeplab_xception65") == "DeepLabv3+ over Xception-65"
     assert title_of("mine") == "mine"
     assert all(title_of(name)[0].isupper() for name in list_models())
     assert [readable_kind(kind) for kind in ("InceptionA", "InceptionResNetB", "InceptionV4Stem2", "Bottleneck")] == [

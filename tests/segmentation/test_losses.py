@@ -201,7 +201,7 @@ def test_senseless_settings_and_shapes() -> None:
     for bad in ((logits[:, :1], targets), (logits, targets[:, 1:]), (logits[0], targets[0]), (logits[:2], targets)):
         with pytest.raises(UsageError, match="Logits and masks do not fit"):
             segmentation_loss(*bad, LossTerms())
-    with pytest.raises(UsageError, match="differ in number"):
+    with pytest.raises(UsageError, match=r"differ in number\. Got: \d+\. Expected: \d+, one for each class"):
         cross_entropy_loss(logits, targets, (1.0,))
     for bad, said in (
         ({"dice": -1.0}, "dice out of range"),

@@ -149,6 +149,9 @@ def test_damage_is_named_where_it_is_met(tmp_path: Path) -> None:
     path.write_bytes(png(1 << 21, 5, 8, 2, b""))
     with pytest.raises(BadPictureError, match="too large: 2097152x5"), open_rows(path):
         pass
+    path.write_bytes(png((1 << 31) - 1, 5, 8, 6, b""))  # a row of 8 GiB, in a file of 60 bytes
+    with pytest.raises(BadPictureError, match="too large: 2147483647x5"):
+        PngRows(path)
 
 
 def strips(mask: np.ndarray, step: int) -> Iterator[np.ndarray]:

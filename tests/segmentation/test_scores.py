@@ -98,7 +98,7 @@ def test_conventions() -> None:
 def test_what_cannot_be_counted() -> None:
     counts = PixelCounts(2)
     zeros = np.zeros((3, 3), int)
-    with pytest.raises(UsageError, match="differ in size"):
+    with pytest.raises(UsageError, match=r"differ in size\. Got: .*\. Expected: two masks of one \(height, width\)"):
         counts.add(zeros, zeros[1:])
     with pytest.raises(UsageError, match="outside the classes"):
         counts.add(zeros, zeros + 2)

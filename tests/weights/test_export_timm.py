@@ -195,7 +195,7 @@ def test_without_timm_its_numerics_are_tried_on_our_own_network(
     def missing(name: str) -> None:
         raise MissingExtraError(f"{name} is not installed")
 
-    monkeypatch.setattr(separable.weights.reference, "_import", missing)
+    monkeypatch.setattr(separable.weights.reference, "import_framework", missing)
     found = save_timm(model, tmp_path / "without", allow_difference=True)
     assert found["against"].endswith("mobilenet_v1 with timm's numerics")
     for one, other in zip(found["differences"], expected["differences"], strict=True):

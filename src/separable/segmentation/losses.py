@@ -143,7 +143,11 @@ def _mean_over_pixels(losses: torch.Tensor, truth: torch.Tensor, class_weights: 
     """Mean of losses (N, height, width), which are 0 where no pixel counts, over the pixels that do."""
     if class_weights is not None:
         if len(class_weights) != truth.shape[1]:
-            raise UsageError("Class weights and classes differ in number", got=len(class_weights))
+            raise UsageError(
+                "Class weights and classes differ in number",
+                got=len(class_weights),
+                expected=f"{truth.shape[1]}, one for each class",
+            )
         weights = torch.tensor(class_weights, dtype=truth.dtype, device=truth.device)
         losses = losses * (truth * weights[:, None, None]).sum(dim=1)
     return losses.sum(dim=(1, 2)) / truth.sum(dim=(1, 2, 3)).clamp_min(1)

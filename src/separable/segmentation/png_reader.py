@@ -17,6 +17,7 @@ from separable.data.headers import exif_orientation
 from separable.data.pillow import open_with_pillow, stored_values
 from separable.errors import BadPictureError
 from separable.segmentation.png_writer import png_chunk
+from separable.segmentation.rows import LARGEST_SIDE, TooLargeError
 
 __all__ = ["PngRows"]
 
@@ -139,6 +140,8 @@ class PngRows:
             raise BadPictureError("damaged PNG header")
         if self._kind not in _CHANNELS or self._bits not in (1, 2, 4, 8, 16):
             raise BadPictureError("damaged PNG header")
+        if max(height, width) > LARGEST_SIDE:  # before a row of it is held in memory
+            raise TooLargeError(f"too large: {width}x{height} pixels")
         self.size = (height, width)
         bits = _CHANNELS[self._kind] * self._bits
         self._row_bytes, self._pixel_bytes = -(-width * bits // 8), max(1, bits // 8)

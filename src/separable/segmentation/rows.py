@@ -6,7 +6,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PictureRows", "Rows"]
+from separable.errors import BadPictureError
+
+__all__ = ["LARGEST_SIDE", "PictureRows", "Rows", "TooLargeError"]
+
+LARGEST_SIDE = 1 << 20
+"""Pixels: of what is read by rows, a few rows at least have to fit into memory."""
+
+
+class TooLargeError(BadPictureError):
+    """A side is longer than `LARGEST_SIDE`: decoding the picture whole is no way out."""
 
 
 class Rows(Protocol):

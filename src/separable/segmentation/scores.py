@@ -84,7 +84,11 @@ class PixelCounts:
         classes = len(self.confusion)
         truth, predicted = as_mask(truth, classes), as_mask(predicted, classes)
         if truth.shape != predicted.shape:
-            raise UsageError("Truth and prediction differ in size", got=f"{truth.shape} and {predicted.shape}")
+            raise UsageError(
+                "Truth and prediction differ in size",
+                got=f"{truth.shape} and {predicted.shape}",
+                expected="two masks of one (height, width)",
+            )
         counted = truth != IGNORE
         self.confusion += confusion_matrix(truth[counted], predicted[counted], classes)
         if self._boundaries is not None:

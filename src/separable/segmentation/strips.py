@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from separable.data.decode import MAX_PIXELS, decode_picture
 from separable.errors import BadPictureError
 from separable.segmentation.png_reader import PngRows
-from separable.segmentation.rows import PictureRows, Rows
+from separable.segmentation.rows import LARGEST_SIDE, PictureRows, Rows, TooLargeError
 
 __all__ = ["open_rows"]
-
-_LARGEST_SIDE = 1 << 20
 
 
 @contextmanager
@@ -34,8 +32,8 @@ def open_rows(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Row
     rows: Rows | None = None
     try:
         rows = _by_rows(path)
-        if rows is not None and max(rows.size) > _LARGEST_SIDE:
-            raise BadPictureError(f"too large: {rows.size[1]}x{rows.size[0]} pixels")
+        if rows is not None and max(rows.size) > LARGEST_SIDE:
+            raise TooLargeError(f"too large: {rows.size[1]}x{rows.size[0]} pixels")
         yield rows or PictureRows(decode_picture(path, max_pixels=max_pixels))
     finally:
         if isinstance(rows, PngRows | _RawRows):
@@ -52,6 +50,8 @@ def _by_rows(path: Path) -> Rows | None:
         if start.startswith(b"\x89PNG"):
             return PngRows(path)
         layout = _bmp(start) if start.startswith(b"BM") else _ppm(start)
+    except TooLargeError:
+        raise
     except (BadPictureError, struct.error):  # decoding it whole finds the cause, or can read what this cannot
         return None
     return _RawRows(path.open("rb"), *layout) if layout is not None else None

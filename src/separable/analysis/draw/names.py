@@ -32,6 +32,7 @@ FIGURES = {
 _TITLES = {
     "alexnet": "AlexNet",
     "bn_inception": "BN-Inception",
+    "deeplab": "DeepLabv3+",
     "inception_resnet_v2": "Inception-ResNet V2",
     "inception_v1": "Inception V1 (GoogLeNet)",
     "inception_v2": "Inception V2",
@@ -39,6 +40,8 @@ _TITLES = {
     "inception_v4": "Inception V4",
     "mobilenet_v1": "MobileNet V1",
     "squeezenet": "SqueezeNet",
+    "unet": "U-Net",
+    "unet_xception": "U-Net Xception",
     "vgg16": "VGG-16",
     "xception": "Xception",
 }
@@ -52,7 +55,9 @@ _COMPOUNDS = {
 
 
 def title_of(name: str) -> str:
-    """ "inception_v3" -> "Inception V3", "resnet50" -> "ResNet-50", others as they are but for a capital."""
+    """ "inception_v3" -> "Inception V3", "resnet50" -> "ResNet-50", a head over an encoder names both."""
+    if name.startswith("deeplab_"):
+        return f"{_TITLES['deeplab']} over {title_of(name.removeprefix('deeplab_'))}"
     numbered = re.fullmatch(r"(resnet|xception)(\d+)", name)
     if numbered:
         return f"{'ResNet' if numbered[1] == 'resnet' else 'Xception'}-{numbered[2]}"
