@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from separable.data.folder import FolderData, read_folder
-from tests.training.killable import Server, write_pictures
+from separable.training.loop import train
+from tests.training.killable import Server, small_config, write_pictures
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,14 @@ def server() -> Iterator[Server]:
     running = Server()
     yield running
     running.close()
+
+
+@pytest.fixture(scope="session")
+def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs."""
+    run = tmp_path_factory.mktemp("run") / "whole"
+    train(small_config(run, pictures, epochs=2, threads=1), read_folder(pictures))
+    return run
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The CPU kernels in a training: chosen before the first step, without a trace, and replayed to the bit."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,12 +18,11 @@ from separable.ops.cpu import KernelStatus, build, load_kernels
 from separable.ops.dispatch import choose
 from separable.training import acceleration
 from separable.training.acceleration import choose_acceleration, replay_acceleration
-from separable.training.checkpoint import _digest
 from separable.training.config import RegularisationConfig, TrainConfig
 from separable.training.loop import train
 from separable.training.step import prepare_for_training, set_train_mode
 from tests.training.killable import let_kernels_win, small_config
-from tests.training.test_loop import Recorder, losses
+from tests.training.recorded import Recorder, losses
 from tests.training.test_step import config_with, fake_batch, narrow, stepper_for
 
 MODES = {"train backward float32", "eval forward float32"}
@@ -165,7 +165,8 @@ def test_a_run_from_before_the_kernels_goes_on_without_them(data: FolderData, tm
     assert "accelerate" not in body["identity"]["config"]
     for key in ("acceleration", "runtime"):
         del body["progress"]["chosen"][key]
-    state.write_text(json.dumps({"digest": _digest(body), "body": body}))
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    state.write_text(json.dumps({"digest": digest, "body": body}))
     again = Recorder()
     train(config, data, resume=True, display=again)
     assert losses(tmp_path / "old") == losses(tmp_path / "plain")
@@ -260,7 +261,12 @@ def test_what_is_not_considered_costs_nothing(changes: dict[str, Any], why: str,
     assert found["why"] == why
     dense: Any = nn.Conv2d(3, 3, 3)
     found = choose_acceleration(dense, config_with(), Recorder(), batch_size=8, steps=10**6)
-    assert found["why"] == "the network has no depthwise convolution"
+    assert found["why"] == "the network has no depthwise convolution and no batch norm"
+
+
+def test_a_network_of_batch_norms_alone_is_considered() -> None:
+    dense: Any = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    assert acceleration._obstacle(dense, config_with()) == ""
 
 
 @pytest.mark.parametrize("ends", [KernelStatus(True, "built", Path("cpu-0123.so")), KernelStatus(False, "no space")])

@@ -1,0 +1,42 @@
+"""What a training said and wrote, for tests to look at."""
+
+from pathlib import Path
+from typing import Any
+
+from separable.training.display import Display, StepView
+from separable.training.journal import read_journal
+from separable.training.signals import StopRequest
+
+
+class Recorder(Display):
+    """Remembers what was said, and asks to stop after a given step."""
+
+    def __init__(self, stop_after: int = 0) -> None:
+        self.notes: list[str] = []
+        self.views: list[StepView] = []
+        self.rows: list[dict[str, Any]] = []
+        self.stop, self._stop_after = StopRequest(), stop_after
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        self.notes.append(f"Warning: {text}")
+
+    def step(self, view: StepView) -> None:
+        self.views.append(view)
+        if view.step == self._stop_after:
+            self.stop.request()
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+
+    def close(self) -> None:
+        self.notes.append("closed")
+
+
+def losses(run: Path) -> list[tuple[Any, ...]]:
+    return [
+        (row["kind"], row["step"], row.get("loss"), row.get("train_loss"), row.get("val_loss"))
+        for row in read_journal(run / "metrics.jsonl")
+    ]
