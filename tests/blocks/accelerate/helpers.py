@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 import separable
 from separable.blocks.numerics import set_numerics
+from tests.tolerances import ACCELERATED_FP32
 
 NOTHING = "its forward was not called"
 """What a swapped module says while nothing has stood in the way of its fast forward."""
@@ -70,11 +71,11 @@ def shaken(model: nn.Module) -> nn.Module:
     return model.to(memory_format=torch.channels_last)
 
 
-def outcome(model: nn.Module, x: Tensor) -> list[Tensor]:
-    """The result, the gradients of input and parameters, the buffers afterwards."""
+def outcome(model: nn.Module, x: Tensor, lean: float = 0.0) -> list[Tensor]:
+    """The result, the gradients of input and parameters, the buffers afterwards; `lean` is added to the gradient."""
     leaf = x.clone().requires_grad_()
     y = model(leaf)
-    weights = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).view(y.shape)
+    weights = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).view(y.shape) + lean
     (y.double() * weights).sum().backward()
     gradients = [t.grad for t in (leaf, *model.parameters())]
     buffers = [b.double() for b in model.buffers()]
@@ -84,6 +85,11 @@ def outcome(model: nn.Module, x: Tensor) -> list[Tensor]:
 def distances(got: list[Tensor], truth: list[Tensor]) -> list[float]:
     pairs = zip(got, truth, strict=True)
     return [((g.double() - t.double()).abs().max() / t.double().abs().max().clamp(min=1e-6)).item() for g, t in pairs]
+
+
+def least(t: Tensor) -> float:
+    """What an error may be, over the largest value, however exact plain torch is: by the type that `t` itself has."""
+    return ACCELERATED_FP32 if t.dtype in (torch.float32, torch.float64) else torch.finfo(t.dtype).eps
 
 
 def numerics(module: nn.Module, padding: str) -> nn.Module:

@@ -16,7 +16,7 @@ from separable.blocks.accelerate.driving import Driving
 from separable.blocks.accelerate.forwards import runs_in_turn
 from separable.blocks.accelerate.groups import _TIMM, find_groups
 from separable.blocks.accelerate.swapped import swapped_modules
-from separable.errors import SeparableError
+from separable.errors import SeparableError, UsageError
 from tests.blocks.accelerate.helpers import NOTHING, Seconds, distances, outcome, picture, shaken
 from tests.peers import timm
 from tests.tolerances import ACCELERATED_FP32
@@ -206,3 +206,65 @@ def test_two_threads_do_not_time_at_once() -> None:
     (head,) = swapped_modules(fast).values()
     assert set(head.swap_state.choices.values()) == {"cpu"}
     assert clock.calls == 12, "three rounds of two ways, by one of them"
+
+
+def test_two_threads_leave_the_norms_as_they_were() -> None:
+    model = nn.Sequential(nn.Conv2d(6, 6, 3), nn.BatchNorm2d(6)).to(memory_format=torch.channels_last)
+    fast = accelerate(model, inplace=True).model
+    x, start = picture(1, 6, 9, 9), threading.Barrier(3)
+    threads = [threading.Thread(target=lambda: (start.wait(), fast(x))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert fast[1].momentum == 0.1
+    assert fast[1].num_batches_tracked is not None
+
+
+@torch.no_grad()
+def test_other_ways_to_run_a_model() -> None:
+    """torch.fx, forward-mode differentiation, a replica; scripting is refused."""
+    plain = shaken(nn.Sequential(conv_bn_act(), nn.BatchNorm2d(8), nn.ReLU())).eval()
+    fast = accelerate(copy.deepcopy(plain), implementation="cpu", inplace=True).model
+    x = picture(2, 6, 7, 5)
+    torch.testing.assert_close(torch.fx.symbolic_trace(fast)(x), plain(x), rtol=1e-4, atol=1e-4)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
+        ours, theirs = (torch.autograd.forward_ad.unpack_dual(m(dual)).tangent for m in (fast, plain))
+    torch.testing.assert_close(ours, theirs)
+    replica = fast._replicate_for_data_parallel()
+    torch.testing.assert_close(replica(x), plain(x), rtol=1e-4, atol=1e-4)
+    with pytest.raises(UsageError, match="An accelerated model cannot be scripted"):
+        torch.jit.script(fast)
+
+
+@pytest.mark.parametrize("choice", ["head hooked", "norm hooked", "backward hook", "frozen weights", "norm frozen"])
+def test_training_with_hooks_and_frozen_parts(choice: str) -> None:
+    plain = shaken(nn.Sequential(nn.Conv2d(6, 8, 1, bias=False), nn.BatchNorm2d(8), nn.SiLU(), nn.Conv2d(8, 4, 3)))
+    fast = accelerate(copy.deepcopy(plain), implementation="cpu", inplace=True).model
+    x, seen = picture(3, 6, 9, 8), []
+    for model in (plain, fast):
+        if choice == "head hooked":
+            model[0].register_forward_hook(lambda _m, _i, y: y * 2)
+        elif choice == "norm hooked":
+            model[1].register_forward_pre_hook(lambda _m, inputs: (inputs[0] + 1,))
+        elif choice == "backward hook":
+            model[2].register_full_backward_hook(lambda *_: seen.append(1))
+        elif choice == "frozen weights":
+            model[0].requires_grad_(False)
+            model[1].bias.requires_grad_(False)
+        else:
+            model[1].eval()
+    truth = outcome(copy.deepcopy(plain).double(), x.double())
+    seen.clear()
+    assert max(distances(outcome(fast, x), truth)) <= ACCELERATED_FP32
+    assert len(seen) == (choice == "backward hook")
+
+
+@pytest.mark.compiles
+@torch.no_grad()
+def test_a_compiled_model_computes_plainly() -> None:
+    plain = shaken(nn.Sequential(conv_bn_act(), nn.BatchNorm2d(8), nn.ReLU())).eval()
+    fast = accelerate(copy.deepcopy(plain), implementation="cpu", inplace=True).model
+    x = picture(2, 6, 7, 5)
+    torch.testing.assert_close(torch.compile(fast, backend="eager")(x), plain(x), rtol=1e-4, atol=1e-4)

@@ -12,7 +12,7 @@ from separable.blocks import DepthwiseBN, SeparableConv2d, XceptionDown, Xceptio
 from separable.blocks.accelerate import accelerate
 from separable.blocks.accelerate.layers import FastChain
 from separable.blocks.accelerate.swapped import swapped_modules
-from tests.blocks.accelerate.helpers import NOTHING, distances, numerics, outcome, picture, shaken
+from tests.blocks.accelerate.helpers import NOTHING, distances, least, numerics, outcome, picture, shaken
 from tests.tolerances import ACCELERATED_BF16_RATIO, ACCELERATED_FP32
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -66,11 +66,10 @@ def test_a_fused_block_under_autocast_is_as_close_as_plain_torch(name: str) -> N
     x = picture(4, channels, 12, 13).bfloat16()
     truth = outcome(copy.deepcopy(plain).double(), x.double())
     with torch.autocast("cpu", torch.bfloat16):
-        theirs, ours = distances(outcome(plain, x), truth), distances(outcome(fast, x), truth)
+        theirs, got = distances(outcome(plain, x), truth), outcome(fast, x)
     assert fast.swap_state.met == NOTHING
-    floor = torch.finfo(torch.bfloat16).eps
-    for number, (own, their) in enumerate(zip(ours, theirs, strict=True)):
-        assert own <= ACCELERATED_BF16_RATIO * max(their, floor), f"number {number}: {own} against {their}"
+    for number, (own, their, one) in enumerate(zip(distances(got, truth), theirs, got, strict=True)):
+        assert own <= ACCELERATED_BF16_RATIO * max(their, least(one)), f"number {number}: {own} against {their}"
 
 
 CONVOLUTIONS = {

@@ -101,7 +101,10 @@ class Quantised(nn.Identity):
     ("arguments", "message"),
     [
         ({"model": F.relu}, r"No model to accelerate\. Got: .*\. Expected: a torch\.nn\.Module\."),
-        ({"model": nn.Sequential(Quantised())}, r"A quantised model cannot be accelerated"),
+        (
+            {"model": nn.Sequential(Quantised())},
+            r"A quantised model cannot .*\. Accelerate the model it was made of instead\.",
+        ),
         ({"implementation": "fast"}, r"Unknown `implementation`\. Got: 'fast'\. Expected: 'auto' or 'cpu'"),
         ({"choices": {"x": {}}}, r"The choices belong to another model\. Got: x\."),
         ({"choices": {"": {"train backward float32": "triton"}}}, r"`choices` has no such form"),

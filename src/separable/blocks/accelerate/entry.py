@@ -58,9 +58,12 @@ def accelerate(
             model's own mode and in eval, undoes a mode in which the model as a whole got no faster, and puts modules
             back that no mode uses: hand over a model in training mode if it is to be trained. Without an example each
             module measures itself when it is first called in a mode. Call inside `torch.autocast` to measure that.
+            The model runs some ten times on it: buffers and torch's random state are put back, but what its forward
+            and its hooks do to Python's state stays done, and hooks on the gradients of parameters are called.
         choices: `report.choices` or `choices_of(model)` of an earlier run: nothing is timed, the results are the same
             to the bit. In modes they do not name, the model computes as before.
-        channels_last: convert the model to that layout, without which the kernels do not pay.
+        channels_last: convert the model to that layout, without which the kernels do not pay. The parameters that
+            a copy shares with `model` get other strides in both; their values stay.
         clock: seconds; for tests.
 
     Raises:
@@ -207,7 +210,10 @@ def _check(model: object, implementation: str, choices: object) -> None:
     if hasattr(model, "_orig_mod"):
         raise UsageError("A compiled model cannot be changed", fix="Accelerate first, then call torch.compile")
     if any(".quantized" in type(module).__module__ for module in model.modules()):
-        raise UsageError("A quantised model cannot be accelerated: the kernels take fp32, bf16 and fp16")
+        raise UsageError(
+            "A quantised model cannot be accelerated: the kernels take fp32, bf16 and fp16",
+            fix="Accelerate the model it was made of instead",
+        )
     if implementation not in _IMPLEMENTATIONS:
         expected = " or ".join(repr(name) for name in _IMPLEMENTATIONS)
         raise UsageError("Unknown `implementation`", got=repr(implementation), expected=expected)

@@ -27,7 +27,7 @@ def running_affine(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def take_in(bn: nn.BatchNorm2d, z: Tensor, mean: Tensor, variance: Tensor) -> None:
     """Let the running averages take in the moments (C,) of z, where there are any and they are not frozen."""
-    if not bn.training or bn.running_mean is None or bn.running_var is None:
+    if not bn.training or not bn.track_running_stats or bn.running_mean is None or bn.running_var is None:
         return
     count, share = z.numel() // z.shape[1], _newest_share(bn)
     bn.running_mean.lerp_(mean.to(bn.running_mean.dtype), share)

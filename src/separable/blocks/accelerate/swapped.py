@@ -14,6 +14,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.modules import module as module_hooks
 
 from separable.blocks.norm import frozen_running_statistics
@@ -195,6 +196,8 @@ def mixed(x: Tensor, weight: Tensor) -> str | None:
 def _general_obstacle(x: Tensor) -> str | None:
     if type(x) not in (Tensor, nn.Parameter) or torch._C._functorch.peek_interpreter_stack() is not None:
         return "torch.func transforms it, or its input is no plain tensor"
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation is on"
     if x.device.type != "cpu":
         return f"its input is on {x.device.type}"
     if x.dtype not in _TYPES or x.dim() != 4 or x.numel() == 0:
@@ -209,6 +212,10 @@ def _parameters(module: Swapped) -> Iterator[nn.Parameter]:
     return (parameter for part in module.parts() for parameter in part.parameters())
 
 
+def _all_parts(module: Swapped) -> Iterator[nn.Module]:
+    return (inner for part in module.parts() for inner in part.modules())
+
+
 def _mode(module: Swapped, x: Tensor) -> str:
     """Such as "train backward bfloat16": what decides about speed, shapes aside."""
     backward = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in _parameters(module)))
@@ -221,7 +228,8 @@ def _time_both(module: Swapped, x: Tensor) -> tuple[float, float]:
     """Seconds of the plain and of the fast way, with backward pass where one is due: the best of several rounds."""
     clock, ways = module.swap_state.clock, (module.plain, module.fast)
     seconds: list[list[float]] = [[], []]
-    with frozen_running_statistics(nn.ModuleList(module.parts())), _apart():
+    held = nn.ModuleList(part for part in _all_parts(module) if part.training)  # another thread may be evaluating
+    with frozen_running_statistics(held), _apart():
         for _ in range(1 + _ROUNDS):
             for spent, way in zip(seconds, ways, strict=True):
                 start = clock()
