@@ -153,9 +153,8 @@ def _obstacle(model: nn.Module, config: TrainConfig) -> str:
         return f"the CPU kernels do not serve {config.device}"
     if not config.channels_last:
         return "the CPU kernels need channels_last"
-    convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
-    found = any(conv.groups == conv.in_channels > 1 for conv in convolutions)
-    return "" if found else "the network has no depthwise convolution"
+    kinds = (isinstance(m, nn.BatchNorm2d) or (isinstance(m, nn.Conv2d) and m.groups > 1) for m in model.modules())
+    return "" if any(kinds) else "the network has no depthwise convolution and no batch norm"
 
 
 def _example(model: ImageModel, count: int) -> torch.Tensor:
