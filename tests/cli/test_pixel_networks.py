@@ -47,6 +47,7 @@ def test_no_training_on_folders_of_classes(cli: Cli, picture: Path) -> None:
             Image.new("RGB", (64, 64), (60 * number, 0, 0)).save(picture.parents[1] / name / f"{number}.png")
     said = cli("train", picture.parents[1], "--model", "unet_xception", "--weights", "none")
     assert (said.code, f"`separable train`{REFUSED}" in said.err) == (2, True)
+    assert said.out == "", "before the pictures are looked for and counted"
 
 
 def test_what_looks_into_networks_takes_them(cli: Cli, folder: Path, tmp_path: Path) -> None:

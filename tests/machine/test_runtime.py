@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -100,7 +101,7 @@ def test_what_the_user_says_about_threads_counts(monkeypatch: pytest.MonkeyPatch
     assert asked.settings[0].text == f"Threads: {before + 1}, as asked (there were {before})."
 
 
-@pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2"])
+@pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2", 10**6])
 def test_bad_threads(threads: object) -> None:
     with pytest.raises(UsageError, match=r"`threads` cannot be used\. Got: .*\. Expected: None, or an integer"):
         tune_runtime(threads=threads)  # type: ignore[arg-type]
@@ -261,3 +262,17 @@ def test_within_another_the_allocator_stays(monkeypatch: pytest.MonkeyPatch) -> 
             pass
         assert not given
     assert bool(given) == outer.settings[0].changed
+
+
+def test_what_an_earlier_call_set_can_be_told_as_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run's record has to say what holds in its process, whoever of this package set it first."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(allocator, "_kept", True)
+    before = torch.get_num_threads()
+    options: dict[str, Any] = {"threads": before + 1, "pin": False, "cudnn": False}
+    with tune_runtime(**options, allocator=False), tune_runtime(**options) as again:
+        assert [(one.name, one.changed) for one in again.settings] == [("allocator", False), ("threads", False)]
+        told = {one.name: one for one in again.since_start().settings}
+        assert (told["threads"].before, told["threads"].after) == (before, before + 1)
+        assert told["allocator"].changed == (told["allocator"].after is not None)
+    assert not runtime._originals

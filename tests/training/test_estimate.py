@@ -3,12 +3,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from separable.data.folder import FolderData
 from separable.errors import UsageError
 from separable.models import build_model, model_spec
+from separable.training import estimate as estimate_module
 from separable.training.budget import CANDIDATES, Candidate, choose_network
 from separable.training.config import ModelConfig
 from separable.training.display import resident_memory
@@ -87,3 +90,12 @@ def test_every_candidate_is_a_network_and_one_is_really_measured() -> None:
         assert candidate.size >= spec.min_size
     found = choose_network(60_000, 5, candidates=CANDIDATES[-1:])
     assert 0 < found.tried[0].milliseconds < 60_000
+
+
+def test_a_slow_step_is_timed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is slower by what it meets cold; the better of both counts."""
+    moments = iter([0.0, 9.0, 10.0, 12.0])
+    monkeypatch.setattr(estimate_module, "time", SimpleNamespace(perf_counter=lambda: next(moments)))
+    model: Any = SimpleNamespace(input_contract=SimpleNamespace(size=(8, 8)))
+    stepper: Any = SimpleNamespace(run=lambda *_: None)
+    assert estimate_module._seconds_per_picture(model, stepper, 4, 32) == 0.5

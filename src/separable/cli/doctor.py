@@ -101,6 +101,7 @@ def _examine(name: str, size: str | None, batch: int, given: str | None, option:
         for demand in (demand_openness, demand_values, demand_precision):
             demand(network)
         shape = input_of(network, size, batch, given, _DEFAULT)
+        out.say("Running the network once, before it is measured ...")
         with running(shape):
             try_out(network, shape)
         versions = {package: version for package, version in package_versions().items() if version}

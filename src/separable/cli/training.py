@@ -32,6 +32,7 @@ class Plan:
 def carry_out(plan: Plan, out: Output) -> bool:
     """Train as planned and say what came out; True if somebody interrupted it."""
     from separable.data.folder import read_folder
+    from separable.models import demand_classifier, model_spec
     from separable.training.codec import to_plain
     from separable.training.config import TrainConfig
     from separable.training.device import demand_device, settle_device
@@ -42,6 +43,7 @@ def carry_out(plan: Plan, out: Output) -> bool:
     recorded = TrainConfig.from_yaml(run / "config.yaml") if plan.resume and (run / "config.yaml").exists() else None
     refuse_occupied(run, plan.resume, plan.data)
     demand_device(choose_device(plan.wishes, recorded))
+    demand_classifier(model_spec(plan.wishes.model), "`separable train`")  # before pictures are looked for
     data = read_folder(plan.data, val_fraction=plan.wishes.val_fraction, labels_csv=plan.wishes.labels)
     _describe(data, out)
     wishes = plan.wishes if plan.budget_ms is None else _within(plan.budget_ms, plan.wishes, data, recorded, out)

@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,13 @@ _BF16 = ("amx_bf16", "avx512_bf16", "arm_bf16")
 _TOPOLOGY = Path("/sys/devices/system/cpu")
 _TASKS = Path("/proc/self/task")
 
+_MOST_THREADS = 1024
+"""More than that is a slip: torch starts them all. A run may ask for more than there are here, to have its own bits."""
+_RETURNS = "returns freed memory"
+
 _unpinned: frozenset[int] | None = None
+_originals: dict[str, int | bool | str | list[int] | None] = {}
+"""By name, what a setting was before this process changed it first, as long as that holds."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,12 @@ class Settings:
     ) -> None:
         self.restore()
 
+    def since_start(self) -> "Settings":
+        """The same, where what an earlier call in this process set, and this one found, counts as set."""
+        first = {"allocator": _RETURNS if keeps_freed_memory() else None} | _originals
+        told = [replace(one, before=first.get(one.name) or one.before) for one in self.settings]
+        return replace(self, settings=tuple(told))
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
@@ -101,10 +114,12 @@ def tune_runtime(
         cudnn: let cudnn time its algorithms, where there is a GPU and determinism was not asked for.
 
     Raises:
-        UsageError: `threads` is no number above 0.
+        UsageError: `threads` is no number above 0, or one that no machine has.
     """
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise UsageError("`threads` cannot be used", got=repr(threads), expected="None, or an integer of at least 1")
+    most = max(_MOST_THREADS, os.cpu_count() or 1)
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= most):
+        expected = f"None, or an integer of at least 1 and at most {most}"
+        raise UsageError("`threads` cannot be used", got=repr(threads), expected=expected)
     undo: list[Callable[[], object]] = []
     settings = [_allocator(undo)] if allocator else []  # before torch takes memory and starts threads
     cores = _one_per_core(_allowed(), _TOPOLOGY)
@@ -113,6 +128,10 @@ def tune_runtime(
     settings.append(_threads(threads, len(cores), undo))
     if cudnn:
         settings.append(_cudnn(undo))
+    for one in settings:
+        if one.changed and one.name not in _originals:
+            _originals[one.name] = one.before
+            undo.append(partial(_originals.pop, one.name, None))
     bf16 = multiplies_bf16()
     return Settings(tuple(settings), bf16, tuple(_advice(bf16)), known_bad(_versions()), undo)
 
@@ -140,7 +159,7 @@ def _allocator(undo: list[Callable[[], object]]) -> Setting:
     after = ", ".join(report.settings) or None
     if report.changed and not kept:
         undo.append(give_freed_memory_back)
-    before = after if kept or not report.changed else "returns freed memory"
+    before = after if kept or not report.changed else _RETURNS
     return Setting("allocator", before, after, report.to_text())
 
 

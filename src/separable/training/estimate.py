@@ -134,8 +134,6 @@ def _seconds_per_picture(model: ImageModel, stepper: Stepper, probe: int, part: 
             begun = time.perf_counter()
             stepper.run(batch, step)
             times.append(time.perf_counter() - begun)
-            if times[-1] > _LONG:
-                break
         if probe == part or min(times) > _LONG:
             return min(times) / probe
         probe = min(part, 4 * probe)

@@ -67,7 +67,7 @@ def train(
         if resume and not has_checkpoint(run):
             display.note(f"There is nothing to resume in {run}: starting from the beginning.")
         with closing(display), closing(open_session(config, data, display)) as session:
-            write_environment(run, config, session.progress.chosen, runtime=session.settings.to_json())
+            write_environment(run, config, session.progress.chosen, runtime=session.settings.since_start().to_json())
             return _Loop(session, display, stop or StopRequest()).run()
 
 
