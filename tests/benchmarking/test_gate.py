@@ -76,6 +76,8 @@ def test_a_part_that_is_too_short_or_too_long_is_seen(precision: str, own: float
 
 def test_nothing_that_far_from_the_truth_passes_whatever_torchs_own_error() -> None:
     assert not judge(off(0.0, small=0.95), TRUTH, off(0.0, 2, small=0.8), "bf16").passed
+    lost = judge(off(0.0, small=1.1), TRUTH, off(0.0, 2, small=1.1), "bf16")  # Inception V3 in bf16 at 96 pixels
+    assert (lost.passed, lost.reason.split("; ")[1]) == (False, "the precision itself loses it on so small pictures")
 
 
 def test_what_ought_to_be_nothing_is_not_judged_by_itself() -> None:

@@ -118,7 +118,8 @@ def _lost_part(answer: Answer, truth: Answer, yardstick: Answer, precision: str,
         room = min(_ONE * max(own, whole), _ONE_MOST.get(precision, _LOST))
         limit = min(max(_ALLOWED * own, room), _LOST)
         if error > limit:
-            return f"{name} is {error:.2g} from fp64, where {limit:.2g} is allowed (torch: {own:.2g})"
+            lost = "; the precision itself loses it on so small pictures" if own > _LOST else ""
+            return f"{name} is {error:.2g} from fp64, where {limit:.2g} is allowed (torch: {own:.2g}){lost}"
         share, torchs = (_share(given[name], truth[name]) for given in (answer, yardstick))
         room = min(max(_SHARE, _ALLOWED * own / math.sqrt(truth[name].size)), _LARGEST_SHARE)
         least, most = min(1.0, torchs) - room, max(1.0, torchs) + room
