@@ -6,9 +6,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from separable.models import SegmentationModel, build_model
+from separable.models import SegmentationModel, build_model, pixel_logits
 
-__all__ = ["NETWORKS", "SEGMENTING", "each_case", "each_network", "make", "make_alive"]
+__all__ = [
+    "NETWORKS",
+    "SEGMENTING",
+    "SIDES",
+    "build_on_meta",
+    "each_case",
+    "each_network",
+    "logits",
+    "make",
+    "make_alive",
+    "noise",
+]
+
+SIDES = (98, 75)
 
 _XCEPTION = {"middle_blocks": 1}
 SEGMENTING: dict[str, dict[str, Any]] = {
@@ -53,3 +66,17 @@ def make_alive(case: str, x: Tensor, **more: Any) -> SegmentationModel:
     for norm in norms:
         norm.momentum = 0.01
     return model.eval()
+
+
+def noise(count: int = 2, height: int = SIDES[0], width: int = SIDES[1]) -> Tensor:
+    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(5))
+
+
+def logits(model: SegmentationModel, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return pixel_logits(model.eval(), x)
+
+
+def build_on_meta(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return build_model(name)
