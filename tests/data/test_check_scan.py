@@ -14,6 +14,7 @@ from PIL import Image
 from separable.data import check_scan
 from separable.data.check_scan import PictureFacts, scan_picture, scan_pictures
 from separable.data.decode import decode_picture
+from separable.errors import UsageError
 from tests.data.killer import install
 from tests.data.scenes import scene, write
 
@@ -162,3 +163,19 @@ def test_pictures_that_kill_or_hang_their_process_are_named(
     cause = "crashes the decoder" if killer else "not decoded within 10 s"
     assert [one.cause for one in facts] == [None] * 4 + [cause] + [None] * 5
     assert facts[9] == scan_picture(tmp_path / "9.png") != PictureFacts(0)
+
+
+def test_processes_that_cannot_start_are_no_fault_of_the_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the caller's script does its work without a guard: each process that starts runs it again, and ends."""
+    begun: list[int] = []
+
+    def pool(workers: int) -> ProcessPoolExecutor:
+        begun.append(workers)
+        return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=os._exit, initargs=(3,))
+
+    monkeypatch.setattr(check_scan, "_pool", pool)
+    with pytest.raises(UsageError, match=r"cannot be started from here\. Expected: .*`if __name__ == \"__main__\":`"):
+        scan_pictures([tmp_path / f"{i}.png" for i in range(40)], workers=2)
+    assert begun == [2, 1]

@@ -20,7 +20,7 @@ from PIL import Image
 from separable.data.decode import MAX_PIXELS, decode_picture
 from separable.data.fingerprints import fingerprint
 from separable.data.pillow import open_with_pillow
-from separable.errors import BadPictureError
+from separable.errors import BadPictureError, UsageError
 
 __all__ = ["PictureFacts", "scan_picture", "scan_pictures"]
 
@@ -87,6 +87,9 @@ def scan_pictures(
             bug in a C library can, is named as unreadable and left behind; here it would take the caller along.
         max_pixels: a picture with more is refused from its header.
         progress: called with (pictures done, pictures in all) now and then, and at the end.
+
+    Raises:
+        UsageError: worker processes cannot be started.
     """
     if workers > 0 and len(paths) > _SHARE:
         portions = _in_processes([str(path) for path in paths], workers, max_pixels)
@@ -178,6 +181,7 @@ def _in_processes(paths: list[str], workers: int, max_pixels: int) -> Iterator[l
             if facts is None:
                 # Every share under way is lost with the pool: the oldest is read picture by picture, the rest again.
                 _end(pool)
+                _demand_processes()
                 facts = list(_scan_each(share, max_pixels))
                 pool = _pool(workers)
                 waiting = deque((other, _submit(pool, other, max_pixels)) for other, _ in waiting)
@@ -203,6 +207,25 @@ def _result(future: Future[list[PictureFacts]] | None) -> list[PictureFacts] | N
 def _pool(workers: int) -> ProcessPoolExecutor:
     # Not forked: a copy of a process whose threads hold locks can hang, and torch's threads do.
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _demand_processes() -> None:
+    """Tell pictures that kill their process from processes that do not even start.
+
+    Raises:
+        UsageError: a process without a picture ends too.
+    """
+    pool = _pool(1)
+    try:
+        pool.submit(int).result(timeout=_PATIENCE)
+    except (BrokenProcessPool, TimeoutError) as error:
+        raise UsageError(
+            "Processes that look at pictures cannot be started from here",
+            expected='a script whose work stands below `if __name__ == "__main__":`, and memory for them',
+            fix="Put it there, or look at the pictures with workers=0",
+        ) from error
+    finally:
+        _end(pool)
 
 
 def _scan_share(paths: list[str], max_pixels: int) -> list[PictureFacts]:
