@@ -59,10 +59,8 @@ def train(
     display, run = display or SilentDisplay(), Path(config.run)
     refuse_occupied(run, resume, config.data.root)
     make_directory(run)
-    with (
-        run_lock(run),
-        plain_by_default(),
-    ):  # the kernels serve what the run has chosen, not what the process is used to
+    # The kernels serve what the run has chosen, whatever this process has loaded: a resume may be in another one.
+    with run_lock(run), plain_by_default():
         claim_run(config, resume)
         if resume and not has_checkpoint(run):
             display.note(f"There is nothing to resume in {run}: starting from the beginning.")
