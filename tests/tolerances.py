@@ -117,8 +117,8 @@ ACCELERATED_BF16_RATIO = 2.0
 """As `LOW_PRECISION_RATIO`, for a whole block under autocast."""
 
 MOMENTS_FP32 = 5e-6
-"""Mean over the spread, and variance relative: sums of distances from the first row, a few hundred of them in fp32 and the
-rest in fp64; measured 2e-7 and 7e-7. Sums of squares without an origin are off by 1e-1 where the mean is 1,000 times
+"""Mean over the spread, and variance relative: sums of distances from the first row, a few hundred of them in fp32 and
+the rest in fp64; measured 2e-7 and 7e-7. Sums of squares without an origin are off by 1e-1 where the mean is 1,000 times
 the spread."""
 
 CONTEST_GRADIENTS = 3e-3
