@@ -1,6 +1,7 @@
 """Building the kernels: where it cannot be done, a reason and plain torch."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -111,6 +112,24 @@ def test_where_the_package_lies_is_no_part_of_the_name(monkeypatch: pytest.Monke
     build._library.cache_clear()
     assert build._library(found).name != here.name
     build._library.cache_clear()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("processor", "capability"), [("native", "AVX2"), ("haswell", "AVX2"), ("skylake-avx512", "AVX512")]
+)
+def test_it_compiles_for_other_processors(processor: str, capability: str, tmp_path: Path) -> None:
+    """Whatever the processor has, torch can be told to use less (ATEN_CPU_CAPABILITY)."""
+    found = build._compiler()
+    if found is None or platform.machine() != "x86_64":
+        pytest.skip("no compiler for x86-64")
+    flags = [flag for flag in build._flags(found) if "CPU_CAPABILITY" not in flag and "-march" not in flag]
+    told = [f"-march={processor}", f"-DCPU_CAPABILITY={capability}", f"-DCPU_CAPABILITY_{capability}"]
+    include = f"-I{Path(torch.__file__).parent / 'include'}"
+    for name in build._SOURCES:
+        command = [*flags, *told, include, "-fsyntax-only", str(build._FOLDER / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[:2000]
 
 
 def test_importing_the_package_builds_nothing(tmp_path: Path) -> None:

@@ -70,6 +70,43 @@ def distances(got: list[Tensor], truth: list[Tensor]) -> list[float]:
     ]
 
 
+@pytest.mark.parametrize("width", [32, 33])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_forward_and_backward_are_of_one_weight(dtype: torch.dtype, width: int) -> None:
+    """An fp32 weight with a low-precision map, wide or not: the backward pass is the adjoint of the forward one.
+
+    Maps of one pixel each, so that <g, A x> and <A* g, x> are one product, rounded once: no bit may differ.
+    """
+    weight = torch.randn(64, 1, 3, 3)
+    for column in (0, 15, width - 1):
+        x, g = (torch.zeros(1, 64, 3, width, dtype=dtype) for _ in range(2))
+        x[:, :, 1, column] = 1
+        g[:, :, 1, column] = 1
+        steps = ([1, 1], [1, 1, 1, 1], [1, 1])
+        y = torch.ops.separable_cpu.depthwise_forward(x, weight, None, None, None, False, *steps)
+        for needed in (True, False):
+            dx, *_ = torch.ops.separable_cpu.depthwise_backward(
+                g, x, weight, None, None, False, *steps, None, True, needed
+            )
+            assert torch.equal(dx[:, :, 1, column], y[:, :, 1, column])
+
+
+@pytest.mark.parametrize("width", [32, 33])
+def test_a_wide_weight_is_rounded_once_for_all(width: int) -> None:
+    """bf16 maps by an fp32 weight and by the same rounded: one result and one gradient, whatever the width."""
+    weight, steps = torch.randn(64, 1, 3, 3), ([1, 1], [1, 1, 1, 1], [1, 1])
+    x, g = (torch.randn(1, 64, 5, width).bfloat16() for _ in range(2))
+    results = []
+    for w in (weight, weight.bfloat16()):
+        y = torch.ops.separable_cpu.depthwise_forward(x, w, None, None, None, True, *steps)
+        gradients = [
+            torch.ops.separable_cpu.depthwise_backward(g, x, w, None, None, True, *steps, None, True, needed)[0]
+            for needed in (True, False)
+        ]
+        results.append([y, *gradients])
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("case", CASES)
 def test_forward_and_gradients(case: Any, dtype: torch.dtype) -> None:

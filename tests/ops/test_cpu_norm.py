@@ -29,8 +29,8 @@ def norm_of(channels: int, affine: bool = True) -> nn.BatchNorm2d:
     return norm
 
 
-def outcome(norm: nn.BatchNorm2d, act: Activation, z: Tensor, ours: bool) -> list[Tensor]:
-    """The result, the gradients of z, weight and bias, and the moments of the batch."""
+def outcome(norm: nn.BatchNorm2d, act: Activation, z: Tensor, ours: bool, about: float = 0.0) -> list[Tensor]:
+    """The result, the gradients of z, weight and bias, and moments of the batch. about: the mean of its gradient."""
     z = z.detach().clone().requires_grad_()
     if ours:
         y, mean, variance = batch_norm_act(z, norm.weight, norm.bias, norm.eps, act)
@@ -39,6 +39,7 @@ def outcome(norm: nn.BatchNorm2d, act: Activation, z: Tensor, ours: bool) -> lis
         wide = z.detach().double()
         mean, variance = wide.mean((0, 2, 3)), wide.var((0, 2, 3), unbiased=False)
     weights = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    weights = weights + about
     leaves = [z, *norm.parameters()]
     return [y.detach(), *torch.autograd.grad((y.double() * weights).sum(), leaves), mean, variance]
 
@@ -68,8 +69,40 @@ def test_in_low_precision_it_is_as_close_as_torch(act: Activation, dtype: torch.
     truth = outcome(twin, act, z.double(), False)
     theirs, ours = (distances(outcome(norm, act, z, mine), truth) for mine in (False, True))
     for what, (own, their) in enumerate(zip(ours, theirs, strict=True)):
-        limit = LOW_PRECISION_RATIO * max(their, torch.finfo(dtype).eps / 2)
-        assert own <= limit, f"number {what}: {own} against {their}"
+        assert own <= LOW_PRECISION_RATIO * max(their, floor(what, dtype)), f"number {what}: {own} against {their}"
+
+
+def floor(what: int, dtype: torch.dtype) -> float:
+    """Least distance that number `what` of an outcome is held to: y and dz are in `dtype`, all else in fp32."""
+    return torch.finfo(dtype).eps / 2 if what < 2 else CONVOLUTION_FP32 / 2
+
+
+@pytest.mark.parametrize("mean", [10.0, 100.0, 1000.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_far_from_zero_it_is_as_close_as_torch(dtype: torch.dtype, mean: float) -> None:
+    """Means of 10 to 1000 deviations, and gradients that have a mean: dweight is what cancels."""
+    norm, z = norm_of(64), (torch.randn(4, 64, 12, 13) + mean).to(dtype)
+    twin = norm_of(64).double()
+    twin.load_state_dict(norm.state_dict())
+    truth = outcome(twin, Activation.NONE, z.double(), False, about=1.0)
+    theirs, ours = (distances(outcome(norm, Activation.NONE, z, mine, about=1.0), truth) for mine in (False, True))
+    for what, (own, their) in enumerate(zip(ours, theirs, strict=True)):
+        least = torch.finfo(torch.float32).eps if what > 1 else torch.finfo(dtype).eps / 2
+        assert own <= LOW_PRECISION_RATIO * max(their, least), f"number {what}: {own} against {their}"
+
+
+@pytest.mark.parametrize("act", Activation)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_comes_through(act: Activation, value: float) -> None:
+    """A channel with NaN or infinity in it is as torch has it, and the others are untouched."""
+    norm, z = norm_of(5), torch.randn(2, 5, 4, 3)
+    z[1, 2, 3, 1] = value
+    theirs = MODULES[act](norm(z)).detach()
+    y, mean, variance = batch_norm_act(z, norm.weight, norm.bias, norm.eps, act)
+    assert torch.equal(y.isnan(), theirs.isnan())
+    torch.testing.assert_close(mean, z.mean((0, 2, 3)), equal_nan=True)
+    torch.testing.assert_close(variance, z.var((0, 2, 3), unbiased=False), equal_nan=True)
+    assert variance[2].isnan()
 
 
 def test_moments_that_are_known_change_no_gradient() -> None:

@@ -163,6 +163,16 @@ def test_pool_passes_nan_on_and_takes_the_first_of_equals() -> None:
     assert torch.equal(z.grad[:, :1], expected.grad)
 
 
+def test_a_window_of_nothing_but_minus_infinity_has_a_winner_inside() -> None:
+    """As torch has it: the first that lies inside, also where the window begins outside."""
+    z = torch.full((1, 3, 4, 4), float("-inf"), requires_grad=True)
+    y = pool_normalised(z, torch.ones(3), torch.zeros(3), 3, 2, [1, 1, 1, 1])
+    (got,) = torch.autograd.grad(y, z, torch.ones_like(y))
+    (expected,) = torch.autograd.grad(F.max_pool2d(z, 3, 2, 1), z, torch.ones_like(y))
+    assert torch.equal(y, F.max_pool2d(z, 3, 2, 1))
+    assert torch.equal(got, expected)
+
+
 def test_pointwise_product() -> None:
     """In the layout that the passes give, and with a gradient in the other one."""
     inputs = [torch.randn(2, 37, 7, 6), torch.randn(21, 37, 1, 1)]

@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <vector>
 
+// The processor's instructions, and torch's vectors of the same width: it can be told to use narrower ones.
 #if defined(CPU_CAPABILITY_AVX512) && defined(__AVX512BF16__) && defined(__AVX512BW__)
 #include <immintrin.h>
 #define HAS_BF16_PAIRS 1
@@ -87,7 +88,7 @@ struct Block<float> {
   template <bool Full>
   static INLINE void store(float* p, const Pair& v, int count, bool streamed) {
     if constexpr (Full) {
-#if defined(__AVX512F__) && defined(HAS_BF16_PAIRS)
+#ifdef HAS_BF16_PAIRS
       if (streamed) {
         _mm512_stream_ps(p, v.a);
         _mm512_stream_ps(p + kLanes, v.b);
@@ -141,10 +142,17 @@ INLINE void unroll(Fn&& fn) {
   }
 }
 
+// The address of number `ahead` of a map, as a number: a pointer past the map's end may not even be made.
 template <typename T>
-INLINE void prefetch(const T* p) {
-  __builtin_prefetch(p);
-  if constexpr (sizeof(T) * kBlock > 64) __builtin_prefetch(reinterpret_cast<const char*>(p) + 64);
+INLINE uintptr_t ahead_of(const T* p, int64_t ahead) {
+  return reinterpret_cast<uintptr_t>(p) + uintptr_t(ahead) * sizeof(T);
+}
+
+template <typename T>
+INLINE void prefetch(const T* p, int64_t ahead = 0) {
+  uintptr_t place = ahead_of(p, ahead);
+  __builtin_prefetch(reinterpret_cast<const void*>(place));
+  if constexpr (sizeof(T) * kBlock > 64) __builtin_prefetch(reinterpret_cast<const void*>(place + 64));
 }
 
 inline int64_t blocks_of(int64_t channels) { return (channels + kBlock - 1) / kBlock; }
@@ -193,6 +201,13 @@ INLINE void each_block(int64_t channels, Fn&& fn) {
 template <typename T>
 bool stream(const T* out, int64_t numbers, int64_t channels) {
   return numbers * int64_t(sizeof(T)) >= kStreamed && channels % kBlock == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+}
+
+// At the end of a thread's work: what it wrote past the cache is there before others hear that it is done.
+inline void drain(bool streamed) {
+#ifdef HAS_BF16_PAIRS
+  if (streamed) _mm_sfence();
+#endif
 }
 
 // Calls fn(T{}) for the tensor's type.

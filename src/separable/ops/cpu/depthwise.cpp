@@ -26,6 +26,7 @@ void forward_tiled(const Shape& s, const T* x, const Tensor& weight, const Tenso
       worker.write(x, n, first, last, y + (n * s.oh + first) * s.ow * s.c, streamed);
       i = next;
     }
+    drain(streamed);
   });
 }
 
@@ -35,8 +36,9 @@ void forward_tiled(const Shape& s, const T* x, const Tensor& weight, const Tenso
 Tensor depthwise_forward(const Tensor& x_, const Tensor& weight_, const MaybeTensor& bias_, const MaybeTensor& scale,
                          const MaybeTensor& shift, bool relu, at::IntArrayRef stride, at::IntArrayRef border,
                          at::IntArrayRef dilation) {
-  Tensor x = nhwc(x_), weight = floats(weight_);
-  Shape s = shape_of(x, weight, stride, border, dilation);
+  Shape s = shape_of(x_, weight_, stride, border, dilation);
+  for (const MaybeTensor* values : {&bias_, &scale, &shift}) per_channel(*values, s.c);
+  Tensor x = nhwc(x_), weight = rounded_weight(weight_, x_);
   Tensor y = at::empty({s.n, s.c, s.oh, s.ow}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
   Prologue prologue(scale, shift, relu);
   by_type(x, [&](auto type) {

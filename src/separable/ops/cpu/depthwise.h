@@ -19,7 +19,7 @@ void by_side(const Shape& s, Fn&& fn) {
 
 // Columns that a unit must have for `out` columns of output in whole tiles.
 inline int64_t tiled_columns(int64_t out, int64_t kernel, int64_t stride) {
-  return ((out + kTile - 1) / kTile * kTile - 1) * stride + kernel;
+  return ((out + kTileColumns - 1) / kTileColumns * kTileColumns - 1) * stride + kernel;
 }
 
 // Blocks of channels whose `units` fit the ring.
@@ -34,20 +34,20 @@ inline int64_t ring_blocks(int64_t channels, int64_t units, int64_t columns) {
 template <typename E, int K, int S, typename Finish, typename Ahead>
 void run_step(const float* const* units, int64_t unit_columns, int64_t out_width, int64_t first, int64_t last, const float* taps,
               const float* bias, Finish&& finish, Ahead&& ahead) {
-  constexpr int kUnits = E::units(K), kRows = E::rows_out(S), kHalf = kTile / 2;
-  alignas(64) float out[kRows * kTile * kBlock];
-  for (int64_t column = 0; column < out_width; column += kTile)
+  constexpr int kUnits = E::units(K), kRows = E::rows_out(S), kHalf = kTileColumns / 2;
+  alignas(64) float out[kRows * kTileColumns * kBlock];
+  for (int64_t column = 0; column < out_width; column += kTileColumns)
     for (int64_t block = first; block < last; block++) {
       const float* of_block[kUnits];
       for (int u = 0; u < kUnits; u++) of_block[u] = units[u] ? units[u] + (block - first) * unit_columns * kBlock : nullptr;
       const float* block_taps = taps + block * kUnits * kRows * K * kBlock;
       const float* block_bias = bias ? bias + block * kBlock : nullptr;
-      int columns = int(std::min<int64_t>(kTile, out_width - column));
+      int columns = int(std::min<int64_t>(kTileColumns, out_width - column));
       bool half = columns <= kHalf;
       ahead(column, columns, block);
       half ? tile<E, K, S, kHalf>(of_block, column, block_taps, block_bias, out)
-           : tile<E, K, S, kTile>(of_block, column, block_taps, block_bias, out);
-      for (int r = 0; r < kRows; r++) finish(out + r * (half ? kHalf : kTile) * kBlock, r, column, columns, block);
+           : tile<E, K, S, kTileColumns>(of_block, column, block_taps, block_bias, out);
+      for (int r = 0; r < kRows; r++) finish(out + r * (half ? kHalf : kTileColumns) * kBlock, r, column, columns, block);
     }
 }
 

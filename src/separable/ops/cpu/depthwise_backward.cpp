@@ -15,8 +15,12 @@ DepthwiseGradients depthwise_backward_into(Tensor dx, const Tensor& g_, const Te
                                            const MaybeTensor& scale_, const MaybeTensor& shift_, bool relu,
                                            at::IntArrayRef stride, at::IntArrayRef border, at::IntArrayRef dilation,
                                            const MaybeTensor& other_, bool need_input, bool need_weight) {
-  Tensor x = nhwc(x_), g = nhwc(g_), weight = floats(weight_), other = other_ ? nhwc(*other_) : Tensor();
-  Shape s = shape_of(x, weight, stride, border, dilation);
+  Shape s = shape_of(x_, weight_, stride, border, dilation);
+  TORCH_CHECK(g_.sizes() == at::IntArrayRef({s.n, s.c, s.oh, s.ow}) && g_.scalar_type() == x_.scalar_type(),
+              "a gradient like the result expected, got ", g_.sizes(), " of ", g_.scalar_type());
+  if (other_) same_kind(x_, *other_);
+  for (const MaybeTensor* values : {&scale_, &shift_}) per_channel(*values, s.c);
+  Tensor x = nhwc(x_), g = nhwc(g_), weight = rounded_weight(weight_, x_), other = other_ ? nhwc(*other_) : Tensor();
   Prologue prologue(scale_, shift_, relu);
   bool sums_wanted = prologue.affine && need_input;
   int64_t taps = s.kh * s.kw;

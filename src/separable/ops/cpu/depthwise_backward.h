@@ -33,6 +33,7 @@ class BackwardWorker {
     for (int64_t first = 0; first < blocks_of(s_.c); first += most_)
       for (int64_t i = begin; i < end; i++)
         step(i / steps(s_), i % steps(s_), first, std::min(first + most_, blocks_of(s_.c)));
+    drain(streamed_);
   }
 
  private:

@@ -16,7 +16,7 @@ INLINE void dense_taps(const T* row, const float* weight, int64_t channels, int6
   unroll<0, K>([&](auto k) INLINED { taps[k] = packed(weight + k * kBlock); });
   unroll<0, TW + K - 1>([&](auto t) INLINED {
     if (Edge && (first + t < 0 || first + t >= width)) return;
-    if constexpr (Fetch) prefetch(row + (t + kAhead) * channels);
+    if constexpr (Fetch) prefetch(row, (t + kAhead) * channels);
     Pair x = act(Block<T>::template load<Full>(row + t * channels, count));
     unroll<0, K>([&](auto k) INLINED {
       if constexpr (t - k >= 0 && t - k < TW) add_product(sum[t - k], x, taps[k]);
@@ -88,8 +88,8 @@ struct WriteDense {
     int64_t at = row + column * write.channels + block * kBlock;
     unroll<0, TW>([&](auto t) INLINED {
       int64_t soon = at + (t + kAhead) * write.channels;
-      if constexpr (ActT::kAny) prefetch(write.maps.x + soon);
-      if (write.maps.other != nullptr) prefetch(write.maps.other + soon);
+      if constexpr (ActT::kAny) prefetch(write.maps.x, soon);
+      if (write.maps.other != nullptr) prefetch(write.maps.other, soon);
       write.template pixel<Full>(sum[t], at + t * write.channels, count, summing);
     });
     write.add(summing, block);
@@ -111,6 +111,7 @@ void forward_dense(const T* x, const float* weight, const float* bias, T* y, con
       rows_from<T, K>(x + i / s.oh * s.h * s.w * s.c, i % s.oh - s.top, s.h, s.w * s.c, rows);
       dense_row<T, K>(rows, weight, bias, s.c, s.w, s.ow, s.left, act, Write<T>{y + i * s.ow * s.c, s.c, streamed});
     }
+    drain(streamed);
   });
 }
 
@@ -130,6 +131,7 @@ void backward_dense(const Maps<T>& maps, const float* flipped, const Shape& s, c
                         WriteDense<T, ActT>{write, i * s.w * s.c});
       }
     }
+    drain(streamed);
   });
 }
 

@@ -5,7 +5,7 @@
 
 namespace separable {
 
-constexpr int kTile = 8;  // columns of output whose sums stay in registers
+constexpr int kTileColumns = 8;  // columns of output whose sums stay in registers
 
 // `Columns` columns of output from `first` on, one block of channels: out [row][column][kBlock]. units: where the block's columns
 // begin, null for zeros. taps: the block's, see packed_taps. bias: the block's, or null.

@@ -86,7 +86,7 @@ class Ring {
       int64_t row = view_.map_row(number * E::kRows + r), last = std::min(parts, part + columns) * view_.w / parts;
       if (row < 0) continue;
       const T* place = image + row * view_.w * view_.c + block * kBlock;
-      for (int64_t w = part * view_.w / parts; w < last; w++) prefetch(place + w * view_.c);
+      for (int64_t w = part * view_.w / parts; w < last; w++) prefetch(place, w * view_.c);
     }
   }
 

@@ -89,9 +89,9 @@ class _BatchNormAct(torch.autograd.Function):
         dbias = sum g', dweight = sum g' xhat, dz = scale (g' - dbias / n - xhat dweight / n).
         """
         z, mean, variance, scale, shift = ctx.saved_tensors
-        total, product = torch.ops.separable_cpu.affine_act_sums(gradient, z, scale, shift, ctx.act)
+        total, product = torch.ops.separable_cpu.affine_act_sums(gradient, z, scale, shift, ctx.act, mean)
         inverse = torch.rsqrt(variance + ctx.eps)
-        dweight = (product - mean * total) * inverse
+        dweight = product * inverse
         dz = None
         if ctx.needs_input_grad[0]:
             count = z.numel() // z.shape[1]

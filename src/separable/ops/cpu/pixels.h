@@ -21,12 +21,13 @@ INLINE void each_pixels(int64_t begin, int64_t end, int64_t channels, Fn&& fn) {
     });
 }
 
-// fn(index, block, count, Full) for every pixel and block of channels, by all threads.
+// fn(index, block, count, Full) for every pixel and block of channels, by all threads; streamed: it writes past the cache.
 template <typename Fn>
-void all_pixels(int64_t pixels, int64_t channels, Fn&& fn) {
+void all_pixels(int64_t pixels, int64_t channels, bool streamed, Fn&& fn) {
   at::parallel_for(0, (pixels + kChunk - 1) / kChunk, 1, [&](int64_t begin, int64_t end) {
     each_pixels<1>(begin * kChunk, std::min(pixels, end * kChunk), channels,
                    [&](int64_t at, int64_t, int64_t block, int count, auto full) { fn(at, block, count, full); });
+    drain(streamed);
   });
 }
 

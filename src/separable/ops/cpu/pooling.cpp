@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "checks.h"
 #include "pixels.h"
 
 namespace separable {
@@ -16,8 +17,11 @@ struct Best {
 template <typename T, bool Full>
 INLINE Best best_of(const T* image, int64_t c, int count, int64_t channels, int64_t h, int64_t w, int64_t ih, int64_t iw, int kernel,
                     const Pair& scale, const Pair& shift) {
-  Vec least(-std::numeric_limits<float>::infinity());
-  Best best{{least, least}, zero(), zero()};
+  // Where nothing is greater than -inf, the first that lies inside wins.
+  int64_t top = std::max<int64_t>(0, -ih), left = std::max<int64_t>(0, -iw);
+  Vec least(-std::numeric_limits<float>::infinity()), first(float(top * kernel + left));
+  const T* corner = image + ((ih + top) * w + iw + left) * channels + c;
+  Best best{{least, least}, {first, first}, Block<T>::template load<Full>(corner, count)};
   auto keep = [](Vec& value, Vec& tap, Vec& kept, const Vec& v, const Vec& x, float number) {
     Vec wins = (v > value) | (v != v);  // the first of equals, and NaN, as torch has it
     value = Vec::blendv(value, v, wins);
@@ -37,23 +41,34 @@ INLINE Best best_of(const T* image, int64_t c, int count, int64_t channels, int6
   return best;
 }
 
+constexpr int64_t kMostSide = 1024;  // of a window: its places are counted in fp32
+
 struct Pool {
   int64_t n, c, h, w, oh, ow, top, left;
   int kernel, stride;
 };
 
-Pool pool_of(const Tensor& x, int64_t kernel, int64_t stride, at::IntArrayRef border) {
+Pool pool_of(const Tensor& x, const Tensor& scale, const Tensor& shift, int64_t kernel, int64_t stride, at::IntArrayRef border) {
+  check_maps(x);
+  per_channel(scale, x.size(1));
+  per_channel(shift, x.size(1));
+  TORCH_CHECK(kernel > 0 && kernel <= kMostSide && stride > 0, "a kernel of 1 to ", kMostSide,
+              " and a positive stride expected, got ", kernel, " and ", stride);
+  for (int64_t side : border)
+    TORCH_CHECK(side >= 0 && side < kernel, "borders from 0 to below the kernel's ", kernel, " expected, got ", border);
   Pool p{x.size(0), x.size(1), x.size(2), x.size(3), 0, 0, border[0], border[2], int(kernel), int(stride)};
   p.oh = (p.h + border[0] + border[1] - kernel) / stride + 1;
   p.ow = (p.w + border[2] + border[3] - kernel) / stride + 1;
+  TORCH_CHECK(p.h > 0 && p.w > 0 && p.h + border[0] + border[1] >= kernel && p.w + border[2] + border[3] >= kernel,
+              "maps (N, C, H, W) that a window of ", kernel, " fits into expected, got ", x.sizes());
   return p;
 }
 
 // Max pooling of scale * x + shift; what lies outside never wins.
 Tensor pool_forward(const Tensor& x_, const Tensor& scale_, const Tensor& shift_, int64_t kernel, int64_t stride,
                     at::IntArrayRef border) {
+  Pool p = pool_of(x_, scale_, shift_, kernel, stride, border);
   Tensor x = nhwc(x_), scale_f = floats(scale_), shift_f = floats(shift_);
-  Pool p = pool_of(x, kernel, stride, border);
   Tensor y = at::empty({p.n, p.c, p.oh, p.ow}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
   by_type(x, [&](auto type) {
     using T = decltype(type);
@@ -135,15 +150,17 @@ struct PoolBackward {
 // -> gradients of x, scale (fp32) and shift (fp32).
 std::tuple<Tensor, Tensor, Tensor> pool_backward(const Tensor& g_, const Tensor& x_, const Tensor& scale_, const Tensor& shift_,
                                                  int64_t kernel, int64_t stride, at::IntArrayRef border) {
+  Pool p = pool_of(x_, scale_, shift_, kernel, stride, border);
+  TORCH_CHECK(g_.sizes() == at::IntArrayRef({p.n, p.c, p.oh, p.ow}) && g_.scalar_type() == x_.scalar_type(),
+              "a gradient like the pooled maps expected, got ", g_.sizes(), " of ", g_.scalar_type());
   Tensor x = nhwc(x_), g = nhwc(g_), scale_f = floats(scale_), shift_f = floats(shift_), dx = at::empty_like(x);
-  Pool p = pool_of(x, kernel, stride, border);
   Tensor dscale = vector_like(x, p.c), dshift = vector_like(x, p.c);
   by_type(x, [&](auto type) {
     using T = decltype(type);
     auto scale = packed_vector<T>(scale_f), shift = packed_vector<T>(shift_f);
     const T *xp = x.const_data_ptr<T>(), *gp = g.const_data_ptr<T>();
     T* out = dx.mutable_data_ptr<T>();
-    std::vector<std::vector<double>> parts(p.n, std::vector<double>(2 * blocks_of(p.c) * kBlock, 0.));
+    std::vector<std::vector<double>> parts(std::max<int64_t>(1, p.n), std::vector<double>(2 * blocks_of(p.c) * kBlock, 0.));
     at::parallel_for(0, p.n, 1, [&](int64_t begin, int64_t end) {
       PoolBackward<T> one{p, scale.data(), shift.data()};
       for (int64_t n = begin; n < end; n++)

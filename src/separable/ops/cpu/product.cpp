@@ -79,6 +79,8 @@ WithMoments with_moments(const Tensor& y, bool wanted) {
 // left (M, K) times right (N, K), transposed -> (M, N) in their type; mean and biased variance of its columns, fp32, where
 // `moments`, else empty. They are of the numbers stored.
 WithMoments product(const Tensor& left_, const Tensor& right_, bool moments) {
+  check_rows(left_);
+  check_rows(right_);
   Tensor left = left_.contiguous(), right = right_.to(left_.scalar_type());
   TORCH_CHECK(left.size(1) == right.size(1), "rows of one length expected, got ", left.size(1), " and ", right.size(1));
   if (!fits(left, true) || left.numel() == 0 || right.numel() == 0) return with_moments(product_elsewhere(left, right), moments);
@@ -101,6 +103,8 @@ WithMoments product(const Tensor& left_, const Tensor& right_, bool moments) {
 
 // left (M, O), right (M, C) -> left transposed times right, (O, C) in fp32: a weight's gradient.
 Tensor product_over_rows(const Tensor& left_, const Tensor& right_) {
+  check_rows(left_);
+  check_rows(right_);
   Tensor left = left_.contiguous(), right = right_.to(left_.scalar_type()).contiguous();
   TORCH_CHECK(left.size(0) == right.size(0), "as many rows expected, got ", left.size(0), " and ", right.size(0));
   if (!fits(left, false) || left.numel() == 0 || right.numel() == 0) {

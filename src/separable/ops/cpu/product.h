@@ -5,7 +5,7 @@
 // the summed axis. The left operand's words are broadcast from where they lie, the right one's come from packed panels.
 #pragma once
 
-#include "blocks.h"
+#include "checks.h"
 
 namespace separable {
 
@@ -23,6 +23,7 @@ Tensor product_over_rows(const Tensor& left, const Tensor& right);
 namespace separable {
 
 using Word = uint32_t;
+using Anywhere = float __attribute__((may_alias, aligned(2)));  // a word where bf16 lie, at any of them
 constexpr int kTile = 14;         // rows: 28 sums, two vectors of the right operand and a broadcast word fill 32 registers
 constexpr int kPanel = 32;        // columns
 constexpr int64_t kSlot = 16;     // words of a line
@@ -57,7 +58,7 @@ INLINE void multiply(const Left& left, const Word* panel, int64_t steps, __m512 
     __builtin_prefetch(ahead + k * kSlot, 0, 2);
 #pragma GCC unroll 14
     for (int r = 0; r < R; r++) {
-      __m512 word = _mm512_set1_ps(*reinterpret_cast<const float*>(a[r / 3] + r % 3 * row));
+      __m512 word = _mm512_set1_ps(*reinterpret_cast<const Anywhere*>(a[r / 3] + r % 3 * row));
       sum[r][0] = times_added<T>(word, b0, sum[r][0]);
       sum[r][1] = times_added<T>(word, b1, sum[r][1]);
     }

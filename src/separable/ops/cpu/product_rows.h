@@ -10,7 +10,8 @@ namespace separable {
 constexpr int64_t kLeftBytes = int64_t{256} << 10;  // of left rows that meet one panel after the other: a part of L2
 constexpr int64_t kMostTiles = 32;                  // of such rows: their sums are fp32
 
-// Sums of one thread over `rows`, of distances from the first of them: a mean far from zero costs no digits.
+// Sums of one thread over `rows`, of distances from the mean of the first few: a mean far from zero
+// costs no digits.
 struct ColumnSums {
   explicit ColumnSums(int64_t padded) : origin(padded), sum(padded), squares(padded) {}
   int64_t rows = 0;
@@ -58,6 +59,16 @@ struct PanelSums {
   bool fresh;
 };
 
+// The mean of a tile's rows; 0 where it is not finite.
+template <int R>
+INLINE __m512 near(const __m512 (&rows)[R][2], int half) {
+  __m512 sum = rows[0][half];
+#pragma GCC unroll 14
+  for (int r = 1; r < R; r++) sum = _mm512_add_ps(sum, rows[r][half]);
+  __m512 finite = _mm512_sub_ps(sum, sum);  // 0, or NaN
+  return _mm512_maskz_mul_ps(_mm512_cmp_ps_mask(finite, finite, _CMP_ORD_Q), sum, _mm512_set1_ps(1.f / R));
+}
+
 template <typename T, int R>
 void forward_tile(const Left& left, const Word* panel, int64_t steps, int64_t row, int64_t first, uint32_t mask,
                   const Out<T>& out, PanelSums* sums) {
@@ -70,7 +81,7 @@ void forward_tile(const Left& left, const Word* panel, int64_t steps, int64_t ro
   if (sums == nullptr) return;
 #pragma GCC unroll 2
   for (int i = 0; i < 2; i++) {
-    if (sums->fresh) sums->origin[i] = sum[0][i];
+    if (sums->fresh) sums->origin[i] = near<R>(sum, i);
     __m512 origin = sums->origin[i], all = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
 #pragma GCC unroll 14
     for (int r = 0; r < R; r++) {
@@ -119,6 +130,7 @@ void multiply_rows(const T* left, const PackedRight<T>& right, int64_t depth, in
     }
     if (kept) kept->rows += std::min(block, end - top);
   }
+  drain(out.streamed);
 }
 
 // The threads' sums as mean and biased variance, by Chan's rule, in order.
@@ -134,7 +146,7 @@ inline void moments_of(const std::vector<ColumnSums>& parts, Tensor& mean, Tenso
       n += more;
     }
     mean.mutable_data_ptr<float>()[c] = float(m);
-    variance.mutable_data_ptr<float>()[c] = float(std::max(0., q / n));
+    variance.mutable_data_ptr<float>()[c] = float(q < 0. ? 0. : q / n);  // NaN stays NaN
   }
 }
 

@@ -22,7 +22,7 @@ struct Act {
       if constexpr (!Relu) return gradient;
       Pair y = x;
       if constexpr (Affine) y = {at::vec::fmadd(x.a, scale.a, shift.a), at::vec::fmadd(x.b, scale.b, shift.b)};
-      return {Vec::blendv(Vec(0.f), gradient.a, y.a > Vec(0.f)), Vec::blendv(Vec(0.f), gradient.b, y.b > Vec(0.f))};
+      return {Vec::blendv(gradient.a, Vec(0.f), y.a <= Vec(0.f)), Vec::blendv(gradient.b, Vec(0.f), y.b <= Vec(0.f))};
     }
   };
   INLINE At at(int64_t block) const {
@@ -43,6 +43,7 @@ struct Prologue {
   bool affine, relu;
   Tensor scale, shift;
   Prologue(const MaybeTensor& scale_, const MaybeTensor& shift_, bool relu_) : affine(scale_.has_value()), relu(relu_) {
+    TORCH_CHECK(scale_.has_value() == shift_.has_value(), "scale and shift expected, or neither");
     if (affine) scale = floats(*scale_), shift = floats(*shift_);
   }
   template <typename T, typename Fn>

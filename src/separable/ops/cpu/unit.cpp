@@ -149,13 +149,37 @@ std::tuple<Tensor, Tensor> backward_elsewhere(const MaybeTensor& dz, const Tenso
   return {std::get<0>(product(rows, weight.t(), false)), product_over_rows(rows, h)};
 }
 
+// dz or none and z (M, O), two numbers for each of the columns, and the weight (O, C) of rows (M, C).
+void check_product(const MaybeTensor& dz, const Tensor& z, const Tensor& slope, const Tensor& offset, const Tensor& weight,
+                   int64_t rows, int64_t depth) {
+  check_rows(z);
+  check_rows(weight);
+  if (dz) same_kind(z, *dz);
+  TORCH_CHECK(z.size(0) == rows, "as many rows expected, got ", z.size(0), " and ", rows);
+  per_channel(slope, z.size(1));
+  per_channel(offset, z.size(1));
+  TORCH_CHECK(weight.size(0) == z.size(1) && weight.size(1) == depth, "a weight of ", at::IntArrayRef({z.size(1), depth}),
+              " expected, got ", weight.sizes());
+}
+
+// A unit's depthwise weight keeps the side, and its pointwise weight takes as many channels.
+void check_unit(const Tensor& x, const Tensor& depthwise, const Tensor& pointwise) {
+  check_maps(x);
+  check_rows(pointwise);
+  TORCH_CHECK(depthwise.dim() == 4 && depthwise.size(2) % 2 == 1 && depthwise.size(3) == depthwise.size(2),
+              "a square depthwise kernel of odd side expected, got ", depthwise.sizes());
+  TORCH_CHECK(pointwise.size(1) == x.size(1), "rows of one length expected, got ", x.size(1), " and ", pointwise.size(1));
+}
+
 // Of y = h (M, C) times weight (O, C), transposed, with moments: dz (M, O) or none is what arrives at y, and slope y + offset
 // (O) what comes back through the moments -> gradients of h, in its type, and of the weight, fp32.
 std::tuple<Tensor, Tensor> product_backward(const MaybeTensor& dz_, const Tensor& y_, const Tensor& slope, const Tensor& offset,
                                             const Tensor& h_, const Tensor& weight_) {
+  check_rows(h_);
+  check_product(dz_, y_, slope, offset, weight_, h_.size(0), h_.size(1));
+  TORCH_CHECK(h_.scalar_type() == y_.scalar_type(), "two of one type expected, got ", y_.scalar_type(), " and ", h_.scalar_type());
   Tensor y = y_.contiguous(), h = h_.contiguous(), weight = weight_.to(h.scalar_type()).contiguous();
   MaybeTensor dz = dz_ ? MaybeTensor(dz_->contiguous()) : std::nullopt;
-  TORCH_CHECK(y.size(0) == h.size(0), "as many rows expected, got ", y.size(0), " and ", h.size(0));
   if (!at_once(y, h, weight)) return backward_elsewhere(dz, y, slope, offset, h, weight);
   Tensor dh = at::empty_like(h), dweight;
 #ifdef HAS_PRODUCTS
@@ -172,6 +196,7 @@ std::tuple<Tensor, Tensor> product_backward(const MaybeTensor& dz_, const Tensor
 // z = pointwise (O, C) times depthwise(relu(scale x + shift)) as rows (M, O), and its moments.
 WithMoments unit_forward(const Tensor& x_, const MaybeTensor& scale, const MaybeTensor& shift, bool relu, const Tensor& depthwise,
                          const Tensor& pointwise) {
+  check_unit(x_, depthwise, pointwise);
   Tensor x = nhwc(x_), weight = pointwise.to(x.scalar_type()).contiguous();
   Front front{scale, shift, relu, depthwise};
   int64_t pixels = x.size(2) * x.size(3), columns = weight.size(0);
@@ -200,6 +225,10 @@ using UnitGradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
 UnitGradients unit_backward(const MaybeTensor& dz_, const Tensor& z_, const Tensor& slope, const Tensor& offset, const Tensor& x_,
                             const MaybeTensor& scale, const MaybeTensor& shift, bool relu, const Tensor& depthwise,
                             const Tensor& pointwise, const MaybeTensor& other_) {
+  check_unit(x_, depthwise, pointwise);
+  check_product(dz_, z_, slope, offset, pointwise, pixels_of(x_), x_.size(1));
+  TORCH_CHECK(z_.scalar_type() == x_.scalar_type(), "two of one type expected, got ", x_.scalar_type(), " and ", z_.scalar_type());
+  if (other_) same_kind(x_, *other_);
   Tensor x = nhwc(x_), z = z_.contiguous(), weight = pointwise.to(x.scalar_type()).contiguous();
   MaybeTensor dz = dz_ ? MaybeTensor(dz_->contiguous()) : std::nullopt, other = other_ ? MaybeTensor(nhwc(*other_)) : std::nullopt;
   Front front{scale, shift, relu, depthwise};
