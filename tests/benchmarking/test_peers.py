@@ -13,6 +13,7 @@ from separable.benchmarking.peers.keras_environment import (
     KERAS_PACKAGES,
     demand_keras,
     keras_folder,
+    keras_interpreter,
     make_keras_environment,
 )
 from separable.benchmarking.worker import called
@@ -121,6 +122,12 @@ def test_without_its_environment_keras_says_how_to_make_it(monkeypatch: pytest.M
     with pytest.raises(MissingExtraError) as caught:
         PEERS["keras-tf"].demand()
     assert str(caught.value) == expected
+
+
+def test_no_folder_is_guessed_from_what_is_no_environment() -> None:
+    with pytest.raises(MissingExtraError) as refusal:
+        demand_keras("/nope")
+    assert f"python -m venv {keras_folder()} && {keras_interpreter()} -m pip install" in str(refusal.value)
 
 
 def test_an_interpreter_without_tensorflow_is_told_apart(tmp_path: Path) -> None:

@@ -77,9 +77,10 @@ def _run(command: list[str]) -> None:
 
 
 def _missing(python: Path, cause: str) -> MissingExtraError:
-    folder = python.parent.parent
+    usual = python.parent.name in ("bin", "Scripts") and python.name.startswith("python")
+    made = python if usual else keras_interpreter()  # never a folder guessed from something that is no environment
     return MissingExtraError(
         "Keras on TensorFlow needs an environment of its own",
         got=f"{python}: {cause}",
-        fix=f"python -m venv {folder} && {python} -m pip install {' '.join(KERAS_PACKAGES)}",
+        fix=f"python -m venv {made.parent.parent} && {made} -m pip install {' '.join(KERAS_PACKAGES)}",
     )
