@@ -72,9 +72,10 @@ def use_triton(model: nn.Module, plan: str = "auto", keep: bool = True) -> int:
     """Let every block of Xception and depthwise layer of MobileNet in `model` run by the kernels; how many do."""
     taken: dict[str, Any] = {name: getattr(unit, name) for name in ("moments", "add_normalised", "pool_normalised")}
     taken["depthwise_cpu"] = depthwise_triton
-    taken["separable_unit"] = lambda *inputs: unit.separable_unit(*inputs, plan, keep)  # type: ignore[arg-type]
+    taken["separable_unit"] = lambda *inputs: _sampled(unit.separable_unit(*inputs[:6], plan, keep), *inputs[6:])  # type: ignore[arg-type]
     taken["affine_act"] = lambda z, scale, shift, act: _activate(unit.add_normalised(z, scale, shift, None), act)
-    taken["pointwise_product"] = lambda x, weight: torch.nn.functional.conv2d(x, weight.to(x.dtype))
+    taken["pointwise_product"] = _product
+    taken["pointwise_with_moments"] = lambda x, weight: _with_moments(_product(x, weight))
     for name, function in taken.items():
         setattr(chain, name, function)
     changed = 0
@@ -92,6 +93,19 @@ def use_triton(model: nn.Module, plan: str = "auto", keep: bool = True) -> int:
 def _activate(y: Tensor, act: int) -> Tensor:
     assert act == 1, "a chain ends in ReLU or in nothing"
     return y.relu()
+
+
+def _sampled(found: tuple[Tensor, ...], step: int = 1) -> tuple[Tensor, ...]:
+    """A unit's results, the last of them every `step`-th row and column of its input."""
+    return (*found[:3], found[3][:, :, ::step, ::step])
+
+
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.nn.functional.conv2d(x, weight.to(x.dtype))
+
+
+def _with_moments(y: Tensor) -> tuple[Tensor, ...]:
+    return (y, *unit.moments(y))
 
 
 def _chained(planned: chain.Chain) -> Callable[[nn.Module, Tensor], Tensor]:

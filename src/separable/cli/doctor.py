@@ -1,5 +1,6 @@
 """`separable doctor`."""
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from separable.cli.networks import changed_options, input_of, load_network, running, titled
 from separable.cli.options import Debug, InputShape, Json, ModelOptions
-from separable.cli.output import Output, counter
+from separable.cli.output import Output, counter, write_lines
 from separable.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _examine(name: str, size: str | None, batch: int, given: str | None, option:
         for demand in (demand_openness, demand_values, demand_precision):
             demand(network)
         shape = input_of(network, size, batch, given, _DEFAULT)
-        out.say("Running the network once, before it is measured ...")
+        write_lines(sys.stderr, "Running the network once, before it is measured ...")
         with running(shape):
             try_out(network, shape)
         versions = {package: version for package, version in package_versions().items() if version}
