@@ -70,7 +70,7 @@ def make_network(name: str, source: str) -> nn.Module:
 
 def use_triton(model: nn.Module, plan: str = "auto", keep: bool = True) -> int:
     """Let every block of Xception and depthwise layer of MobileNet in `model` run by the kernels; how many do."""
-    taken: dict[str, Any] = {name: getattr(unit, name) for name in ("moments", "add_normalised", "pool_normalised")}
+    taken: dict[str, Any] = {name: getattr(unit, name) for name in ("add_normalised", "pool_normalised")}
     taken["depthwise_cpu"] = depthwise_triton
     taken["separable_unit"] = lambda *inputs: _sampled(unit.separable_unit(*inputs[:6], plan, keep), *inputs[6:])  # type: ignore[arg-type]
     taken["affine_act"] = lambda z, scale, shift, act: _activate(unit.add_normalised(z, scale, shift, None), act)
