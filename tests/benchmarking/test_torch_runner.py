@@ -11,11 +11,11 @@ import torch
 from separable.benchmarking.contest import Answer, Contestant, Given, Task
 from separable.benchmarking.gate import Verdict, judge
 from separable.benchmarking.peers import PEERS
-from separable.benchmarking.peers import torch_runner as module
 from separable.benchmarking.peers.networks import build_network
 from separable.benchmarking.peers.opening import open_torch
 from separable.benchmarking.peers.torch_runner import TorchRunner
 from separable.benchmarking.referee import Referee, answer_of, give, give_weights
+from separable.blocks.accelerate import settle as settling
 from separable.errors import UsageError
 from tests.tolerances import CONTEST_GRADIENTS
 
@@ -157,13 +157,13 @@ def test_what_it_says_of_itself_is_plain(given: Given) -> None:
 def test_ours_is_accelerated_as_training_does_it(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
     """Timed once on pictures of the batch, in the contest's precision; afterwards the choices are frozen."""
     calls: list[dict[str, Any]] = []
-    plain = module.accelerate
+    plain = settling.accelerate
 
     def accelerate(model: Any, **options: Any) -> Any:
         calls.append({**options, "autocast": torch.is_autocast_enabled("cpu"), "training": model.training})
         return plain(model, inplace=True, implementation="reference")
 
-    monkeypatch.setattr(module, "accelerate", accelerate)
+    monkeypatch.setattr(settling, "accelerate", accelerate)
     found = TorchRunner(contestant("ours", precision="bf16"), TRAIN, given).describe()
     timed, frozen = calls
     assert timed["example"].shape == (4, 3, 64, 64)

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from separable.benchmarking.contest import Answer, Contestant, Given, Runner, Task
 from separable.benchmarking.peers.networks import build_network, peer_gradients, peer_network
-from separable.blocks.accelerate import accelerate
+from separable.blocks.accelerate.settle import settle
 from separable.errors import UsageError
-from separable.machine.allocator import release_freed_memory
 from separable.machine.runtime import Settings
 from separable.weights.reference import import_framework
 
@@ -96,9 +95,7 @@ class TorchRunner(Runner):
         begun = time.perf_counter()
         example = self._pictures[: _TIMED[self._task.verb]]
         with self._autocast():
-            report = accelerate(self.network, inplace=True, example=example).report
-        accelerate(self.network, inplace=True, choices=report.choices)
-        release_freed_memory()  # plain torch, which it was timed against, needed more
+            report = settle(self.network, example)
         chosen = [choice for modes in report.choices.values() for choice in modes.values()]
         self._notes["accelerated"] = {
             "changed": len(report.changed),
