@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from separable.data import check_scan
+from separable.data import check_processes, check_scan
 from separable.data.check_scan import PictureFacts, scan_picture, scan_pictures
 from separable.data.decode import decode_picture
 from separable.errors import UsageError
@@ -152,9 +152,9 @@ def test_pictures_that_kill_or_hang_their_process_are_named(
     def pool(workers: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=install)
 
-    monkeypatch.setattr(check_scan, "_pool", pool)
-    monkeypatch.setattr(check_scan, "_PATIENCE", 10.0)
-    monkeypatch.setattr(check_scan, "_SHARE", 3)
+    monkeypatch.setattr(check_processes, "_pool", pool)
+    monkeypatch.setattr(check_processes, "_PATIENCE", 10.0)
+    monkeypatch.setattr(check_processes, "_SHARE", 3)
     names = [f"{i}.png" for i in range(10)]
     names[4] = "killer.png" if killer else "sleeper.png"
     for i, name in enumerate(names):
@@ -175,7 +175,7 @@ def test_processes_that_cannot_start_are_no_fault_of_the_pictures(
         begun.append(workers)
         return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=os._exit, initargs=(3,))
 
-    monkeypatch.setattr(check_scan, "_pool", pool)
+    monkeypatch.setattr(check_processes, "_pool", pool)
     with pytest.raises(UsageError, match=r"cannot be started from here\. Expected: .*`if __name__ == \"__main__\":`"):
         scan_pictures([tmp_path / f"{i}.png" for i in range(40)], workers=2)
     assert begun == [2, 1]

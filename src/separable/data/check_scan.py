@@ -1,33 +1,28 @@
 """Read every picture of a set once, really decoding it, and keep what the check needs to know: about 2 KB a picture."""
 
 import hashlib
-import multiprocessing
 import os
 import stat
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from separable.data.check_processes import Scan, scan_all
 from separable.data.decode import MAX_PIXELS, decode_picture
 from separable.data.fingerprints import fingerprint
 from separable.data.pillow import open_with_pillow
-from separable.errors import BadPictureError, UsageError
+from separable.errors import BadPictureError
 
 __all__ = ["PictureFacts", "scan_picture", "scan_pictures"]
 
 _FLAT = 4  # greatest range of a channel, of 255, in a picture that shows nothing; JPEG noise stays below
 _MOST_BYTES = 1 << 30  # the limit of `decode`, which never reads more of a file either
-_SHARE = 16  # pictures handed to a worker at once
-_PATIENCE = 120.0  # seconds for a picture, before it counts as hanging
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +86,19 @@ def scan_pictures(
     Raises:
         UsageError: worker processes cannot be started.
     """
-    if workers > 0 and len(paths) > _SHARE:
-        portions = _in_processes([str(path) for path in paths], workers, max_pixels)
-    else:
-        portions = ([scan_picture(path, max_pixels)] for path in paths)
-    facts: list[PictureFacts] = []
-    for portion in portions:
-        facts += portion
-        if progress is not None:
-            progress(len(facts), len(paths))
-    return facts
+    return scan_all(_PictureScan(max_pixels), paths, len(paths), workers, progress)
+
+
+@final
+@dataclass(frozen=True)
+class _PictureScan(Scan[str | Path, PictureFacts]):
+    max_pixels: int
+
+    def __call__(self, item: str | Path) -> PictureFacts:
+        return scan_picture(item, self.max_pixels)
+
+    def lost(self, item: str | Path, cause: str) -> PictureFacts:
+        return PictureFacts(0, cause=cause)
 
 
 def _facts(data: bytes, max_pixels: int) -> PictureFacts:
@@ -163,95 +161,3 @@ def _quietly(ask: Callable[[], object], *, default: object) -> object:
         return ask()
     except Exception:  # a damaged second frame or EXIF block raises nearly anything, and says nothing about frame one
         return default
-
-
-def _in_processes(paths: list[str], workers: int, max_pixels: int) -> Iterator[list[PictureFacts]]:
-    """Portions in order, at most two a worker under way, so that memory does not grow with the set."""
-    shares = iter([paths[start : start + _SHARE] for start in range(0, len(paths), _SHARE)])
-    waiting: deque[tuple[list[str], Future[list[PictureFacts]] | None]] = deque()
-    pool = _pool(workers)
-    try:
-        while True:
-            for share in islice(shares, 2 * workers - len(waiting)):
-                waiting.append((share, _submit(pool, share, max_pixels)))
-            if not waiting:
-                return
-            share, future = waiting.popleft()
-            facts = _result(future)
-            if facts is None:
-                # Every share under way is lost with the pool: the oldest is read picture by picture, the rest again.
-                _end(pool)
-                _demand_processes()
-                facts = list(_scan_each(share, max_pixels))
-                pool = _pool(workers)
-                waiting = deque((other, _submit(pool, other, max_pixels)) for other, _ in waiting)
-            yield facts
-    finally:
-        _end(pool)
-
-
-def _submit(pool: ProcessPoolExecutor, share: list[str], max_pixels: int) -> Future[list[PictureFacts]] | None:
-    try:
-        return pool.submit(_scan_share, share, max_pixels)
-    except BrokenProcessPool:
-        return None
-
-
-def _result(future: Future[list[PictureFacts]] | None) -> list[PictureFacts] | None:
-    try:
-        return None if future is None else future.result(timeout=_PATIENCE * _SHARE)
-    except (BrokenProcessPool, TimeoutError):
-        return None
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Not forked: a copy of a process whose threads hold locks can hang, and torch's threads do.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-
-
-def _demand_processes() -> None:
-    """Tell pictures that kill their process from processes that do not even start.
-
-    Raises:
-        UsageError: a process without a picture ends too.
-    """
-    pool = _pool(1)
-    try:
-        pool.submit(int).result(timeout=_PATIENCE)
-    except (BrokenProcessPool, TimeoutError) as error:
-        raise UsageError(
-            "Processes that look at pictures cannot be started from here",
-            expected='a script whose work stands below `if __name__ == "__main__":`, and memory for them',
-            fix="Put it there, or look at the pictures with workers=0",
-        ) from error
-    finally:
-        _end(pool)
-
-
-def _scan_share(paths: list[str], max_pixels: int) -> list[PictureFacts]:
-    return [scan_picture(path, max_pixels) for path in paths]
-
-
-def _scan_each(paths: list[str], max_pixels: int) -> Iterator[PictureFacts]:
-    """One picture at a time, each in a process that it may kill."""
-    pool = _pool(1)
-    try:
-        for path in paths:
-            try:
-                yield pool.submit(scan_picture, path, max_pixels).result(timeout=_PATIENCE)
-                continue
-            except BrokenProcessPool:
-                yield PictureFacts(0, cause="crashes the decoder")
-            except TimeoutError:
-                yield PictureFacts(0, cause=f"not decoded within {_PATIENCE:g} s")
-            _end(pool)
-            pool = _pool(1)
-    finally:
-        _end(pool)
-
-
-def _end(pool: ProcessPoolExecutor) -> None:
-    """Without waiting for what the workers are at: they may hang."""
-    for process in list((pool._processes or {}).values()):
-        process.kill()
-    pool.shutdown(wait=True, cancel_futures=True)
