@@ -50,8 +50,15 @@ def test_contradicting_codings_are_refused() -> None:
         MaskCoding(("a", "b"), ((0, 0), (0, 1)))
     with pytest.raises(UsageError, match="by numbers or by colours"):
         MaskCoding(("a", "b"), ((0, 0), (RED, 1)), frozenset())
-    with pytest.raises(UsageError, match="needs a value"):
-        MaskCoding(("a", "b"), ((0, 0),))
+    with pytest.raises(UsageError, match="Every value of a mask coding needs a class"):
+        MaskCoding(("a", "b"), ((0, 0), (1, 2)))
+
+
+def test_classes_are_put_where_a_model_has_them() -> None:
+    coding = MaskCoding(("cat", "sky"), ((3, 0), (4, 1)), frozenset({9}), ((1, 2, 3), (4, 5, 6)))
+    placed = coding.placed(("sky", "dog", "cat"), [2, 0])
+    assert placed.decode(np.array([[3, 4, 9]], np.int32)).tolist() == [[2, 0, -1]]
+    assert (placed.colours[0], placed.colours[2]) == ((4, 5, 6), (1, 2, 3))
 
 
 def test_voc_colours() -> None:

@@ -7,6 +7,7 @@ several outlines is all of them together; each outline is filled as `fill` says.
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from separable.data.decode import MAX_PIXELS
 from separable.errors import BadPictureError, DataFolderError
 from separable.segmentation.fill import as_ring, fill
 from separable.segmentation.labels import IGNORE, MAX_CLASSES, Mask
-from separable.segmentation.pairs import PairSet
+from separable.segmentation.pair_set import PairSet
 from separable.segmentation.palette import class_colours
 from separable.segmentation.rle import counts_from_string, decode_counts
 from separable.segmentation.sources import MaskSource, PictureShape
@@ -27,6 +28,8 @@ from separable.segmentation.sources import MaskSource, PictureShape
 __all__ = ["CocoMasks", "CocoObject", "paint_objects", "read_coco"]
 
 _BACKGROUND = "background"
+_LOOKED_FOR = 20
+"""Pictures whose files are looked for to find their folder."""
 _Row = tuple[str, tuple[int, int], tuple["CocoObject", ...]]
 
 
@@ -66,6 +69,15 @@ class CocoMasks(MaskSource):
         """See `MaskSource`."""
         return self.names[sample]
 
+    def chosen(self, samples: Sequence[int]) -> "CocoMasks":
+        """See `MaskSource`."""
+        return CocoMasks(
+            self.source,
+            tuple(self.names[k] for k in samples),
+            tuple(self.sizes[k] for k in samples),
+            tuple(self.objects[k] for k in samples),
+        )
+
 
 def paint_objects(objects: tuple[CocoObject, ...], size: tuple[int, int]) -> Mask:
     """One mask of (height, width) by the rule above.
@@ -87,8 +99,10 @@ def _cropped(region: NDArray[np.bool_]) -> tuple[tuple[slice, slice], NDArray[np
     return (rows, columns), region[rows, columns].copy()
 
 
-def read_coco(annotations: str | Path, images: str | Path) -> tuple[PairSet, tuple[str, ...]]:
+def read_coco(annotations: str | Path, images: str | Path | Sequence[Path]) -> tuple[PairSet, tuple[str, ...]]:
     """Pictures below `images` that the file names, each with its objects, and notes for a person.
+
+    Of several folders it is the first that has one of the first pictures.
 
     Classes are the background, then the file's categories in the order of their ids. A picture without objects is all
     background. Pictures that the file names and that are not there are left out, with a note.
@@ -96,7 +110,7 @@ def read_coco(annotations: str | Path, images: str | Path) -> tuple[PairSet, tup
     Raises:
         DataFolderError: the file cannot be read, is no such file, or names none of the pictures.
     """
-    source, root = Path(annotations), Path(images)
+    source = Path(annotations)
     content = _load(source)
     categories = {_whole(one, "id", source): one for one in _list(content, "categories", source)}
     names = (_BACKGROUND, *(str(categories[key].get("name", key)) for key in sorted(categories)))
@@ -113,7 +127,11 @@ def read_coco(annotations: str | Path, images: str | Path) -> tuple[PairSet, tup
             raise _bad(source, "an annotation of a category that it does not list", str(category))
         found = CocoObject(index[category], one.get("segmentation"), bool(one.get("iscrowd", 0)))
         objects.setdefault(_whole(one, "image_id", source), []).append(found)
-    return _pairs(source, root, _list(content, "images", source), objects, names)
+    pictures = _list(content, "images", source)
+    folders = [Path(images)] if isinstance(images, str | Path) else list(images)
+    first = [str(one.get("file_name")) for one in pictures[:_LOOKED_FOR]]
+    root = next((folder for folder in folders if any((folder / name).is_file() for name in first)), folders[0])
+    return _pairs(source, root, pictures, objects, names)
 
 
 def _pairs(

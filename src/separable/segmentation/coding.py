@@ -30,7 +30,7 @@ class MaskCoding:
 
     class_names: tuple[str, ...]
     values: tuple[tuple[int, int], ...]
-    """(stored value, class index); several values may mean one class."""
+    """(stored value, class index); several values may mean one class. A class without any occurs in no mask."""
     ignored: frozenset[int] = frozenset({255})
     """Stored values that become `IGNORE`, unless they stand for a class."""
     colours: tuple[tuple[int, int, int], ...] = field(default=())
@@ -45,9 +45,8 @@ class MaskCoding:
         if len(set(stored)) < len(stored):
             twice = next(value for value in stored if stored.count(value) > 1)
             raise UsageError("A value in masks stands for two classes", got=value_name(twice))
-        missing = set(range(len(self.class_names))) - {index for _, index in self.values}
-        if missing or any(not 0 <= index < len(self.class_names) for _, index in self.values):
-            raise UsageError("Every class of a mask coding needs a value, and every value a class")
+        if not stored or any(not 0 <= index < len(self.class_names) for _, index in self.values):
+            raise UsageError("Every value of a mask coding needs a class")
         if not self.colours:
             object.__setattr__(self, "colours", class_colours(len(self.class_names)))
 
@@ -65,6 +64,14 @@ class MaskCoding:
     def trimap(cls, class_names: Sequence[str] = ("background", "pet")) -> "MaskCoding":
         """Oxford-IIIT Pet: 1 the animal, 2 the background, 3 the border between them, which is ignored."""
         return cls(tuple(class_names), ((2, 0), (1, 1)), frozenset({3}))
+
+    def placed(self, names: Sequence[str], places: Sequence[int]) -> "MaskCoding":
+        """The same masks with the classes `names`: class k becomes class `places[k]`, the others occur nowhere."""
+        colours = list(class_colours(len(names)))
+        for place, colour in zip(places, self.colours, strict=True):
+            colours[place] = colour
+        values = tuple((value, places[index]) for value, index in self.values)
+        return MaskCoding(tuple(names), values, self.ignored, tuple(colours))
 
     def decode(self, stored: NDArray[np.int32]) -> Mask:
         """Stored values (height, width) to class indices.

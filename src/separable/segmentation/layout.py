@@ -8,13 +8,13 @@ from pathlib import Path
 from separable.data.walk import pictures_below, subfolders
 from separable.errors import DataFolderError
 
-__all__ = ["LAYOUT", "Paired", "find_sides", "pair"]
+__all__ = ["HELD_OUT", "LAYOUT", "TRAIN", "Paired", "Side", "find_sides", "pair"]
 
 LAYOUT = "images/ with masks/ beside it, or train/ and val/ with both in each; a mask has its picture's name"
 _IMAGES = ("images", "image", "imgs", "img", "pictures", "jpegimages")
 _MASKS = ("masks", "mask", "labels", "label", "annotations", "trimaps", "segmentationclass", "segmentations")
-_TRAIN = ("train", "training")
-_HELD_OUT = ("val", "valid", "validation", "test", "testing")
+TRAIN = ("train", "training")
+HELD_OUT = ("val", "valid", "validation", "test", "testing")
 _NAMED = 3
 
 Side = tuple[Path, Path]
@@ -53,9 +53,9 @@ def find_sides(root: Path) -> tuple[Side, Side | None]:
         DataFolderError: there are no such folders.
     """
     folders = _named(root)
-    train = next((folders[name] for name in _TRAIN if name in folders), None)
+    train = next((folders[name] for name in TRAIN if name in folders), None)
     if train is not None and (side := _side(train)) is not None:
-        held_out = next((folders[name] for name in _HELD_OUT if name in folders), None)
+        held_out = next((folders[name] for name in HELD_OUT if name in folders), None)
         return side, _side(held_out) if held_out is not None else None
     whole = _side(root)
     if whole is None:
@@ -67,7 +67,7 @@ def find_sides(root: Path) -> tuple[Side, Side | None]:
     inside = [_named(folder) for folder in whole]
     parts = [
         next((tuple(one[name] for one in inside) for name in names if all(name in one for one in inside)), None)
-        for names in (_TRAIN, _HELD_OUT)
+        for names in (TRAIN, HELD_OUT)
     ]
     if parts[0] is None:
         return whole, None

@@ -1,75 +1,32 @@
 """A folder of pictures with masks as a training and a validation set."""
 
-import hashlib
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from separable.data.decode import MAX_PIXELS, PictureFile
-from separable.data.folder import demand_folder, held_out_first
+from separable.data.decode import MAX_PIXELS
+from separable.data.folder import demand_folder
+from separable.data.walk import pictures_below
 from separable.errors import DataFolderError, UsageError
 from separable.segmentation.classes_file import read_classes
+from separable.segmentation.coco_folder import CocoFiles, find_coco, read_coco_files
 from separable.segmentation.coding import MaskCoding
 from separable.segmentation.detect import detect_coding
-from separable.segmentation.labels import Mask
-from separable.segmentation.layout import LAYOUT, Paired, find_sides, pair
-from separable.segmentation.sources import MaskFiles, MaskSource, PictureShape
+from separable.segmentation.layout import LAYOUT, Paired, Side, find_sides, pair
+from separable.segmentation.pair_set import PairsData, PairSet, split_pairs
+from separable.segmentation.sources import MaskFiles
 
-__all__ = ["PairSet", "PairsData", "read_pairs"]
+__all__ = ["PairSet", "PairsData", "holds_pairs", "read_pairs"]
 
 _CLASSES = "classes.yaml"
 
 
-@dataclass(frozen=True)
-class PairSet:
-    """Pictures and where their masks come from. `paths` are relative to `root`, in a fixed order."""
-
-    root: Path
-    paths: tuple[str, ...]
-    masks: MaskSource
-    class_names: tuple[str, ...]
-    colours: tuple[tuple[int, int, int], ...]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def fingerprint(self) -> str:
-        """The number of pairs and a hash of their paths, which tells two sets apart; not of their bytes."""
-        digest = hashlib.sha256()
-        for sample, path in enumerate(self.paths):
-            digest.update(f"{path} {self.masks.name(sample)}\n".encode(errors="surrogateescape"))
-        return f"{len(self.paths)} ({digest.hexdigest()[:16]})"
-
-    def read(
-        self, sample: int, *, max_pixels: int = MAX_PIXELS, decoder: str = "auto"
-    ) -> tuple[NDArray[np.uint8], Mask]:
-        """The picture, (height, width, 3) uint8 RGB, and its mask, (height, width), both as displayed.
-
-        Raises:
-            BadPictureError: one of the two cannot be read, or they do not fit each other; the message is the cause.
-        """
-        file, mask = self.open(sample, max_pixels=max_pixels, decoder=decoder)
-        return file.pixels(), mask
-
-    def open(self, sample: int, *, max_pixels: int = MAX_PIXELS, decoder: str = "auto") -> tuple[PictureFile, Mask]:
-        """As `read`, with the picture not yet decoded: a crop needs less of it."""
-        file = PictureFile(os.path.join(self.root, self.paths[sample]), max_pixels=max_pixels, decoder=decoder)
-        return file, self.masks.read(sample, PictureShape(file.size, file.orientation), max_pixels)
-
-
-@dataclass(frozen=True)
-class PairsData:
-    """What `read_pairs` found. `notes` are sentences for a person; `paired` is what `check` looks through."""
-
-    train: PairSet
-    val: PairSet
-    class_names: tuple[str, ...]
-    notes: tuple[str, ...]
-    paired: tuple[Paired, ...] = ()
+def holds_pairs(path: str | Path) -> bool:
+    """Whether `path` is laid out as `read_pairs` takes it; nothing is looked at but names."""
+    try:
+        _find(Path(path))
+    except DataFolderError:
+        return False
+    return True
 
 
 def read_pairs(
@@ -81,36 +38,58 @@ def read_pairs(
     class_names: Sequence[str] | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> PairsData:
-    """Read `images/` with `masks/`, or those inside of `train/` and `val/`.
+    """Read `images/` with `masks/`, or those inside of `train/` and `val/`, or COCO's files as `find_coco` finds them.
 
     Without held-out pairs, those are held out whose pictures' paths have the lowest keyed hashes.
 
     Args:
-        path: the folder.
+        path: the folder, or COCO's file.
         val_fraction: share that is held out, at least one pair.
         seed: of the split.
         coding: what the values in the masks mean. By default `classes.yaml` in the folder says it, or else it is told
             from all values of all masks.
-        class_names: names for the classes of that coding, in its order.
+        class_names: the classes, in their order, as a trained model has them. What `classes.yaml` or COCO's file calls
+            by these names is put in this order; numbers and colours without names are taken in their own.
         max_pixels: masks with more are not looked at for the coding.
 
     Raises:
         DataFolderError: each way the folder can be wrong has its own sentence.
-        UsageError: `val_fraction` is not between 0 and 1, or the class names are not as many as the classes.
+        UsageError: `val_fraction` is not between 0 and 1, or the class names do not fit the classes of `coding`.
     """
     root = Path(path)
     if not 0 < val_fraction < 1:
         raise UsageError("val_fraction out of range", got=val_fraction, expected="above 0 and below 1")
-    demand_folder(root, LAYOUT)
-    train_side, val_side = find_sides(root)
-    paired = [pair(side) for side in (train_side, val_side) if side is not None]
+    found = _find(root)
+    if isinstance(found, CocoFiles):
+        if coding is not None:
+            raise UsageError("Outlines in COCO's format have no coding of masks", got=f"one for {root}")
+        return read_coco_files(found, val_fraction, seed, class_names)
+    paired = [pair(side) for side in found if side is not None]
     notes = [note for one in paired for note in one.notes()]
-    coding = _named(coding or _coding(root, paired, max_pixels, notes), class_names)
+    named = (root / _CLASSES).exists() and coding is None
+    coding = coding or _coding(root, paired, max_pixels, notes)
+    if class_names is not None:
+        coding = _by_name(coding, class_names, root) if named else _in_order(coding, class_names)
     if len(paired) == 2:
-        train, val = (_as_set(one, one.paths, coding) for one in paired)
+        train, val = (_as_set(one, coding) for one in paired)
     else:
-        train, val = _split(paired[0], coding, val_fraction, seed)
+        train, val = split_pairs(_as_set(paired[0], coding), val_fraction, seed)
     return PairsData(train, val, coding.class_names, tuple(notes), tuple(paired))
+
+
+def _find(root: Path) -> CocoFiles | tuple[Side, Side | None]:
+    coco = find_coco(root)
+    if coco is not None and root.is_file():
+        return coco
+    demand_folder(root, LAYOUT)
+    try:
+        sides = find_sides(root)
+    except DataFolderError:
+        if coco is None:
+            raise
+        return coco
+    # `annotations/` is a name for masks, too.
+    return sides if coco is None or pictures_below(sides[0][1]).classes[""] else coco
 
 
 def _coding(root: Path, paired: list[Paired], max_pixels: int, notes: list[str]) -> MaskCoding:
@@ -121,29 +100,30 @@ def _coding(root: Path, paired: list[Paired], max_pixels: int, notes: list[str])
     return coding
 
 
-def _named(coding: MaskCoding, names: Sequence[str] | None) -> MaskCoding:
-    if names is None:
-        return coding
-    if len(names) != len(coding.class_names):
-        raise UsageError(
-            "The class names do not fit the masks", got=f"{len(names)} names", expected=f"{len(coding.class_names)}"
-        )
-    return MaskCoding(tuple(names), coding.values, coding.ignored, coding.colours)
-
-
-def _as_set(paired: Paired, paths: Sequence[tuple[str, str]], coding: MaskCoding) -> PairSet:
-    pictures, masks = tuple(picture for picture, _ in paths), tuple(mask for _, mask in paths)
-    return PairSet(paired.images, pictures, MaskFiles(paired.masks, masks, coding), coding.class_names, coding.colours)
-
-
-def _split(paired: Paired, coding: MaskCoding, fraction: float, seed: int) -> tuple[PairSet, PairSet]:
-    count = len(paired.paths)
-    if count < 2:
+def _by_name(coding: MaskCoding, names: Sequence[str], root: Path) -> MaskCoding:
+    unknown = [name for name in coding.class_names if name not in names]
+    if unknown:
         raise DataFolderError(
-            f"{paired.images} has one picture with a mask",
-            expected="at least two: one to train on and one to validate on",
+            f"{root / _CLASSES} has classes that the model does not know",
+            got=", ".join(unknown),
+            expected=f"some of {', '.join(names)}",
         )
-    order = held_out_first([picture for picture, _ in paired.paths], seed)
-    held = set(order[: min(count - 1, max(1, round(count * fraction)))])
-    train = [one for one in paired.paths if one[0] not in held]
-    return _as_set(paired, train, coding), _as_set(paired, [one for one in paired.paths if one[0] in held], coding)
+    return coding.placed(names, [names.index(name) for name in coding.class_names])
+
+
+def _in_order(coding: MaskCoding, names: Sequence[str]) -> MaskCoding:
+    """The names of a coding that nobody wrote down are numbers: they may be fewer, where a class occurs nowhere."""
+    known = set(coding.class_names) <= set(names)
+    if not known and len(names) != len(coding.class_names):
+        raise UsageError(
+            "The class names do not fit the masks",
+            got=f"{len(names)} names",
+            expected=f"{len(coding.class_names)}: {', '.join(coding.class_names[:8])}",
+        )
+    places = [names.index(name) for name in coding.class_names] if known else list(range(len(names)))
+    return coding.placed(names, places)
+
+
+def _as_set(paired: Paired, coding: MaskCoding) -> PairSet:
+    pictures, masks = tuple(picture for picture, _ in paired.paths), tuple(mask for _, mask in paired.paths)
+    return PairSet(paired.images, pictures, MaskFiles(paired.masks, masks, coding), coding.class_names, coding.colours)

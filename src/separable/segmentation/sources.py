@@ -1,7 +1,8 @@
 """Where the masks of a set come from: files beside the pictures, or outlines in one file."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -11,7 +12,7 @@ from separable.segmentation.coding import MaskCoding
 from separable.segmentation.labels import Mask
 from separable.segmentation.mask_file import MaskFile
 
-__all__ = ["MaskFiles", "MaskSource", "PictureShape"]
+__all__ = ["JoinedMasks", "MaskFiles", "MaskSource", "PictureShape"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class MaskSource(ABC):
     def name(self, sample: int) -> str:
         """What to call the mask, in messages and in fingerprints."""
 
+    @abstractmethod
+    def chosen(self, samples: Sequence[int]) -> "MaskSource":
+        """The masks of these samples alone, in this order."""
+
 
 @final
 @dataclass(frozen=True)
@@ -59,6 +64,39 @@ class MaskFiles(MaskSource):
     def name(self, sample: int) -> str:
         """See `MaskSource`."""
         return self.paths[sample]
+
+    def chosen(self, samples: Sequence[int]) -> "MaskFiles":
+        """See `MaskSource`."""
+        return replace(self, paths=tuple(self.paths[k] for k in samples))
+
+
+@final
+@dataclass(frozen=True)
+class JoinedMasks(MaskSource):
+    """Those of two sets: `places` below `count` are samples of the first, the others, less `count`, of the second."""
+
+    first: MaskSource
+    second: MaskSource
+    count: int
+    places: tuple[int, ...]
+
+    def read(self, sample: int, picture: PictureShape, max_pixels: int = MAX_PIXELS) -> Mask:
+        """See `MaskSource`."""
+        source, own = self._place(sample)
+        return source.read(own, picture, max_pixels)
+
+    def name(self, sample: int) -> str:
+        """See `MaskSource`."""
+        source, own = self._place(sample)
+        return source.name(own)
+
+    def chosen(self, samples: Sequence[int]) -> "JoinedMasks":
+        """See `MaskSource`."""
+        return replace(self, places=tuple(self.places[k] for k in samples))
+
+    def _place(self, sample: int) -> tuple[MaskSource, int]:
+        place = self.places[sample]
+        return (self.first, place) if place < self.count else (self.second, place - self.count)
 
 
 def _demand_fit(file: MaskFile, picture: PictureShape) -> None:
