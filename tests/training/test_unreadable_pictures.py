@@ -13,7 +13,7 @@ from separable.errors import (
 from separable.training.config import TrainConfig
 from separable.training.loop import train
 from separable.training.report.data_check import unreadable_section
-from separable.training.report.reading import read_run
+from separable.training.report.reading import RunReader, read_answers, read_record
 from tests.training.killable import small_config, write_pictures
 from tests.training.recorded import Recorder
 
@@ -56,7 +56,10 @@ def test_the_same_name_in_both_sets_is_two_unreadable_pictures(tmp_path: Path) -
     run = tmp_path / "run"
     train(small_config(run, root, epochs=1, threads=1), read_folder(root))
     assert list(Quarantine(run / "quarantine.csv").causes) == ["train/dark/0.png", "val/dark/0.png"]
-    shown = str(unreadable_section(read_run(run)))
+    reader = RunReader(run)
+    evaluation = read_answers(reader).evaluation
+    assert evaluation is not None
+    shown = str(unreadable_section(read_record(reader), evaluation.bad))
     assert "2 pictures could not be read" in shown
     assert "val/dark/0.png" in shown
 

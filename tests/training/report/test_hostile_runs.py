@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from separable.training.report import write_report
-from separable.training.report.reading import read_run
+from separable.training.report.reading import RunReader, read_answers
 from separable.training.report.thumbnails import Gallery, leads_outside
 from tests.training.report.page import HTML, SVG, parse, part, thumbnails, words, write_rows
 from tests.training.synthetic_run import write_run
@@ -107,9 +107,9 @@ def test_a_colon_is_a_letter_like_others_elsewhere(tmp_path: Path) -> None:
 def test_rows_end_where_csv_says(name: str, tmp_path: Path) -> None:
     """And not at everything that Python's `splitlines` takes for the end of a line."""
     run = write_run(tmp_path / "run", [(f"a/{name}", 0), ("b/x.jpg", 1)], val_root=tmp_path, class_names=("a", "b"))
-    record = read_run(run)
-    assert [row.path for row in record.predictions] == [f"a/{name}", "b/x.jpg"]
-    assert record.complaints == []
+    reader = RunReader(run)
+    assert [row.path for row in read_answers(reader).predictions] == [f"a/{name}", "b/x.jpg"]
+    assert reader.complaints == []
 
 
 @pytest.mark.parametrize(("size", "expected"), [((8, 8), (160, 160)), ((1, 3000), (1, 160)), ((600, 300), (160, 80))])

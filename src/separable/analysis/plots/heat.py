@@ -1,7 +1,7 @@
 """A matrix as a heat map: each row shaded by its shares, the counts written into the cells."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from separable.analysis.plots.axes import figure
 from separable.analysis.plots.markup import Markup, element, join, shorten, text_width
@@ -25,10 +25,15 @@ def heat_map(
     rows: str = "truth",
     columns: str = "prediction",
     write_counts: bool = True,
+    write: Callable[[int, int], str] = lambda count, _total: str(count),
 ) -> Markup:
     """Draw a square matrix of counts, `counts[row][column]`, every row shaded by its own sum.
 
     Empty cells are left out of the file; each other one says on hover what it counts.
+
+    Args:
+        write_counts: whether the cells have room for a text each.
+        write: that text, from the count and the sum of its row.
     """
     n = len(names)
     cell = max(14.0, min(46.0, 460.0 / max(1, n))) if write_counts else max(13.0, min(24.0, 460.0 / max(1, n)))
@@ -50,13 +55,18 @@ def heat_map(
         parts.append(element("text", words, x=left - 8, y=top + middle + 4, text_anchor="end", font_size=size))
         turn = f"translate({left + middle + 3:.1f} {top - 8:.1f}) rotate(-45)"
         parts.append(element("text", words, transform=turn, font_size=size))
-    parts += [_row(row, index, names, (left, top, cell), write_counts) for index, row in enumerate(counts)]
+    writer = write if write_counts else None
+    parts += [_row(row, index, names, (left, top, cell), writer) for index, row in enumerate(counts)]
     parts.append(_legend(left, top + n * cell + 20))
     return figure(width, height, _summary(counts, rows, columns), *parts)
 
 
 def _row(
-    row: Sequence[int], index: int, names: Sequence[str], place: tuple[float, float, float], write_counts: bool
+    row: Sequence[int],
+    index: int,
+    names: Sequence[str],
+    place: tuple[float, float, float],
+    write: Callable[[int, int], str] | None,
 ) -> Markup:
     left, top, cell = place
     total = sum(row)
@@ -65,7 +75,9 @@ def _row(
         if count <= 0:
             continue
         share = count / total
-        words = f"{shorten(names[index], 60)} taken for {shorten(names[column], 60)}: {count} of {total} ({share:.0%})"
+        words = (
+            f"{shorten(names[index], 60)} taken for {shorten(names[column], 60)}: {count:,} of {total:,} ({share:.0%})"
+        )
         x, y = left + column * cell, top + index * cell
         box = element(
             "rect",
@@ -78,13 +90,14 @@ def _row(
             fill_opacity=f"{shade(share):.3f}",
         )
         parts.append(box)
-        if write_counts:
+        if write is not None:
+            text = write(count, total)
             tone = "on-low" if shade(share) < _MIDDLE else "on-mid" if shade(share) < _FULL else "on-high"
-            size = min(13.0, cell / max(1.6, 0.68 * len(str(count))))
+            size = min(13.0, cell / max(1.6, 0.68 * len(text)))
             parts.append(
                 element(
                     "text",
-                    str(count),
+                    text,
                     x=x + cell / 2,
                     y=y + cell / 2 + size * 0.36,
                     text_anchor="middle",
@@ -110,4 +123,4 @@ def _legend(x: float, y: float) -> Markup:
 def _summary(counts: Sequence[Sequence[int]], rows: str, columns: str) -> str:
     total = sum(sum(row) for row in counts)
     right = sum(row[index] for index, row in enumerate(counts))
-    return f"Counts by {rows} (rows) and {columns} (columns): {right} of {total} on the diagonal"
+    return f"Counts by {rows} (rows) and {columns} (columns): {right:,} of {total:,} on the diagonal"

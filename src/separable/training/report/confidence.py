@@ -7,14 +7,14 @@ from separable.analysis.page.html import figure, key_values, note, section
 from separable.analysis.page.wording import percent, wilson_interval
 from separable.analysis.plots import ReliabilityBin, Series, line_chart, reliability_diagram
 from separable.analysis.plots.markup import Markup, element, join
-from separable.training.report.record import Calibration, Predicted, RunRecord
+from separable.training.report.record import Answers, Calibration, Predicted
 
 __all__ = ["confidence_section", "coverage_curve"]
 
 
-def confidence_section(record: RunRecord) -> Markup | None:
+def confidence_section(answers: Answers) -> Markup | None:
     """Reliability diagram, the accuracy that a threshold on the confidence buys, and the numbers for `--reject`."""
-    evaluation = record.measured
+    evaluation = answers.measured
     if evaluation is None or evaluation.calibration is None:
         return None
     calibration = evaluation.calibration
@@ -26,7 +26,7 @@ def confidence_section(record: RunRecord) -> Markup | None:
             "Vertical lines are 95% intervals.",
         )
     ]
-    curve = coverage_curve(record.predictions)
+    curve = coverage_curve(answers.predictions)
     if len(curve) > 1:
         lowest = min(y for _, y in curve)
         chart = line_chart(

@@ -78,11 +78,11 @@ def _pair(example: tuple[str, str, str], gallery: Gallery) -> Markup:
     return element("li", pictures, names, element("span", detail[:200], class_="truth") if detail else None)
 
 
-def unreadable_section(record: RunRecord) -> Markup | None:
-    """Every picture that was left out, with its cause."""
+def unreadable_section(record: RunRecord, bad: Sequence[tuple[str, str]] = ()) -> Markup | None:
+    """Every picture that was left out, with its cause; `bad` are (path, cause) of an evaluation."""
     rows = {row.path: row for row in record.quarantine}
     root, held_out = (str(value_at(record.config, "data", key) or "") for key in ("root", "val_root"))
-    for name, cause in record.evaluation.bad if record.evaluation else ():
+    for name, cause in bad:
         path = path_from(root, held_out, name)  # as quarantine.csv calls it
         rows.setdefault(path, Quarantined(path, cause))
     if not rows:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from separable.analysis.page.html import Column, figure, folded, note, section, table
@@ -10,27 +11,46 @@ from separable.analysis.plots import Marker, Series, line_chart
 from separable.analysis.plots.markup import Markup, element
 from separable.training.report.record import Epoch, RunRecord, Step, value_at
 
-__all__ = ["learning_section", "thinned"]
+__all__ = ["Curve", "learning_section", "thinned"]
 
 _MOST_POINTS = 120
 _MOST_ROWS = 200
 
 
-def learning_section(record: RunRecord) -> Markup:
-    """Small multiples over one epoch axis, and the numbers behind them in a folded table."""
+@dataclass(frozen=True)
+class Curve:
+    """A score of every epoch, from 0 to 1 and higher is better: what it is, and which of `Epoch.scores` it is."""
+
+    name: str
+    val: str
+    train: str | None = None
+    said: str = ""
+    """How it is called before its value in a sentence, where `name` does not go without saying."""
+
+
+def learning_section(record: RunRecord, curves: Sequence[Curve], measured: bool) -> Markup:
+    """Small multiples over one epoch axis, and the numbers behind them in a folded table.
+
+    Args:
+        record: of the run.
+        curves: what is drawn beside the loss; the first one tells which epoch was best.
+        measured: whether the page has an evaluation on the held-out pictures.
+    """
     if not record.steps and not record.epochs:
         return section("learning", "Learning", "The run stopped before its first step was recorded.")
     per_epoch = _steps_per_epoch(record)
     end = max([_position(s.step, per_epoch) for s in record.steps[-1:]] + [e.epoch + 1.0 for e in record.epochs])
     axis = "epoch" if per_epoch else "step"
-    charts = [_loss(record, per_epoch, axis, end), _accuracy(record, axis, end)]
+    charts = [_loss(record, per_epoch, axis, end), *(_score(record, curve, axis, end) for curve in curves)]
     charts += [_steps_chart(record, per_epoch, axis, end, *what) for what in _STEP_CHARTS]
     drawn = [figure(chart) for chart in charts if chart is not None]
     content = [element("div", *drawn, class_="pair"), note(_how_drawn(record, per_epoch))]
     if record.epochs:
-        content.append(folded("The numbers by epoch", element("div", _epoch_table(record.epochs), class_="tall")))
-    lead = _lead(record)
-    if value_at(record.config, "recipe", "select") == "best" and record.measured:
+        content.append(
+            folded("The numbers by epoch", element("div", _epoch_table(record.epochs, curves), class_="tall"))
+        )
+    lead = _lead(record, curves)
+    if value_at(record.config, "recipe", "select") == "best" and measured:
         lead += " The epoch was chosen by these same pictures, which flatters the number a little."
     return section("learning", "Learning", lead, *content)
 
@@ -81,16 +101,18 @@ def _loss(record: RunRecord, per_epoch: float, axis: str, end: float) -> Markup:
     )  # fmt: skip
 
 
-def _accuracy(record: RunRecord, axis: str, end: float) -> Markup | None:
-    train = [(e.epoch + 1.0, e.train_top1) for e in record.epochs if not math.isnan(e.train_top1)]
-    val = [(e.epoch + 1.0, e.val_top1) for e in record.epochs if not math.isnan(e.val_top1)]
+def _score(record: RunRecord, curve: Curve, axis: str, end: float) -> Markup | None:
+    train, val = (
+        [(e.epoch + 1.0, e.score(key)) for e in record.epochs if not math.isnan(e.score(key))]
+        for key in (curve.train, curve.val)
+    )
     if not train and not val:
         return None
     best = max(val, key=lambda point: point[1], default=None)
     markers = [Marker(*best, f"best: {percent(best[1])} after epoch {best[0]:g}")] if best else []
     return line_chart(
         [Series("training", train, "muted"), Series("held-out", val)],
-        name="right at the first guess", x_label=axis, x_range=(0.0, end), y_range=(0.0, 1.0), whole_x=True,
+        name=curve.name, x_label=axis, x_range=(0.0, end), y_range=(0.0, 1.0), whole_x=True,
         write_y=lambda share: f"{100 * share:.3g}%", markers=markers,
     )  # fmt: skip
 
@@ -107,15 +129,18 @@ def _steps_chart(
     )
 
 
-def _lead(record: RunRecord) -> str:
-    measured = [e for e in record.epochs if not math.isnan(e.val_top1)]
+def _lead(record: RunRecord, curves: Sequence[Curve]) -> str:
+    key, said = curves[0].val, curves[0].said
+    measured = [e for e in record.epochs if not math.isnan(e.score(key))]
     if not measured:
         return f"{count_of(len(record.epochs), 'epoch')} finished; there were no held-out pictures to measure on."
-    best, last = max(measured, key=lambda e: e.val_top1), measured[-1]
-    words = f"Best on the held-out pictures after epoch {best.epoch + 1} of {last.epoch + 1}: {percent(best.val_top1)}."
-    if percent(best.val_top1) != percent(last.val_top1):
-        words += f" After the last one {percent(last.val_top1)}."
-    gap = last.train_top1 - last.val_top1
+    best, last = max(measured, key=lambda e: e.score(key)), measured[-1]
+    highest, final = percent(best.score(key)), percent(last.score(key))
+    words = f"Best on the held-out pictures after epoch {best.epoch + 1} of {last.epoch + 1}: {said}{highest}."
+    if highest != final:
+        words += f" After the last one {final}."
+    both = next((curve for curve in curves if curve.train), None)
+    gap = last.score(both.train) - last.score(both.val) if both else math.nan
     if math.isfinite(gap) and gap > 0.15:
         words += f" On its training pictures it ends {100 * gap:.0f} points higher: more pictures would help most."
     return words
@@ -135,17 +160,19 @@ def _how_drawn(record: RunRecord, per_epoch: float) -> str:
     return " ".join(parts)
 
 
-def _epoch_table(epochs: Sequence[Epoch]) -> Markup:
+def _epoch_table(epochs: Sequence[Epoch], curves: Sequence[Curve]) -> Markup:
     every = max(1, -(-len(epochs) // _MOST_ROWS))
     shown = [e for e in epochs if e.epoch % every == every - 1 or e is epochs[-1]]
-    heads = ("epoch", "step", "training loss", "held-out loss", "training", "held-out", "time")
+    scores = [(curve.said, side, key) for curve in curves
+              for side, key in (("training", curve.train), ("held-out", curve.val)) if key]  # fmt: skip
+    heads = ["epoch", "step", "training loss", "held-out loss", *[f"{said}{side}" for said, side, _ in scores], "time"]
     columns = [Column(head, True) for head in heads]
     rows = [
         [
             (str(e.epoch + 1), float(e.epoch)),
             (f"{e.step:,}", float(e.step)),
             *[(f"{loss:.4g}" if math.isfinite(loss) else "\N{EN DASH}", loss) for loss in (e.train_loss, e.val_loss)],
-            *[(percent(value), value) for value in (e.train_top1, e.val_top1)],
+            *[(percent(e.score(key)), e.score(key)) for *_, key in scores],
             (duration(e.seconds), e.seconds),
         ]
         for e in shown

@@ -1,24 +1,27 @@
-"""The report as one file: sections in the order a reader asks for them."""
+"""The report of a classification as one file: sections in the order a reader asks for them."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-from separable import __version__
-from separable.analysis.page import Section, document
-from separable.analysis.plots.markup import Markup, join
-from separable.files import write_text_atomically
-from separable.training.report.classes import class_section, confusion_section
+from separable.analysis.page.wording import count_of
+from separable.analysis.plots.markup import Markup
+from separable.training.report.classes import class_section
+from separable.training.report.commands import predict_command
 from separable.training.report.confidence import confidence_section
+from separable.training.report.confusion import Confusion, confusion_section
 from separable.training.report.data_check import data_section, unreadable_section
-from separable.training.report.headline import headline, use_section
-from separable.training.report.learning import learning_section
+from separable.training.report.frame import check_roots, picture_roots, write_page
+from separable.training.report.headline import headline
+from separable.training.report.learning import Curve, learning_section
+from separable.training.report.opening import use_section
 from separable.training.report.pictures import mistakes_section, sample_section, suspects_section
-from separable.training.report.reading import read_run
-from separable.training.report.record import RunRecord, value_at
+from separable.training.report.reading import RunReader, read_answers, read_record
+from separable.training.report.record import Answers, Evaluation, RunRecord
 from separable.training.report.setup import cost_section, setup_section
 from separable.training.report.thumbnails import Gallery
 
 __all__ = ["write_report"]
+
+_CURVES = (Curve("right at the first guess", "val_top1", "train_top1"),)
 
 
 def write_report(run: Path) -> Path:
@@ -31,52 +34,33 @@ def write_report(run: Path) -> Path:
         RunFolderError: `run` is not a run folder.
         OutputError: the report cannot be written.
     """
-    run = Path(run)
-    page = _page(read_run(run))
-    target = run / "report.html"
-    write_text_atomically(target, page)
-    return target
+    reader = RunReader(Path(run))
+    answers = read_answers(reader)
+    record = read_record(reader)
+    return write_page(record, headline(record, answers.measured), _sections(record, answers))
 
 
-def _page(record: RunRecord) -> str:
-    return document(f"{record.run.name}: training report", headline(record), _sections(record), _footer())
-
-
-def _sections(record: RunRecord) -> list[Section]:
-    evaluation = record.measured
-    held_out = Gallery(_roots(record, "val_root"))
-    training = Gallery(_roots(record, "train_root"))
-    built = [
-        ("use", "Use it", use_section(record)),
-        ("learning", "Learning", learning_section(record)),
-        ("confusion", "Confusion", confusion_section(evaluation) if evaluation else None),
+def _sections(record: RunRecord, answers: Answers) -> list[tuple[str, str, Markup | None]]:
+    evaluation, predictions = answers.measured, answers.predictions
+    held_out, training = (Gallery(picture_roots(record, key)) for key in ("val_root", "train_root"))
+    use = ("Name what is on pictures: these, or any others", predict_command(record))
+    bad = answers.evaluation.bad if answers.evaluation else ()
+    return [
+        ("use", "Use it", use_section(record, [use])),
+        ("learning", "Learning", learning_section(record, _CURVES, evaluation is not None)),
+        ("confusion", "Confusion", confusion_section(_confusion(evaluation)) if evaluation else None),
         ("classes", "Classes", class_section(evaluation) if evaluation else None),
-        ("confidence", "Confidence", confidence_section(record)),
-        ("wrong", "Confidently wrong", mistakes_section(record.predictions, held_out)),
-        ("sample", "Sample", sample_section(record.predictions, held_out)),
-        ("labels", "Labels", suspects_section(record, training)),
-        ("data", "Data", data_section(record.check, Gallery(_check_roots(record))) if record.check else None),
-        ("unreadable", "Unreadable", unreadable_section(record)),
+        ("confidence", "Confidence", confidence_section(answers)),
+        ("wrong", "Confidently wrong", mistakes_section(predictions, held_out)),
+        ("sample", "Sample", sample_section(predictions, held_out)),
+        ("labels", "Labels", suspects_section(record, answers.suspects, training)),
+        ("data", "Data", data_section(record.check, Gallery(check_roots(record))) if record.check else None),
+        ("unreadable", "Unreadable", unreadable_section(record, bad)),
         ("cost", "Cost", cost_section(record.profile)),
         ("setup", "Setup", setup_section(record)),
     ]
-    return [(anchor, title, content) for anchor, title, content in built if content is not None]
 
 
-def _roots(record: RunRecord, first: str) -> tuple[Path, ...]:
-    """Where pictures may lie; a relative folder is relative to where the training ran, usually here."""
-    named = [value_at(record.config, "data", key) for key in (first, "val_root", "train_root", "root")]
-    return tuple(dict.fromkeys(Path(str(name)) for name in named if name))
-
-
-def _check_roots(record: RunRecord) -> tuple[Path, ...]:
-    root = record.check.root if record.check else ""
-    return (*([Path(root)] if root else []), *_roots(record, "root"))
-
-
-def _footer() -> Markup:
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return join(
-        f"Written by separable {__version__} on {when} from the files of the run folder. "
-        "Thumbnails are at most 160 pixels wide or high. Nothing on this page was fetched from a network."
-    )
+def _confusion(evaluation: Evaluation) -> Confusion:
+    none = f"Not one of {count_of(evaluation.n, 'picture')} was taken for another class."
+    return Confusion(evaluation.confusion, evaluation.class_names, "pictures", none)

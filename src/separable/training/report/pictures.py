@@ -1,8 +1,8 @@
 """Pictures to look at: the most confidently wrong, a random sample, and labels that are probably wrong."""
 
-import hashlib
 from collections.abc import Sequence
 
+from separable.analysis.drawing_lots import draw_by_name
 from separable.analysis.page.html import command, note, section
 from separable.analysis.page.wording import count_of, percent
 from separable.analysis.plots.markup import Markup, element, shorten
@@ -40,7 +40,7 @@ def sample_section(predictions: Sequence[Predicted], gallery: Gallery) -> Markup
     """Pictures drawn by a hash of their names: the same ones for the same set, whatever the order of the file."""
     if not predictions:
         return None
-    shown = sorted(predictions, key=lambda p: _drawn(p.path))[:_SAMPLE]
+    shown = [predictions[index] for index in draw_by_name([p.path for p in predictions], _SAMPLE)]
     right = sum(p.correct for p in shown)
     lead = f"{len(shown)} held-out pictures drawn at random: {right} right, {len(shown) - right} wrong."
     if len(shown) == len(predictions):
@@ -49,9 +49,8 @@ def sample_section(predictions: Sequence[Predicted], gallery: Gallery) -> Markup
     return section("sample", "A random sample", lead, shots, *_gone(shown, gallery))
 
 
-def suspects_section(record: RunRecord, gallery: Gallery) -> Markup | None:
+def suspects_section(record: RunRecord, suspects: Sequence[Suspected] | None, gallery: Gallery) -> Markup | None:
     """Training pictures whose label is probably wrong, and how to mend them."""
-    suspects = record.suspects
     if suspects is None:
         return None
     if not suspects:
@@ -94,10 +93,6 @@ def _gone(shown: Sequence[Predicted] | Sequence[Suspected], gallery: Gallery) ->
     if not gone:
         return []
     return [note(f"{gone} of these {len(shown)} could not be shown: they were moved, deleted or damaged since.")]
-
-
-def _drawn(path: str) -> bytes:
-    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()
 
 
 def _finite(value: float) -> float:

@@ -21,9 +21,9 @@ from separable.training.report.parsing import (
     parse_step,
     parse_suspected,
 )
-from separable.training.report.record import RunRecord
+from separable.training.report.record import Answers, RunRecord
 
-__all__ = ["read_run"]
+__all__ = ["RunReader", "read_answers", "read_record", "read_run"]
 
 T = TypeVar("T")
 
@@ -32,40 +32,56 @@ _UNUSABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, R
 
 
 def read_run(run: Path) -> RunRecord:
-    """Read a run folder, finished or not.
+    """What every run has, of a run folder, finished or not.
 
     Raises:
         RunFolderError: `run` is no folder, or nothing in it says that a training took place.
     """
-    if not run.is_dir():
-        raise RunFolderError("There is no such run folder", got=run, fix="Name the folder that `separable train` made")
-    if not (run / "config.yaml").is_file() and not (run / "metrics.jsonl").is_file():
-        raise RunFolderError(
-            "This folder is not a run", got=run, expected="a folder with config.yaml and metrics.jsonl in it"
-        )
-    reader = _Reader(run)
+    return read_record(RunReader(run))
+
+
+def read_answers(reader: "RunReader") -> Answers:
+    """What a classification leaves beside that."""
+    return Answers(
+        evaluation=reader.parse("evaluation.json", lambda text: parse_evaluation(json.loads(text))),
+        predictions=reader.each("predictions.csv", parse_predicted, reader.rows("predictions.csv") or []),
+        suspects=reader.optional("suspects.csv", parse_suspected),
+    )
+
+
+def read_record(reader: "RunReader") -> RunRecord:
+    """What every run has; the complaints are those of everything that `reader` has read."""
     lines = list(reader.lines("metrics.jsonl"))
     return RunRecord(
-        run=run,
+        run=reader.run,
         config=reader.parse("config.yaml", lambda text: parse_mapping(yaml.safe_load(text))) or {},
         config_text=reader.parse("config.yaml", str) or "",
         steps=reader.each("metrics.jsonl", parse_step, (line for line in lines if line.get("kind") == "step")),
         epochs=reader.each("metrics.jsonl", parse_epoch, (line for line in lines if line.get("kind") == "epoch")),
-        evaluation=reader.parse("evaluation.json", lambda text: parse_evaluation(json.loads(text))),
-        predictions=reader.each("predictions.csv", parse_predicted, reader.rows("predictions.csv") or []),
-        suspects=reader.optional("suspects.csv", parse_suspected),
         quarantine=reader.each("quarantine.csv", parse_quarantined, reader.rows("quarantine.csv") or []),
         check=reader.parse("check.json", lambda text: parse_check(json.loads(text))),
         profile=reader.parse("profile.json", lambda text: parse_mapping(json.loads(text))),
         environment=reader.parse("environment.json", lambda text: parse_mapping(json.loads(text))),
-        complaints=reader.complaints,
+        complaints=tuple(reader.complaints),
     )
 
 
-class _Reader:
-    """Reads the files of one folder and collects what was wrong with them."""
+class RunReader:
+    """Reads the files of a run's folder and collects what was wrong with them.
+
+    Raises:
+        RunFolderError: as `read_run`.
+    """
 
     def __init__(self, run: Path) -> None:
+        if not run.is_dir():
+            raise RunFolderError(
+                "There is no such run folder", got=run, fix="Name the folder that `separable train` made"
+            )
+        if not (run / "config.yaml").is_file() and not (run / "metrics.jsonl").is_file():
+            raise RunFolderError(
+                "This folder is not a run", got=run, expected="a folder with config.yaml and metrics.jsonl in it"
+            )
         self.run = run
         self.complaints: list[str] = []
 

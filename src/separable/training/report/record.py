@@ -1,11 +1,13 @@
 """What a run folder says about itself, as typed records."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "Answers",
     "Calibration",
     "Check",
     "CheckGroup",
@@ -40,10 +42,14 @@ class Epoch:
     epoch: int
     step: int
     train_loss: float
-    train_top1: float
     val_loss: float
-    val_top1: float
     seconds: float
+    scores: Mapping[str, float]
+    """What else was measured, from 0 to 1: train_top1, val_top1, val_miou and so on; without what is undefined."""
+
+    def score(self, name: str | None) -> float:
+        """One of `scores`, NaN where there is none."""
+        return self.scores.get(name, math.nan) if name else math.nan
 
 
 @dataclass(frozen=True)
@@ -153,21 +159,27 @@ class Check:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything a report needs. `complaints` names the files that are there and could not be used."""
+    """What every run has, whatever it learns. `complaints` names the files that are there and could not be used."""
 
     run: Path
     config: Fields
     config_text: str
     steps: Sequence[Step]
     epochs: Sequence[Epoch]
-    evaluation: Evaluation | None
-    predictions: Sequence[Predicted]
-    suspects: Sequence[Suspected] | None
     quarantine: Sequence[Quarantined]
     check: Check | None
     profile: Fields | None
     environment: Fields | None
     complaints: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a classification answered on its held-out pictures, and the labels that it doubts."""
+
+    evaluation: Evaluation | None
+    predictions: Sequence[Predicted]
+    suspects: Sequence[Suspected] | None
 
     @property
     def measured(self) -> Evaluation | None:
