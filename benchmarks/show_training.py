@@ -18,27 +18,14 @@ all were run: every row with what it should reach, who of those it is against wa
 
 import argparse
 import datetime
-import json
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
-from separable.benchmarking.contest import Contestant, Task, Verb
-from separable.benchmarking.gate import Verdict
-from separable.benchmarking.network_contest import bench_networks, named_apart
-from separable.benchmarking.outcome import ContestResult, Entry, Spread
-from separable.benchmarking.peers import PEERS, keras_peer
-from separable.benchmarking.peers.keras_environment import make_keras_environment
-from separable.benchmarking.report import Report
-from separable.benchmarking.run import Listener, Rules
-from separable.benchmarking.session import measured
-from separable.errors import MissingExtraError
-from separable.files import write_text_atomically
+from show_rows import Row, Wanted, add_options, contest, measure
 
-RESULTS = Path(__file__).parent / "results"
+from separable.benchmarking.contest import Task, Verb
+from separable.benchmarking.outcome import ContestResult
+
 SIDES = {
     "timm:mobilenetv1_100": 224,
     "timm:efficientnet_b0": 224,
@@ -49,20 +36,6 @@ LARGE = ("timm:convnext_tiny", "timm:legacy_xception")
 QUICK_SIDE = 139
 """On less Inception V3 ends in maps of one pixel, whose gradients bf16 loses."""
 PARTS = ("steps", "fp32", "accelerate-train", "accelerate-infer")
-Wanted = tuple[str, str, str]
-"""Peer, network, precision."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: how many times `ours` is as fast as `against`, or how much memory it takes of theirs."""
-
-    what: str
-    target: str
-    ours: Wanted
-    against: tuple[Wanted, ...]
-    memory: bool = False
-
 
 OURS, TUNED, EAGER = ((peer, "xception", "bf16") for peer in ("ours", "torch-tuned", "torch-channels-last"))
 STOCK = tuple((peer, "xception", "fp32") for peer in ("timm", "torch-compile", "keras-tf"))
@@ -86,28 +59,6 @@ ROWS = {
     ],
     "fp32": [Row("training step, fp32, against tuned torch in fp32", ">= 1.15", FP32[0], (FP32[1],))],
 }
-
-
-class Lines(Listener):
-    """A line for everything that happens."""
-
-    def __init__(self) -> None:
-        self._begun = time.monotonic()
-
-    def opening(self, name: str) -> None:
-        self._say(f"opening {name}")
-
-    def judged(self, name: str, verdict: Verdict) -> None:
-        self._say(f"{name}: {verdict.error:.2g} from fp64 (torch: {verdict.yardstick:.2g})")
-
-    def failed(self, name: str, reason: str) -> None:
-        self._say(f"{name} is out: {reason}")
-
-    def step(self, name: str, done: int, rounds: int, seconds: float) -> None:
-        self._say(f"round {done} of {rounds}: {name} {seconds:.3f} s")
-
-    def _say(self, text: str) -> None:
-        print(f"{time.monotonic() - self._begun:7.1f} s  {text}", flush=True)
 
 
 def wanted_by(part: str, network: str, thorough: bool = True) -> list[Wanted]:
@@ -153,64 +104,10 @@ def contests(part: str, chosen: argparse.Namespace) -> Iterator[tuple[list[Row],
     for network in networks_of(part, chosen):
         side = QUICK_SIDE if chosen.quick else SIDES.get(network, 299)
         task = Task(verb, 4 if chosen.quick else chosen.batch, side)
-        wanted = wanted_by(part, network, chosen.thorough)
-        taking_part = [one for each in wanted for one in found(each, task, chosen)]
-        rules = Rules(rounds=2 if chosen.quick else chosen.rounds)
-        named = named_apart(taking_part)
-        result = bench_networks(task, named, baseline=named[0].name, rules=rules, listener=Lines())
+        result = contest(wanted_by(part, network, chosen.thorough), task, chosen)
         yield rows_of(part, network, chosen.thorough), replace(result, title=f"{part} {network}".strip())
         if result.interrupted:
             return
-
-
-def found(wanted: Wanted, task: Task, chosen: argparse.Namespace) -> Sequence[Contestant]:
-    """The contestant, or nobody and a sentence."""
-    name, network, precision = wanted
-    peer = keras_peer(chosen.keras_python) if name == "keras-tf" else PEERS[name]
-    try:
-        peer.demand()
-    except MissingExtraError as error:
-        print(f"Without {name}: {error}")
-        return []
-    return peer.contestants(network, precision, task)
-
-
-def read(row: Row, result: ContestResult) -> dict[str, Any]:
-    """The row's figure against the best of those it is against; ratios are of steps of the same round.
-
-    Whoever was not timed cannot be the best, and is named; so is a ratio of medians of two heats.
-    """
-    ours = entry_of(result, row.ours)
-    entries = {one: entry_of(result, one) for one in row.against}
-    others = [entry for entry in entries.values() if entry and entry.spread]
-    absent = [" ".join(one) for one, entry in entries.items() if entry is None or entry.spread is None]
-    line: dict[str, Any] = {"what": row.what, "target": row.target, "ratio": None, "absent": absent}
-    if ours is None or ours.spread is None or not others:
-        return line
-    if row.memory:
-        other = others[0]
-        ratio = ours.memory / other.memory if ours.memory and other.memory else None
-        return line | {"ratio": ratio, "against": other.name, "bytes": [ours.memory, other.memory]}
-    best = min(others, key=lambda entry: entry.spread.median / max(1, entry.work.pictures))  # type: ignore[union-attr]
-    spread: Spread | None = result.rebased(best.name).ratio(ours)
-    rates = [entry.work.pictures / entry.spread.median for entry in (ours, best)]  # type: ignore[union-attr]
-    line |= {
-        "ratio": spread.median if spread else rates[0] / rates[1],
-        "against": best.name,
-        "precisions": [ours.precision, best.precision],
-        "images_per_second": rates,
-        "paired": spread is not None,
-    }
-    return line | ({"quartiles": [spread.low, spread.high]} if spread else {})
-
-
-def shown(line: dict[str, Any]) -> str:
-    """A line of the table."""
-    figure = "nothing was measured" if line["ratio"] is None else f"{line['ratio']:.2f}"
-    against = f"{line['against']}, {' against '.join(line['precisions'])}" if "precisions" in line else ""
-    notes = [against or line.get("against", ""), "" if line.get("paired", True) else "unpaired: two heats"]
-    notes += [f"without {', '.join(line['absent'])}" if line["absent"] else ""]
-    return f"{line['what']:70} {figure:>6}   ({line['target']})   {'; '.join(filter(None, notes))}"
 
 
 def file_name(chosen: argparse.Namespace, day: datetime.date) -> str:
@@ -220,48 +117,22 @@ def file_name(chosen: argparse.Namespace, day: datetime.date) -> str:
     return "-".join([day.isoformat(), "show-training", *words]) + ".json"
 
 
-def entry_of(result: ContestResult, wanted: Wanted) -> Entry | None:
-    return next((one for one in result.entries if (one.peer, one.subject, one.precision) == wanted), None)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     names = [name.removeprefix("timm:") for name in SIDES]
-    parser.add_argument("--networks", nargs="+", choices=names, help="of the accelerate parts; default the small ones")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--keras-python", type=Path, help="of an environment with TensorFlow and Keras")
-    parser.add_argument("--make-keras", action="store_true", help="make that environment, some 2 GB, if it is missing")
-    parser.add_argument("--thorough", action="store_true", help="with everybody who takes long to open")
-    parser.add_argument("--quick", action="store_true", help="small pictures and two rounds: only to see that it runs")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    chosen = parser.parse_args()
-    if chosen.make_keras:
-        chosen.keras_python = make_keras_environment(say=print)
-    begun = time.monotonic()
-    pairs: list[tuple[list[Row], ContestResult]] = []
-
-    def all_contests() -> Iterator[ContestResult]:
-        for part in chosen.only:
-            for rows, result in contests(part, chosen):
-                pairs.append((rows, result))
-                yield result
-
-    report: Report = measured(
-        "train",
-        f"python benchmarks/{Path(__file__).name} {' '.join(sys.argv[1:])}".strip(),
-        all_contests(),
-        ("fp32", "bf16"),
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=names,
+        type=lambda name: name.removeprefix("timm:"),
+        help="of the accelerate parts; default the small ones",
     )
-    table = [read(row, result) for rows, result in pairs for row in rows]
-    print(report.to_text())
-    print(*map(shown, table), sep="\n")
-    document = {"rows": table, "seconds": time.monotonic() - begun, "quick": chosen.quick, **report.to_json()}
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    path = chosen.out / file_name(chosen, datetime.date.today())
-    write_text_atomically(path, json.dumps(document, indent=1, default=str) + "\n")
-    print(f"{document['seconds']:.0f} s; written: {path}")
+    parser.add_argument("--thorough", action="store_true", help="with everybody who takes long to open")
+    add_options(parser, rounds=3)
+    chosen = parser.parse_args()
+    pairs = (pair for part in chosen.only for pair in contests(part, chosen))
+    measure(__file__, pairs, chosen, file_name(chosen, datetime.date.today()))
 
 
 if __name__ == "__main__":

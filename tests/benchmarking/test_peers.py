@@ -37,7 +37,9 @@ def test_listing_the_peers_imports_none_of_them() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("network", ["xception", "inception_v3", "mobilenet_v1", "timm:efficientnet_b0"])
+@pytest.mark.parametrize(
+    "network", ["xception", "inception_v3", "mobilenet_v1", "timm:efficientnet_b0", "unet_xception"]
+)
 def test_every_contestant_can_be_opened_by_what_it_names(network: str, precision: str) -> None:
     found = [one for peer in PEERS.values() for one in peer.contestants(network, precision, TASK)]
     assert len({one.name for one in found}) == len(found)
@@ -51,7 +53,8 @@ def test_every_contestant_can_be_opened_by_what_it_names(network: str, precision
         "xception": {"torchvision"},
         "inception_v3": set(),
         "mobilenet_v1": {"torchvision"},
-        "timm:efficientnet_b0": {"torchvision", "keras-tf"},
+        "timm:efficientnet_b0": {"torchvision", "keras-tf", "keras-torch"},
+        "unet_xception": {"timm", "timm-channels-last", "torchvision"},
     }[network]
     assert set(PEERS) - {one.peer for one in found} == lacking
 

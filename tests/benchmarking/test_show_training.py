@@ -1,29 +1,25 @@
 """The script behind the table of what training gains: who takes part in it, and how its figures are read."""
 
 import datetime
-import importlib.util
 import sys
 from argparse import Namespace
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from separable.benchmarking.contest import Task
 from separable.benchmarking.outcome import ContestResult, Entry, Work
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "show_training.py"
+from tests.benchmarking.fakes import loaded
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("show_training", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["show_training"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return loaded("show_training")
+
+
+@pytest.fixture(scope="module")
+def rows() -> ModuleType:
+    return loaded("show_rows")
 
 
 def entry(wanted: tuple[str, str, str], seconds: dict[int, float], memory: int | None = None) -> Entry:
@@ -41,24 +37,24 @@ def test_every_row_is_read_off_somebody_who_takes_part(script: ModuleType) -> No
             assert row.ours[0] == "ours"
 
 
-def test_everybody_there_is_found_under_the_peer_that_was_asked_for(script: ModuleType) -> None:
+def test_everybody_there_is_found_under_the_peer_that_was_asked_for(script: ModuleType, rows: ModuleType) -> None:
     chosen = Namespace(keras_python=sys.executable)
     for part, network in (("steps", ""), ("fp32", ""), ("accelerate-infer", "timm:efficientnet_b0")):
         for wanted in script.wanted_by(part, network):
             if wanted[0] == "keras-tf":  # needs an environment of its own
                 continue
-            (one,) = script.found(wanted, Task("train", 4, 96), chosen)
+            (one,) = rows.found(wanted, Task("train", 4, 96), chosen)
             assert (one.peer, one.network, one.precision) == wanted
 
 
-def test_a_missing_peer_is_a_sentence(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_peer_is_a_sentence(rows: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = ("keras-tf", "xception", "fp32")
-    assert script.found(wanted, Task("train", 4, 96), Namespace(keras_python="/nowhere/bin/python")) == []
+    assert rows.found(wanted, Task("train", 4, 96), Namespace(keras_python="/nowhere/bin/python")) == []
     assert "Without keras-tf: Keras on TensorFlow needs an environment of its own" in capsys.readouterr().out
 
 
-def test_the_ratio_is_of_the_same_rounds_and_against_the_best(script: ModuleType) -> None:
-    row = script.Row("what", ">= 1", ("ours", "n", "bf16"), (("timm", "n", "fp32"), ("keras-tf", "n", "fp32")))
+def test_the_ratio_is_of_the_same_rounds_and_against_the_best(rows: ModuleType) -> None:
+    row = rows.Row("what", ">= 1", ("ours", "n", "bf16"), (("timm", "n", "fp32"), ("keras-tf", "n", "fp32")))
     result = ContestResult(
         "t",
         "ours n bf16",
@@ -68,36 +64,36 @@ def test_the_ratio_is_of_the_same_rounds_and_against_the_best(script: ModuleType
             entry(row.against[1], {0: 3.0, 1: 6.0, 2: 3.0}),
         ),
     )
-    found = script.read(row, result)
+    found = rows.read(row, result)
     assert (found["ratio"], found["quartiles"], found["against"]) == (3.0, [3.0, 3.0], "keras-tf n fp32")
     assert found["images_per_second"] == [16.0, pytest.approx(16 / 3)]
 
 
-def test_memory_is_a_share_and_nobody_is_no_figure(script: ModuleType) -> None:
-    row = script.Row("what", "<= 0.6", ("ours", "n", "bf16"), (("torch-channels-last", "n", "bf16"),), memory=True)
+def test_memory_is_a_share_and_nobody_is_no_figure(rows: ModuleType) -> None:
+    row = rows.Row("what", "<= 0.6", ("ours", "n", "bf16"), (("torch-channels-last", "n", "bf16"),), memory=True)
     ours, other = entry(row.ours, {0: 1.0}, 300), entry(row.against[0], {0: 1.0}, 500)
-    assert script.read(row, ContestResult("t", ours.name, (ours, other)))["ratio"] == 0.6
-    assert script.read(row, ContestResult("t", ours.name, (ours,)))["ratio"] is None
+    assert rows.read(row, ContestResult("t", ours.name, (ours, other)))["ratio"] == 0.6
+    assert rows.read(row, ContestResult("t", ours.name, (ours,)))["ratio"] is None
 
 
-def test_those_of_two_heats_are_compared_by_their_medians(script: ModuleType) -> None:
-    row = script.Row("what", ">= 1", ("ours", "n", "fp32"), (("torch-tuned", "n", "fp32"),))
+def test_those_of_two_heats_are_compared_by_their_medians(rows: ModuleType) -> None:
+    row = rows.Row("what", ">= 1", ("ours", "n", "fp32"), (("torch-tuned", "n", "fp32"),))
     result = ContestResult("t", "x", (entry(row.ours, {0: 1.0}), entry(row.against[0], {1: 2.0})))
-    found = script.read(row, result)
+    found = rows.read(row, result)
     assert (found["ratio"], "quartiles" in found) == (2.0, False)
-    assert "unpaired" in script.shown(found)
+    assert "unpaired" in rows.shown(found)
 
 
-def test_whoever_was_not_timed_is_named_beside_the_best(script: ModuleType) -> None:
-    row = script.Row("what", ">= 1", ("ours", "n", "bf16"), (("timm", "n", "fp32"), ("keras-tf", "n", "fp32")))
+def test_whoever_was_not_timed_is_named_beside_the_best(rows: ModuleType) -> None:
+    row = rows.Row("what", ">= 1", ("ours", "n", "bf16"), (("timm", "n", "fp32"), ("keras-tf", "n", "fp32")))
     seats = (entry(row.ours, {0: 1.0}), entry(row.against[0], {0: 2.0}), entry(row.against[1], {}))
     for entries in (seats, seats[:2]):  # refused, or not installed
-        found = script.read(row, ContestResult("t", "ours n bf16", entries))
+        found = rows.read(row, ContestResult("t", "ours n bf16", entries))
         assert (found["absent"], found["precisions"]) == (["keras-tf n fp32"], ["bf16", "fp32"])
-        line = script.shown(found)
+        line = rows.shown(found)
         assert line.startswith("what ")
         assert line.endswith("2.00   (>= 1)   timm n fp32, bf16 against fp32; without keras-tf n fp32")
-    nothing = script.shown(script.read(row, ContestResult("t", "ours n bf16", seats[:1])))
+    nothing = rows.shown(rows.read(row, ContestResult("t", "ours n bf16", seats[:1])))
     assert nothing.endswith("nothing was measured   (>= 1)   without timm n fp32, keras-tf n fp32")
 
 

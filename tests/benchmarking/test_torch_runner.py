@@ -38,14 +38,15 @@ def contestant(peer: str, network: str = "mobilenet_v1", precision: str = "fp32"
 def truth(one: Contestant, task: Task, given: Given, precision: str) -> dict[str, np.ndarray]:
     model = build_network(one.network, task.classes, one.numerics)
     model.load_state_dict(safetensors.torch.load_file(given.weights(one.network, one.numerics)))
-    return answer_of(model.double() if precision == "fp64" else model, task, given, precision)
+    layout = torch.channels_last if one.options.get("channels_last") else torch.contiguous_format
+    return answer_of(model.double() if precision == "fp64" else model, task, given, precision, layout)
 
 
 def verdict(answer: Answer, one: Contestant, task: Task, given: Given) -> Verdict:
     """The contest's own, without its processes."""
     referee = Referee(task, given)
-    for precision in ("fp64", one.precision):
-        referee._answers[one.network, one.numerics, precision] = truth(one, task, given, precision)
+    for precision, last in (("fp64", True), (one.precision, bool(one.options.get("channels_last")))):
+        referee._answers[one.network, one.numerics, precision, last] = truth(one, task, given, precision)
     return referee.judge(one, answer)
 
 

@@ -13,11 +13,13 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-__all__ = ["Answer", "Contestant", "Given", "Peer", "Runner", "Task", "Verb"]
+__all__ = ["Answer", "Contestant", "Given", "Kind", "Peer", "Runner", "Task", "Verb"]
 
 Verb = Literal["train", "infer"]
+Kind = Literal["classify", "segment"]
 Answer = dict[str, np.ndarray]
-"""What the gate compares, in fp32 or fp64. infer: {"logits": (distinct, classes)} in evaluation mode. train: {"loss":
+"""What the gate compares, in fp32 or fp64. infer: {"logits": (distinct, classes)} in evaluation mode, or (distinct,
+classes, side, side) where pixels are told apart. train: {"loss":
 ()} and gradients by our own parameter names in our own shapes; all of them where the peer's names are known, the first
 convolution's and the classifier's weight at least."""
 
@@ -25,6 +27,8 @@ convolution's and the classifier's weight at least."""
 @dataclass(frozen=True)
 class Task:
     """What every contestant has to do: one training step, or one forward pass, on the same pictures.
+
+    A picture has one label, or, to "segment", each of its pixels has.
 
     The batch holds `distinct` different pictures, again and again. Batch statistics, mean loss and gradients of such a
     batch are those of the different ones, so that fp64 needs to be run on few pictures only, and the gate runs the same
@@ -37,6 +41,7 @@ class Task:
     classes: int = 1000
     seed: int = 0
     device: str = "cpu"
+    kind: Kind = "classify"
 
     @property
     def distinct(self) -> int:
@@ -97,7 +102,7 @@ class Given:
         return _array(self.folder / "pictures.npy")
 
     def labels(self) -> np.ndarray:
-        """(batch,) int64."""
+        """(batch,) int64, or (batch, side, side) where pixels are told apart."""
         return _array(self.folder / "labels.npy")
 
     def weights(self, network: str, numerics: str = "keras") -> Path:
@@ -108,9 +113,9 @@ class Given:
 class Runner(ABC):
     """A contestant that is ready. `answer` is called first and once, then `step` as often as the contest wants.
 
-    A training step is: forward, cross-entropy, backward, SGD with momentum 0.9 and a rate of 1e-3 and nothing else, no
-    dropout. An inference step ends when the logits are there to be read. Neither counts making the pictures, which
-    are in memory (on the device) from the start.
+    A training step is: forward, mean cross-entropy of labels or pixels, backward, SGD with momentum 0.9 and a rate of
+    1e-3 and nothing else, no dropout. An inference step ends when the logits are there to be read. Neither counts
+    making the pictures, which are in memory (on the device) from the start.
     """
 
     @abstractmethod

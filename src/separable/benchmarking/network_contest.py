@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from separable.benchmarking.contest import Contestant, Given, Runner, Task
-from separable.benchmarking.outcome import ContestResult, Work
+from separable.benchmarking.outcome import ContestResult, Entry, Work
 from separable.benchmarking.referee import Referee, give, give_weights, work_of
 from separable.benchmarking.remote import RemoteRunner
 from separable.benchmarking.run import Listener, Rules, Seat, contained, run_contest
@@ -45,12 +45,7 @@ def bench_networks(
         referee = Referee(task, given)
         seats = [
             Seat(
-                name=contestant.name,
-                peer=contestant.peer,
-                subject=contestant.network,
-                precision=contestant.precision,
-                settings=contestant.settings,
-                work=_work(contestant, task),
+                _entry(contestant, task),
                 open=partial(_open, contestant, task, given),
                 judge=partial(referee.judge, contestant),
                 warmups=_COMPILED if contestant.options.get("compiled") else 0,
@@ -102,11 +97,13 @@ def _open(contestant: Contestant, task: Task, given: Given) -> Runner:
     return RemoteRunner(contestant, task, given)
 
 
-def _work(contestant: Contestant, task: Task) -> Work:
+def _entry(one: Contestant, task: Task) -> Entry:
+    """With nothing measured yet."""
     try:
-        return work_of(contestant.network, task, contestant.numerics)
+        work = work_of(one.network, task, one.numerics)
     except Exception:  # said when it is opened
-        return Work(pictures=task.batch)
+        work = Work(pictures=task.batch)
+    return Entry(one.name, one.peer, one.network, one.precision, one.settings, work)
 
 
 def _title(task: Task, contestants: Sequence[Contestant]) -> str:

@@ -11,7 +11,7 @@ from separable.benchmarking.arrays import as_array
 from separable.benchmarking.contest import Answer, Runner
 from separable.benchmarking.gate import Verdict, judge
 from separable.benchmarking.operators import OPERATORS, Call, Case, Make, contestants_for, work_of
-from separable.benchmarking.outcome import ContestResult
+from separable.benchmarking.outcome import ContestResult, Entry
 from separable.benchmarking.run import Listener, Rules, Seat, contained, run_contest
 from separable.errors import UsageError
 from separable.ops.cpu import load_kernels
@@ -71,12 +71,7 @@ def bench_operator(
     own = _answer(make(case, "reference", None)())
     seats = [
         Seat(
-            name=_NAMES[name],
-            peer=name,
-            subject=operator,
-            precision=case.precision,
-            settings="channels_last",
-            work=work_of(case, operator),
+            Entry(_NAMES[name], name, operator, case.precision, "channels_last", work_of(case, operator)),
             open=partial(_open, make, case, name),
             judge=partial(_judge, truth=truth, own=own, precision=case.precision),
         )

@@ -21,11 +21,14 @@ from separable.weights.verify import structured_pixels
 __all__ = ["Referee", "answer_of", "give", "give_weights", "open_referee", "work_of"]
 
 _FACTORY = "separable.benchmarking.referee:open_referee"
+_LAYOUT = "channels_last"
+"""The option of contestants in torch, and of the referee's own processes."""
 _ROUNDING = 2e-5
 """Relative error of logits that two right fp32 implementations may differ by."""
 _FLIPS = 3e-3
 """The same of gradients: rounding flips ReLUs near zero. Measured 4e-7 to 4e-4 at 64 to 139
 pixels, one parameter by itself up to 0.016; another framework's borders and epsilon are more than 0.5 off."""
+_PATCHES = 8
 _NEAR_ONE = 0.2
 """How far gammas may be from 1; uniform."""
 _BETAS = 1.0, 3.0
@@ -43,13 +46,17 @@ def work_of(network: str, task: Task, numerics: str = "keras") -> Work:
 
 
 def give(task: Task, folder: Path) -> Given:
-    """Write pictures and labels into `folder`."""
+    """Write pictures and labels into `folder`; those of pixels are patches, eight a side."""
     repeats = task.batch // task.distinct
     pixels = structured_pixels(task.distinct, task.side, task.side, task.seed).astype(np.float32)
     pictures = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) / 127.5 - 1
-    labels = np.random.default_rng(task.seed).integers(0, task.classes, task.distinct)
-    np.save(folder / "pictures.npy", np.tile(pictures.astype(np.float32), (repeats, 1, 1, 1)))
-    np.save(folder / "labels.npy", np.tile(labels.astype(np.int64), repeats))
+    drawn = (task.distinct, _PATCHES, _PATCHES) if task.kind == "segment" else task.distinct
+    labels = np.random.default_rng(task.seed).integers(0, task.classes, drawn)
+    if task.kind == "segment":
+        place = np.arange(task.side) * _PATCHES // task.side
+        labels = labels[:, place[:, None], place]
+    np.save(folder / "pictures.npy", np.concatenate([pictures.astype(np.float32)] * repeats))
+    np.save(folder / "labels.npy", np.concatenate([labels.astype(np.int64)] * repeats))
     return Given(folder)
 
 
@@ -72,15 +79,26 @@ def give_weights(task: Task, given: Given, network: str, numerics: str) -> None:
     safetensors.torch.save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
 
 
-def answer_of(model: nn.Module, task: Task, given: Given, precision: str) -> Answer:
-    """What a network in plain torch answers, its own parameter names with it; on the distinct pictures alone."""
-    dtype = torch.float64 if precision == "fp64" else torch.float32
-    pictures = torch.from_numpy(given.pictures()[: task.distinct]).to(task.device, dtype)
-    labels = torch.from_numpy(given.labels()[: task.distinct]).to(task.device)
+def answer_of(
+    model: nn.Module,
+    task: Task,
+    given: Given,
+    precision: str,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> Answer:
+    """What a network in plain torch answers, its own parameter names with it.
+
+    In fp64 on the distinct pictures alone, which is the same; in the others on the whole batch, for rounding grows
+    with it: torch sums the gradients of a layer normalisation in bf16 over all places, and of 50,000 gets a seventh.
+    """
+    dtype, count = (torch.float64, task.distinct) if precision == "fp64" else (torch.float32, task.batch)
+    pictures = torch.from_numpy(given.pictures()[:count]).to(task.device, dtype).contiguous(memory_format=layout)
+    labels = torch.from_numpy(given.labels()[:count]).to(task.device)
+    model = model.to(memory_format=layout)  # type: ignore[call-overload]
     low = torch.autocast(torch.device(task.device).type, torch.bfloat16, enabled=precision == "bf16")
     if task.verb == "infer":
         with torch.inference_mode(), low:
-            return {"logits": as_array(model.eval()(pictures))}
+            return {"logits": as_array(model.eval()(pictures))[: task.distinct]}
     with low:
         loss = nn.functional.cross_entropy(model.train()(pictures), labels)
     loss.backward()
@@ -100,8 +118,9 @@ class _RefereeRunner(Runner):
         model = build_network(contestant.network, task.classes, contestant.numerics)
         model.load_state_dict(safetensors.torch.load_file(given.weights(contestant.network, contestant.numerics)))
         dtype = torch.float64 if contestant.precision == "fp64" else torch.float32
-        self._model = model.to(task.device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._asked = task, given, contestant.precision
+        self._model = model.to(task.device, dtype)
+        layout = torch.channels_last if contestant.options[_LAYOUT] else torch.contiguous_format
+        self._asked = task, given, contestant.precision, layout
 
     def answer(self) -> Answer:
         return answer_of(self._model, *self._asked)
@@ -112,7 +131,8 @@ class _RefereeRunner(Runner):
 
 @dataclass
 class Referee:
-    """Judges answers. What is right is worked out once for each network, in a process that then gives back its memory.
+    """Judges answers. What is right is worked out once for each network, and how near to it plain torch comes once for
+    each precision and layout, in processes that then give back their memory.
 
     Attributes:
         patience: seconds for one pass in fp64.
@@ -121,24 +141,28 @@ class Referee:
     task: Task
     given: Given
     patience: float = 600.0
-    _answers: dict[tuple[str, str, str], Answer] = field(default_factory=dict, repr=False)
+    _answers: dict[tuple[str, str, str, bool], Answer] = field(default_factory=dict, repr=False)
 
     def judge(self, contestant: Contestant, answer: Answer) -> Verdict:
-        """Against fp64 and against plain torch in the precision of the contestant.
+        """Against fp64 and against plain torch in the precision and the layout of the contestant.
 
         Raises:
             ContestantError: the referee itself failed.
         """
-        truth, own = (self._expected(contestant, precision) for precision in ("fp64", contestant.precision))
+        truth = self._expected(contestant, "fp64", channels_last=True)
+        own = self._expected(contestant, contestant.precision, bool(contestant.options.get(_LAYOUT)))
         demanded = ("logits",) if self.task.verb == "infer" else ("loss", *_ends(truth))
         least = _FLIPS if self.task.verb == "train" else _ROUNDING
         return judge(answer, truth, own, contestant.precision, demanded, least)
 
-    def _expected(self, contestant: Contestant, precision: str) -> Answer:
-        key = contestant.network, contestant.numerics, precision
+    def _expected(self, contestant: Contestant, precision: str, channels_last: bool) -> Answer:
+        key = contestant.network, contestant.numerics, precision, channels_last
         if key not in self._answers:
-            name = f"referee {' '.join(key)}"
-            asked = Contestant(name, "referee", contestant.network, precision, _FACTORY, numerics=contestant.numerics)
+            name = f"referee {' '.join(map(str, key))}"
+            options = {_LAYOUT: channels_last}
+            asked = Contestant(
+                name, "referee", contestant.network, precision, _FACTORY, "", options, contestant.numerics
+            )
             with RemoteRunner(asked, self.task, self.given, self.patience) as runner:
                 self._answers[key] = runner.answer()
         return self._answers[key]

@@ -4,12 +4,12 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, final
 
 from separable.benchmarking.contest import Answer, Runner
 from separable.benchmarking.gate import Verdict
-from separable.benchmarking.outcome import ContestResult, Entry, Work
+from separable.benchmarking.outcome import ContestResult, Entry
 from separable.errors import SeparableError
 
 __all__ = ["ContestantError", "Listener", "Rules", "Seat", "Silent", "contained", "run_contest"]
@@ -41,18 +41,19 @@ class Seat:
     """A contestant as the contest sees it: what the table says of it, how to open it, and how to judge its answer.
 
     Attributes:
+        entry: with nothing measured yet.
         warmups: steps before the clock counts, where it needs more of them than the rules say.
     """
 
-    name: str
-    peer: str
-    subject: str
-    precision: str
-    settings: str
-    work: Work
+    entry: Entry
     open: Callable[[], Runner]
     judge: Callable[[Answer], Verdict]
     warmups: int = 0
+
+    @property
+    def name(self) -> str:
+        """One of a kind in a contest."""
+        return self.entry.name
 
 
 @dataclass(frozen=True)
@@ -113,24 +114,16 @@ class Silent:
 
 @dataclass
 class _Entrant:
-    """A seat while the contest goes on."""
+    """A seat while the contest goes on, and what has been found of it so far."""
 
     seat: Seat
+    entry: Entry
     runner: Runner | None = None
-    seconds: dict[int, float] = field(default_factory=dict)
-    verdict: Verdict | None = None
-    failure: str = ""
-    opening: float = math.nan
-    memory: int | None = None
-    description: dict[str, Any] = field(default_factory=dict)
     retried: bool = False
 
-    def entry(self) -> Entry:
-        seat = self.seat
-        return Entry(
-            seat.name, seat.peer, seat.subject, seat.precision, seat.settings, seat.work,
-            dict(self.seconds), self.verdict, self.failure, self.opening, self.memory, self.description,
-        )  # fmt: skip
+    def note(self, **found: Any) -> None:
+        """Fields of the entry."""
+        self.entry = replace(self.entry, **found)
 
 
 def run_contest(
@@ -144,7 +137,7 @@ def run_contest(
     Args:
         baseline: the name of the seat that ratios are against.
     """
-    contest = _Contest([_Entrant(seat) for seat in seats], baseline, rules or Rules(), listener or Silent())
+    contest = _Contest([_Entrant(seat, seat.entry) for seat in seats], baseline, rules or Rules(), listener or Silent())
     interrupted = False
     try:
         contest.run()
@@ -152,7 +145,7 @@ def run_contest(
         interrupted = True
     finally:
         contest.close()
-    return ContestResult(title, baseline, tuple(one.entry() for one in contest.entrants), interrupted)
+    return ContestResult(title, baseline, tuple(one.entry for one in contest.entrants), interrupted)
 
 
 class _Contest:
@@ -181,14 +174,14 @@ class _Contest:
         waiting.sort(key=lambda one: one.seat.name != self.baseline)
         opened = 0
         while waiting:
-            largest = max((one.memory or 0 for one in self.entrants), default=0)
+            largest = max((one.entry.memory or 0 for one in self.entrants), default=0)
             if opened and not self.rules.room(largest):
                 break
             entrant = waiting.pop(0)
             if self._open(entrant):
                 heat.append(entrant)
                 opened += 1
-            elif not entrant.failure:  # the system killed it for want of memory: it gets the next heat
+            elif not entrant.entry.failure:  # the system killed it for want of memory: it gets the next heat
                 waiting.append(entrant)
                 break
         order = {id(one): number for number, one in enumerate(self.entrants)}
@@ -200,16 +193,17 @@ class _Contest:
         self.listener.opening(seat.name)
         try:
             entrant.runner = seat.open()
-            entrant.verdict = seat.judge(entrant.runner.answer())
-            entrant.description = entrant.runner.describe()
+            verdict = seat.judge(entrant.runner.answer())
+            entrant.note(verdict=verdict)
+            entrant.note(description=entrant.runner.describe())
             entrant.runner.peak_memory()  # of compiling and the gate: thrown away
-            self.listener.judged(seat.name, entrant.verdict)
-            if not entrant.verdict.passed:
-                self._fail(entrant, f"wrong answer: {entrant.verdict.reason}")
+            self.listener.judged(seat.name, verdict)
+            if not verdict.passed:
+                self._fail(entrant, f"wrong answer: {verdict.reason}")
                 return False
             for _ in range(max(self.rules.warmups, seat.warmups)):
                 entrant.runner.step()
-            entrant.memory = entrant.runner.peak_memory()
+            entrant.note(memory=entrant.runner.peak_memory())
         except ContestantError as error:
             alone = not any(one.runner is not None for one in self.entrants if one is not entrant)
             if error.killed and not alone and not entrant.retried:
@@ -218,7 +212,7 @@ class _Contest:
             else:
                 self._fail(entrant, str(error))
             return False
-        entrant.opening = self.rules.clock() - begun
+        entrant.note(opening=self.rules.clock() - begun)
         return True
 
     def _race(self, heat: Sequence[_Entrant]) -> None:
@@ -238,11 +232,12 @@ class _Contest:
         if self.rules.pause:
             time.sleep(self.rules.pause)
         try:
-            entrant.seconds[self.round] = entrant.runner.step()
+            seconds = entrant.runner.step()
         except ContestantError as error:
             self._fail(entrant, str(error))
             return
-        self.listener.step(entrant.seat.name, number, self.rules.rounds, entrant.seconds[self.round])
+        entrant.note(seconds={**entrant.entry.seconds, self.round: seconds})
+        self.listener.step(entrant.seat.name, number, self.rules.rounds, seconds)
 
     def _note_memory(self, entrant: _Entrant) -> None:
         if entrant.runner is None:
@@ -252,10 +247,10 @@ class _Contest:
         except ContestantError as error:
             self._fail(entrant, str(error))
             return
-        entrant.memory = max(filter(None, (peak, entrant.memory)), default=None)
+        entrant.note(memory=max(filter(None, (peak, entrant.entry.memory)), default=None))
 
     def _fail(self, entrant: _Entrant, reason: str) -> None:
-        entrant.failure = reason
+        entrant.note(failure=reason)
         self._dismiss(entrant)
         self.listener.failed(entrant.seat.name, reason)
 

@@ -12,7 +12,6 @@ from separable.cli.bench_choices import (
     check,
     check_networks,
     contestants_of,
-    own_side,
     peers_of,
     precisions_of,
 )
@@ -37,6 +36,7 @@ separable bench train
 separable bench train xception --batch 16 --precision bf16 --peers timm torch-compile keras-tf
 separable bench train xception inception_v3 --precision fp32 bf16 --seconds 600 --out results
 separable bench train timm:efficientnet_b0 --side 224 --peers timm torch-tuned
+separable bench train unet_xception --batch 16 --precision fp32 --peers torch-tuned keras-tf keras-torch
 """
 INFER_EXAMPLES = """
 separable bench infer
@@ -53,7 +53,7 @@ Peers = Annotated[
     typer.Option(
         metavar="NAME...",
         help="Besides ours: timm, timm-channels-last, torchvision, torch-eager, torch-channels-last, torch-tuned, "
-        "torch-compile, torch-compile-tuned, keras-tf.",
+        "torch-compile, torch-compile-tuned, keras-tf, keras-torch.",
         show_default="torch-tuned, and timm if it is installed",
     ),
 ]
@@ -148,13 +148,13 @@ def _contest(
     ) -> None:
         with Output(json) as output:
             check(device, out)
-            from separable.benchmarking.contest import Task
             from separable.benchmarking.network_contest import bench_networks
+            from separable.benchmarking.peers.networks import task_for
             from separable.benchmarking.run import Rules
             from separable.benchmarking.session import measured
 
             names, precisions = model or ["xception"], precisions_of(precision)
-            task = Task(verb, batch, side or own_side(names[0]), device=device)
+            task = task_for(names[0], verb, batch, side, device)
             check_networks(names, task)
             contestants = contestants_of(names, precisions, task, peers_of(peers, baseline, keras_python))
             base = baseline_of(contestants, baseline)
@@ -179,7 +179,7 @@ train = _contest(
     "train",
     f"""Time a training step of ours beside other people's tools, by turns, each in a process of its own.
 
-    First a gate: loss and gradients of every contestant {_AND_THEN}""",
+    A network that segments learns every pixel. First a gate: loss and gradients of every contestant {_AND_THEN}""",
     pictures=16,
     steps=9,
     limit=90,

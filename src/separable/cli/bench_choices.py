@@ -14,7 +14,6 @@ __all__ = [
     "check",
     "check_networks",
     "contestants_of",
-    "own_side",
     "peers_of",
     "precisions_of",
 ]
@@ -45,18 +44,19 @@ def precisions_of(given: list[str] | None) -> list[str]:
     return list(dict.fromkeys(given))
 
 
-def own_side(network: str) -> int:
-    from separable.benchmarking.peers.networks import is_borrowed
-    from separable.models import model_spec
-
-    return 224 if is_borrowed(network) else int(model_spec(network).input.size[0])
-
-
 def check_networks(names: Sequence[str], task: "Task") -> None:
     """Whatever is wrong with a name or a size is said before anything takes time."""
+    from separable.benchmarking.peers.networks import task_for
     from separable.benchmarking.referee import work_of
 
     for name in names:
+        if task_for(name, task.verb, task.batch, task.side).kind != task.kind:
+            raise UsageError(
+                "One contest is over one kind of answer",
+                got=f"{names[0]} and {name}, of which one answers for every pixel",
+                expected="networks that all classify pictures, or all segment them",
+                fix="Run `separable bench` once for each",
+            )
         work_of(name, task)
 
 

@@ -7,11 +7,13 @@ from separable.benchmarking.peers.contestants import (
     compiled,
     compiled_tuned,
     demand_compiler,
+    demand_keras_torch,
     demand_nothing,
     demand_timm,
     demand_torchvision,
     keras_demand,
     keras_tensorflow,
+    keras_torch,
     ours,
     timm_amp,
     timm_eager,
@@ -26,7 +28,7 @@ def keras_peer(python: Path | str | None = None) -> Peer:
     """The peer "keras-tf" with another interpreter than that of its environment in the cache."""
     return Peer(
         "keras-tf",
-        "keras.applications on TensorFlow, in an environment of its own",
+        "Keras' networks on TensorFlow, in an environment of its own",
         keras_tensorflow(python),
         keras_demand(python),
     )
@@ -66,5 +68,6 @@ PEERS: dict[str, Peer] = {
         "torchvision", "torchvision's networks as its scripts run them", torchvision_eager, demand_torchvision
     ),
     "keras-tf": keras_peer(),
+    "keras-torch": Peer("keras-torch", "Keras' networks on torch, beside ours", keras_torch, demand_keras_torch),
 }
 """By the name that `--peers` takes."""

@@ -19,12 +19,14 @@ __all__ = [
     "compiled",
     "compiled_tuned",
     "demand_compiler",
+    "demand_keras_torch",
     "demand_nothing",
     "demand_timm",
     "demand_torchvision",
     "keras_contestant",
     "keras_demand",
     "keras_tensorflow",
+    "keras_torch",
     "ours",
     "timm_amp",
     "timm_eager",
@@ -37,6 +39,8 @@ _PRECISIONS = ("fp32", "bf16")
 _AUTOCAST = {"fp32": "", "bf16": ", bf16 autocast"}
 _TUNED = "channels_last{}, freed memory kept, a thread for each core"
 _KERAS_WIDTH = {"mobilenet_v1": {"dropout": 0.0}}
+_EXAMPLE = "unet_xception"
+"""Of Keras' segmentation example, which no module of Keras has."""
 
 
 def ours(network: str, precision: str, task: Task) -> Sequence[Contestant]:
@@ -95,7 +99,7 @@ def compiled_tuned(network: str, precision: str, task: Task) -> Sequence[Contest
 
 
 def keras_tensorflow(python: Path | str | None = None) -> Callable[[str, str, Task], Sequence[Contestant]]:
-    """keras.applications on TensorFlow: the compiled step of `fit`, and a traced call for inference.
+    """Keras on TensorFlow: the compiled step of `fit`, and a traced call for inference.
 
     Args:
         python: the interpreter of its environment; None looks where `make_keras_environment` makes it.
@@ -110,22 +114,31 @@ def keras_tensorflow(python: Path | str | None = None) -> Callable[[str, str, Ta
     return contestants
 
 
+def keras_torch(network: str, precision: str, task: Task) -> Sequence[Contestant]:
+    """The same on torch, in this environment: the step that `fit` takes there, which is not compiled."""
+    policy = {"fp32": "", "bf16": ", mixed_bfloat16"}.get(precision)
+    found = keras_contestant(network, precision, task, "torch")
+    settings = f"the step of fit{policy}" if task.verb == "train" else f"predict_on_batch{policy}"
+    return [] if found is None or policy is None else [_with(found, settings)]
+
+
 def keras_contestant(network: str, precision: str, task: Task, backend: str, python: str = "") -> Contestant | None:
-    """keras.applications' network on any backend; None where it has none."""
+    """keras.applications' network, or the segmentation example's, on any backend; None where Keras has none."""
     from separable.weights.reference import KERAS_NETWORKS
 
-    if network not in KERAS_NETWORKS:
+    if network not in (*KERAS_NETWORKS, _EXAMPLE):
         return None
     options = {
         "backend": backend,
-        "network": KERAS_NETWORKS[network][1],
+        "channels_last": True,
+        "network": "" if network == _EXAMPLE else KERAS_NETWORKS[network][1],
         "arguments": _KERAS_WIDTH.get(network, {}),
         "weights": f"{network}-keras.weights.h5",
         "variables": f"{network}-keras.json",
     }
     return Contestant(
         name=f"Keras, {'TensorFlow' if backend == 'tensorflow' else backend}",
-        peer="keras-tf",
+        peer="keras-tf" if backend == "tensorflow" else f"keras-{backend}",
         network=network,
         precision=precision,
         factory="separable.benchmarking.peers.keras_runner:open_keras",
@@ -138,6 +151,16 @@ def keras_contestant(network: str, precision: str, task: Task, backend: str, pyt
 def keras_demand(python: Path | str | None = None) -> Callable[[], None]:
     """What to call to see whether the environment is there."""
     return lambda: demand_keras(python)
+
+
+def demand_keras_torch() -> None:
+    """Keras beside torch.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    if importlib.util.find_spec("keras") is None:
+        raise MissingExtraError("Keras is not installed", fix='pip install "separable[bench]"')
 
 
 def demand_nothing() -> None:

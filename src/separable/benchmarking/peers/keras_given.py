@@ -25,6 +25,7 @@ axes that bring it into our order, and our shape."""
 _CONV, _DEPTHWISE = (3, 2, 0, 1), (2, 3, 0, 1)
 _CLASSES = {
     "conv": "Conv2D",
+    "transposed": "Conv2DTranspose",
     "depthwise": "DepthwiseConv2D",
     "separable": "SeparableConv2D",
     "norm": "BatchNormalization",
@@ -65,7 +66,7 @@ def keras_variables(model: ImageModel) -> Iterator[Entry]:
                 yield keras_class, layer, number, name, axes, shapes[name]
     last = plan.classifier
     if last is not None:
-        convolution = model.name == "mobilenet_v1"
+        convolution = last.kind == "conv" or model.name == "mobilenet_v1"
         kernel, bias = f"{last.prefix}.weight", f"{last.prefix}.bias"
         layer_class = "Conv2D" if convolution else "Dense"
         yield layer_class, -1, 0, kernel, _CONV if convolution else (1, 0), shapes[kernel]
@@ -78,8 +79,11 @@ def _of(target: Target, shapes: dict[str, tuple[int, ...]]) -> list[tuple[str, t
     if target.grid:
         return []
     if target.kind == "separable":
-        return [(f"{prefix}.depthwise.weight", _DEPTHWISE), (f"{prefix}.pointwise.weight", _CONV)]
-    if target.kind == "norm":
-        return [(name, (0,)) for name in (f"{prefix}.weight", f"{prefix}.bias") if name in shapes]
-    first = {"conv": _CONV, "depthwise": _DEPTHWISE}.get(target.kind, (1, 0))
-    return [(f"{prefix}.weight", first), *((name, (0,)) for name in (f"{prefix}.bias",) if name in shapes)]
+        first, prefix = [(f"{prefix}.depthwise.weight", _DEPTHWISE)], f"{prefix}.pointwise"
+        found = [*first, (f"{prefix}.weight", _CONV), (f"{prefix}.bias", (0,))]
+    elif target.kind == "norm":
+        found = [(f"{prefix}.weight", (0,)), (f"{prefix}.bias", (0,))]
+    else:
+        axes = {"conv": _CONV, "transposed": _DEPTHWISE, "depthwise": _DEPTHWISE}.get(target.kind, (1, 0))
+        found = [(f"{prefix}.weight", axes), (f"{prefix}.bias", (0,))]
+    return [(name, axes) for name, axes in found if name in shapes]

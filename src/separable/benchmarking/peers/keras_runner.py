@@ -1,4 +1,5 @@
-"""A contestant that runs in Keras: keras.applications' own network and compiled functions, as its users run them.
+"""A contestant that runs in Keras: a network of keras.applications' or its segmentation example's, and Keras' own
+compiled functions, as its users run them.
 
 This runs in an environment of its own, which has numpy and Keras, and neither torch nor what else this package needs.
 """
@@ -13,11 +14,14 @@ from typing import Any
 import numpy as np
 
 from separable.benchmarking.contest import Answer, Contestant, Given, Runner, Task
+from separable.benchmarking.peers.keras_example import example_unet
 from separable.errors import WeightsMismatchError
 
 __all__ = ["KerasRunner", "open_keras"]
 
 _RATE = 1e-3
+_TURNED = "Conv2DTranspose"
+"""At stride 1 a convolution whose kernel is turned round; so it is among our weights."""
 _GATE_RATE = 1e3
 """With it a step moves the weights so far that rounding the sums loses nothing of the gradient."""
 
@@ -25,8 +29,9 @@ _GATE_RATE = 1e3
 def open_keras(contestant: Contestant, task: Task, given: Given) -> Runner:
     """A contestant on the backend that the option `backend` names.
 
-    Its other options: `network` and `arguments`, the class of keras.applications and what it is made with; `weights`
-    and `variables`, the names of the files that `prepare_keras` wrote.
+    Its other options: `network` and `arguments`, the class of keras.applications, or "" for the U-Net of the
+    segmentation example, and what it is made with; `weights` and `variables`, the names of the files that
+    `prepare_keras` wrote.
     """
     os.environ["KERAS_BACKEND"] = contestant.options["backend"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -41,13 +46,7 @@ class KerasRunner(Runner):
         keras.utils.set_random_seed(task.seed)
         if contestant.precision == "bf16":
             keras.config.set_dtype_policy("mixed_bfloat16")
-        self._model = getattr(keras.applications, options["network"])(
-            weights=None,
-            input_shape=(task.side, task.side, 3),
-            classes=task.classes,
-            classifier_activation=None,
-            **options["arguments"],
-        )
+        self._model = _network(keras, task, options)
         self._model.load_weights(given.folder / options["weights"])
         self._entries = json.loads((given.folder / options["variables"]).read_text())
         pictures = np.ascontiguousarray(given.pictures().transpose(0, 2, 3, 1), np.float32)
@@ -93,7 +92,8 @@ class KerasRunner(Runner):
 
     def _infer(self) -> np.ndarray:
         found = self._keras.ops.cast(self._call(self._pictures), "float32")
-        return np.asarray(self._keras.ops.convert_to_numpy(found))
+        logits = np.asarray(self._keras.ops.convert_to_numpy(found))
+        return np.moveaxis(logits, -1, 1)
 
     def _trained(self) -> dict[str, Any]:
         """Loss and gradients of the very step that is timed: the gradient is how far it moves the weights, once.
@@ -128,5 +128,18 @@ class KerasRunner(Runner):
                     fix=f"Keras {self._keras.__version__} lists its layers in another order: leave keras-tf out of "
                     "--peers, or name an environment with Keras 3.15 by --keras-python",
                 )
-            found[name] = array.transpose(axes).reshape(shape)
+            array = array.transpose(axes).reshape(shape)
+            found[name] = array[..., ::-1, ::-1] if keras_class == _TURNED and array.ndim == 4 else array
         return found
+
+
+def _network(keras: Any, task: Task, options: dict[str, Any]) -> Any:
+    if not options["network"]:
+        return example_unet(keras, task.side, task.classes)
+    return getattr(keras.applications, options["network"])(
+        weights=None,
+        input_shape=(task.side, task.side, 3),
+        classes=task.classes,
+        classifier_activation=None,
+        **options["arguments"],
+    )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from separable.benchmarking.contest import Task, Verb
 from separable.errors import UnknownModelError, UsageError, WeightsMismatchError
 from separable.models.base import ImageModel
 from separable.models.build import build_model, model_spec
@@ -19,7 +20,15 @@ from separable.weights.ports.port import Port
 from separable.weights.ports.read import port_tensors
 from separable.weights.reference import import_framework, source_network
 
-__all__ = ["build_network", "demand_certain", "find_port", "is_borrowed", "peer_gradients", "peer_network"]
+__all__ = [
+    "build_network",
+    "demand_certain",
+    "find_port",
+    "is_borrowed",
+    "peer_gradients",
+    "peer_network",
+    "task_for",
+]
 
 _BORROWED = "timm:"
 _WITHOUT = {"dropout": 0.0, "aux_head": False}
@@ -31,6 +40,37 @@ _CERTAIN = 1e-3
 def is_borrowed(network: str) -> bool:
     """Whether `network` is timm's alone, as "timm:efficientnet_b0" is."""
     return network.startswith(_BORROWED)
+
+
+def task_for(network: str, verb: Verb, batch: int, side: int | None = None, device: str = "cpu") -> Task:
+    """The task of a contest over `network` and others of its kind.
+
+    Labels are as many as the network was published with, 1000 where it classifies.
+
+    Args:
+        side: None for the network's own.
+
+    Raises:
+        UnknownModelError: neither the catalogue nor timm has it.
+        UsageError: it answers for pixels, and not for each of them at this size.
+    """
+    if is_borrowed(network):
+        return Task(verb, batch, side or 224, device=device)
+    spec = model_spec(network)
+    side = side or spec.input.size[0]
+    if spec.task != "segment":
+        return Task(verb, batch, side, device=device)
+    with torch.device("meta"):
+        model = build_model(network)
+    multiple = getattr(model, "multiple", 1)
+    if side % multiple:
+        raise UsageError(
+            f"{network} does not answer for each pixel of such a picture alone",
+            got=f"a side of {side}",
+            expected=f"a multiple of {multiple}",
+            fix="Name another --side",
+        )
+    return Task(verb, batch, side, spec.num_classes, device=device, kind="segment")
 
 
 def find_port(framework: str, network: str) -> Port | None:
