@@ -1,22 +1,26 @@
 """keras.applications as a contestant, on Keras' torch backend, which runs the same file as TensorFlow's does."""
 
+import importlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 
-from separable.benchmarking.contest import Answer, Contestant, Given, Task
+from separable.benchmarking.contest import Answer, Contestant, Given, Task, Verb
 from separable.benchmarking.gate import distance, judge
 from separable.benchmarking.peers.contestants import keras_contestant, keras_tensorflow
 from separable.benchmarking.peers.keras_environment import demand_keras
+from separable.benchmarking.peers.keras_example import example_unet
 from separable.benchmarking.peers.keras_given import prepare_keras
 from separable.benchmarking.peers.keras_runner import open_keras
 from separable.benchmarking.peers.networks import build_network
 from separable.benchmarking.referee import answer_of, give, give_weights
 from separable.benchmarking.remote import RemoteRunner
 from separable.errors import MissingExtraError
+from tests.parity.keras_unet import build_keras_unet
 from tests.tolerances import CONTEST_GRADIENTS, CONTEST_LOSS
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:keras.*")
@@ -117,3 +121,40 @@ def test_the_files_are_written_once(given: Given) -> None:
     before = path.stat().st_mtime_ns
     prepare_keras(contestant("bf16"), TRAIN, given)
     assert path.stat().st_mtime_ns == before
+
+
+SEGMENT = Task("train", 2, 64, classes=3, kind="segment")
+
+
+@pytest.mark.parametrize("verb", ["train", "infer"])
+def test_the_segmentation_example_is_our_unet(verb: Verb, tmp_path: Path) -> None:
+    """Every gradient under our name and in our shape, turned kernels and biases too, and every pixel's logits."""
+    task = replace(SEGMENT, verb=verb)
+    found = give(task, tmp_path)
+    give_weights(task, found, "unet_xception", "keras")
+    one = keras_contestant("unet_xception", "fp32", task, "torch")
+    assert one is not None
+    prepare_keras(one, task, found)
+    got = open_keras(one, task, found).answer()
+    model = build_network("unet_xception", 3)
+    model.load_state_dict(safetensors.torch.load_file(found.weights("unet_xception")))
+    own = answer_of(model, task, found, "fp32")
+    model.zero_grad()
+    expected = answer_of(model.double(), task, found, "fp64")
+    assert set(got) == set(expected) == ({"loss", *dict(model.named_parameters())} if verb == "train" else {"logits"})
+    verdict = judge(got, expected, own, "fp32", least=CONTEST_GRADIENTS)
+    assert verdict.passed, verdict.reason
+    if verb == "infer":
+        assert got["logits"].shape == (2, 3, 64, 64)
+        return
+    turned = got["up2.conv1.conv.weight"]
+    for mutant in (turned[..., ::-1, ::-1], turned.swapaxes(0, 1), 0.95 * turned):
+        assert not judge(got | {"up2.conv1.conv.weight": mutant}, expected, own, "fp32", least=CONTEST_GRADIENTS).passed
+
+
+def test_the_example_has_the_layers_of_the_oracle() -> None:
+    """Written twice from the same page, once for the tests of parity and once for contests."""
+    built = (example_unet(importlib.import_module("keras"), 96, 3), build_keras_unet((96, 96)))
+    ours, oracle = ([(type(one).__name__, one.output.shape, one.count_params()) for one in net.layers] for net in built)
+    assert ours == oracle
+    assert built[0].count_params() == 2_058_979

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 
-from separable.benchmarking.contest import Contestant, Given, Task
+from separable.benchmarking.contest import Contestant, Given, Runner, Task, Verb
 from separable.benchmarking.network_contest import bench_networks, has_room, named_apart
-from separable.benchmarking.peers.networks import build_network
+from separable.benchmarking.peers.networks import build_network, task_for
 from separable.benchmarking.referee import answer_of, give, give_weights, work_of
 from separable.benchmarking.run import Rules
+from separable.benchmarking.worker import called
+from separable.errors import UsageError
 from separable.models import model_spec
 
 SMALL = Task("infer", 6, 32, classes=10)
@@ -89,3 +91,62 @@ def test_weights_are_written_once(tmp_path: Path) -> None:
     give_weights(SMALL, given, "timm:net", "timm")
     assert given.weights("timm:net", "timm").name == "timm-net-timm.safetensors"
     assert given.weights("timm:net", "timm").read_bytes() == b"there"
+
+
+def test_pixels_of_a_segmentation_have_labels_in_patches(tmp_path: Path) -> None:
+    task = task_for("unet_xception", "train", 4, 40 + 8)
+    given = give(task, tmp_path)
+    labels = given.labels()
+    assert (labels.shape, labels.dtype, labels.max()) == ((4, 48, 48), np.int64, 2)
+    patches = labels.reshape(4, 8, 6, 8, 6)
+    assert (patches == patches[:, :, :1, :, :1]).all()
+    assert not np.array_equal(labels[0], labels[1])
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ("unet_xception", Task("infer", 2, 160, 3, kind="segment")),
+        ("deeplab_xception65", Task("infer", 2, 513, 21, kind="segment")),
+        ("mobilenet_v1", Task("infer", 2, 224)),
+        ("timm:efficientnet_b0", Task("infer", 2, 224)),
+    ],
+)
+def test_the_task_is_the_networks_own(network: str, expected: Task) -> None:
+    assert task_for(network, "infer", 2) == expected
+
+
+def test_a_side_that_leaves_other_pixels_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"Got: a side of 100\. Expected: a multiple of 16"):
+        task_for("unet_xception", "train", 2, 100)
+    assert task_for("deeplab", "train", 2, 100).side == 100
+
+
+@pytest.mark.parametrize("verb", ["train", "infer"])
+def test_a_contest_of_a_segmentation_network(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process; the referee's and the contestant's own answers are over every pixel."""
+    monkeypatch.setattr(
+        "separable.benchmarking.referee.RemoteRunner", lambda one, *rest: called(one.factory)(one, *rest[:2])
+    )
+    monkeypatch.setattr(
+        "separable.benchmarking.network_contest.RemoteRunner", lambda one, *rest: called(one.factory)(one, *rest)
+    )
+    task = task_for("unet_xception", verb, 2, 32)
+    plain = replace(PLAIN, network="unet_xception", options={"source": "separable", "channels_last": True})
+    wrong = replace(plain, name="wrong", factory=f"{__name__}:open_wrong")
+    result = bench_networks(task, [plain, wrong], baseline="plain", rules=Rules(1))
+    assert result.entries[0].failure == ""
+    assert result.entries[0].verdict is not None
+    assert result.entries[0].verdict.passed
+    assert result.entries[1].failure.startswith("wrong answer: ")
+
+
+def open_wrong(contestant: Contestant, task: Task, given: Given) -> Runner:
+    """Its masks are upside down, or its logits are."""
+    runner = called("separable.benchmarking.peers.opening:open_torch")(contestant, task, given)
+    if task.verb == "train":
+        runner._labels = runner._labels.flip(1)
+    else:
+        run = runner._run
+        runner._run = lambda x: run(x).flip(2)
+    return runner
