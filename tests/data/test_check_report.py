@@ -49,7 +49,7 @@ Formats: PNG 41, JPEG 2.
 ERROR  2 validation pictures of 12 (17 %) are in training, too.
     val/rose/leak 1.png = train/rose/00.png (same file)
     val/rose/leak 2.jpg = train/rose/01.png (near copy, 1.00 alike)
-    -> Delete one of each two copies, or keep them in one set: accuracy on pictures known by heart proves nothing.
+    -> Delete one of each two copies, or keep them in one set: figures on pictures known by heart prove nothing.
 
 WARNING  1 picture of 44 cannot be read (2.3 %).
     train/daisy/cut.png (truncated PNG)

@@ -80,10 +80,11 @@ def test_left_over_files_are_named_and_not_used(tmp_path: Path) -> None:
         "1 masks without a picture left out: 001.png.",
         "3 files whose name several share left out: 002.jpg, 002.png, 002.png.",
     )
-    kinds = {problem.kind: problem for problem in check_pairs(data)}
+    kinds = {problem.kind: problem for problem in check_pairs(data).found}
     assert [finding.path for finding in kinds["picture without a mask"].findings] == ["images/000.jpg"]
     assert [finding.path for finding in kinds["mask without a picture"].findings] == ["masks/001.png"]
-    assert len(kinds["ambiguous name"].findings) == 3
+    ambiguous = [finding.path for finding in kinds["ambiguous name"].findings]
+    assert ambiguous == ["images/002.jpg", "images/002.png", "masks/002.png"]
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
@@ -122,6 +123,9 @@ def turned(pixels: np.ndarray, kind: str, orientation: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, exif=exif)
     return buffer.getvalue()
+
+
+BAD_PICTURE = "images/003.jpg"
 
 
 def spoilt(folder: Path) -> dict[str, str]:
@@ -184,16 +188,19 @@ def test_the_check_says_all_of_it(tmp_path: Path) -> None:
     causes = spoilt(tmp_path)
     done: list[tuple[int, int]] = []
     data = read_pairs(tmp_path, coding=MaskCoding.indices(["a", "b", "c"]))
-    problems = check_pairs(data, lambda *count: done.append(count))
-    kinds = {problem.kind: problem for problem in problems}
+    report = check_pairs(data, progress=lambda *count: done.append(count))
+    kinds = {problem.kind: problem for problem in report.problems}
     assert done[-1] == (12, 12)
     unusable = kinds["unusable pair"]
-    assert {finding.path for finding in unusable.findings} == set(causes)
+    assert {finding.path for finding in unusable.findings} == {f"images/{name}" for name in causes} - {BAD_PICTURE}
+    assert [finding.path for finding in kinds["unreadable"].findings] == [BAD_PICTURE]
     assert unusable.severity == "error"
-    assert unusable.what == "8 pairs of 12 (67 %) cannot be used."
-    assert [finding.path for finding in kinds["turned on one side"].findings] == ["009.jpg"]
+    assert unusable.what == "7 pairs of 12 (58 %) cannot be used for their masks."
+    assert [finding.path for finding in kinds["turned on one side"].findings] == ["images/009.jpg"]
     assert kinds["class without training"].what == "No training mask shows c."
-    assert problems[0].severity == "error"
+    assert report.problems[0].severity == "error"
+    assert report.misleading
+    assert [(one.name, one.train + one.val) for one in report.classes] == [("a", 4), ("b", 4), ("c", 0)]
 
 
 def test_unlabelled_masks_and_rare_classes(tmp_path: Path) -> None:
@@ -205,8 +212,8 @@ def test_unlabelled_masks_and_rare_classes(tmp_path: Path) -> None:
     data = read_pairs(tmp_path, coding=MaskCoding.indices(["a", "b"]), seed=1)
     first = next(int(Path(path).stem) for path in data.train.paths if path != "002.jpg")
     (tmp_path / f"masks/{first:03d}.png").write_bytes(encode(mask, "PNG"))
-    kinds = {problem.kind: problem for problem in check_pairs(data)}
-    assert [finding.path for finding in kinds["unlabelled"].findings] == ["002.jpg"]
+    kinds = {problem.kind: problem for problem in check_pairs(data).found}
+    assert [finding.path for finding in kinds["unlabelled"].findings] == ["images/002.jpg"]
     assert kinds["rare class"].findings[0].path == "b"
 
 

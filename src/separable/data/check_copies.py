@@ -87,7 +87,7 @@ def _leaks(survey: Survey, copies: list[_Copy]) -> Iterator[Problem]:
         "error" if leaked else "warning",
         f"{counted(len(findings), 'validation picture')} of {total:,} ({percent(share)}) "
         f"{'is' if len(findings) == 1 else 'are'} in training, too.",
-        "Delete one of each two copies, or keep them in one set: accuracy on pictures known by heart proves nothing.",
+        "Delete one of each two copies, or keep them in one set: figures on pictures known by heart prove nothing.",
         tuple(sorted(findings, key=lambda one: one.path)),
     )
 
@@ -127,7 +127,7 @@ def _duplicates(survey: Survey, exact: list[_Copy], near: list[_Copy]) -> Iterat
             yield Problem(
                 kind,
                 severity,
-                f"{counted(len(pairs), one, many)} in the same class and set.",
+                f"{counted(len(pairs), one, many)} in the same {'class and ' * survey.classified}set.",
                 "They count as often as they occur; delete the copies unless that is meant.",
                 _lines(survey, pairs),
             )

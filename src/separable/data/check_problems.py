@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from separable.data.check_scan import PictureFacts
 
-__all__ = ["Finding", "Limits", "Problem", "Severity", "Survey", "counted", "percent"]
+__all__ = ["ClassCount", "Finding", "Limits", "Problem", "Severity", "Survey", "counted", "percent"]
 
 Severity = Literal["error", "warning", "note"]
 """An error misleads whoever trains on the data; a warning deserves a look; a note is good to know."""
@@ -65,8 +65,20 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class ClassCount:
+    """A class with its readable pictures in training and in validation; where pictures have masks, those that show it,
+    and its labelled pixels in training."""
+
+    name: str
+    train: int
+    val: int
+    pixels: int | None = None
+
+
+@dataclass(frozen=True)
 class Survey:
-    """N pictures of both sets, training first, as arrays and lists of length N."""
+    """N pictures of both sets, training first, as arrays and lists of length N. Pictures with masks are of one class
+    without a name."""
 
     class_names: tuple[str, ...]
     paths: tuple[str, ...]
@@ -90,6 +102,11 @@ class Survey:
         """Readable pictures of each class in one of the sets."""
         chosen = self.readable & (self.held_out == held_out)
         return np.bincount(self.labels[chosen], minlength=len(self.class_names)).astype(np.int64)
+
+    @property
+    def classified(self) -> bool:
+        """Whether each picture has a class."""
+        return self.class_names != ("",)
 
     def name(self, index: int) -> str:
         """The class of a picture."""

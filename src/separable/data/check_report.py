@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from separable.data.check_problems import Finding, Problem, Severity, Survey, counted
+from separable.data.check_problems import ClassCount, Finding, Problem, Severity, Survey, counted, percent
 from separable.files import make_directory, write_atomically, write_text_atomically
 
 __all__ = ["CheckReport"]
@@ -30,6 +30,8 @@ class CheckReport:
     found: tuple[Problem, ...]
     remarks: tuple[str, ...] = ()
     """What reading the folder had to say."""
+    masked: tuple[ClassCount, ...] = ()
+    """What the masks show, where pictures have masks."""
 
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
@@ -41,6 +43,12 @@ class CheckReport:
     def notes(self) -> tuple[str, ...]:
         """What is good to know, a sentence or two each."""
         return (*self.remarks, *(f"{one.what} {one.fix}" for one in self._said))
+
+    @cached_property
+    def classes(self) -> tuple[ClassCount, ...]:
+        """What there is of each class."""
+        counts = (self.survey.counts(held_out=held_out).tolist() for held_out in (False, True))
+        return self.masked or tuple(map(ClassCount, self.survey.class_names, *counts))
 
     @cached_property
     def _said(self) -> tuple[Problem, ...]:
@@ -72,13 +80,7 @@ class CheckReport:
             "pictures": {"train": int((~survey.held_out).sum()), "val": int(survey.held_out.sum())},
             "unreadable": int((~survey.readable).sum()),
             "classes": [
-                {"name": name, "train": train, "val": val}
-                for name, train, val in zip(
-                    survey.class_names,
-                    survey.counts(held_out=False).tolist(),
-                    survey.counts(held_out=True).tolist(),
-                    strict=True,
-                )
+                {key: value for key, value in asdict(one).items() if value is not None} for one in self.classes
             ],
             "sides": self._sides(),
             "formats": dict(Counter(one.format for one in survey.facts if one.cause is None).most_common()),
@@ -132,7 +134,7 @@ class CheckReport:
         survey, sides = self.survey, self._sides()
         held = int(survey.held_out.sum())
         yield f"{self.root}: {counted(len(survey.facts) - held, 'picture')} to train on, {held:,} to validate on, " + (
-            counted(len(survey.class_names), "class", "classes") + "."
+            counted(len(self.classes), "class", "classes") + "."
         )
         yield ""
         yield from self._table()
@@ -155,16 +157,16 @@ class CheckReport:
                 yield f"All of them: {', '.join(sorted(whole))}."
 
     def _table(self) -> Iterator[str]:
-        survey = self.survey
-        train, val = survey.counts(held_out=False).tolist(), survey.counts(held_out=True).tolist()
-        order = sorted(range(len(train)), key=lambda c: (-train[c], survey.class_names[c]))
+        order = sorted(self.classes, key=lambda one: (-(one.pixels or 0), -one.train, one.name))
         shown = order if len(order) <= _CLASSES_SHOWN else order[: _CLASSES_SHOWN // 2] + order[-_CLASSES_SHOWN // 2 :]
-        width = max([5, *(len(_printable(survey.class_names[c])) for c in shown)])
-        yield f"{'class':<{width}}  {'train':>8}  {'val':>8}"
-        for place, c in enumerate(shown):
+        width = max([5, *(len(_printable(one.name)) for one in shown)])
+        total = sum(one.pixels or 0 for one in order)
+        yield f"{'class':<{width}}  {'train':>8}  {'val':>8}" + ("  of the pixels" if self.masked else "")
+        for place, one in enumerate(shown):
             if len(shown) < len(order) and place == len(shown) // 2:
                 yield f"{'...':<{width}}  ({len(order) - len(shown)} more)"
-            yield f"{_printable(survey.class_names[c]):<{width}}  {train[c]:>8,}  {val[c]:>8,}"
+            share = f"  {percent((one.pixels or 0) / max(1, total)):>13}" if self.masked else ""
+            yield f"{_printable(one.name):<{width}}  {one.train:>8,}  {one.val:>8,}{share}"
 
     def _problem_lines(self) -> Iterator[str]:
         for one in self.problems:

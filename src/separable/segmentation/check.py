@@ -1,48 +1,42 @@
 """Look at every pair before training on it: can both be read, do they fit, would they mislead?
 
-`data.check` looks at the pictures; this is about their masks. Problems are of the same kind and shown alike.
+Of the pictures it says what `data.check` says of pictures without masks.
 """
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
 
 import numpy as np
 
-from separable.data.check_problems import Finding, Problem, counted, percent
+from separable.data.check_copies import copy_problems
+from separable.data.check_pictures import picture_problems
+from separable.data.check_problems import Limits, Survey, percent
+from separable.data.check_processes import Scan, scan_all
+from separable.data.check_report import CheckReport
+from separable.data.check_scan import PictureFacts, scan_picture
 from separable.data.decode import MAX_PIXELS, PictureFile
 from separable.errors import BadPictureError
+from separable.segmentation.check_masks import PairFacts, class_counts, mask_problems
 from separable.segmentation.labels import IGNORE
-from separable.segmentation.layout import Paired
 from separable.segmentation.mask_file import MaskFile
-from separable.segmentation.pairs import PairsData, PairSet
+from separable.segmentation.pair_set import PairsData, PairSet
 from separable.segmentation.sources import MaskFiles
 
-__all__ = ["PairFacts", "check_pairs", "scan_pair"]
-
-_UNREADABLE_SHARE = 0.05
-_RARE = 0.001
+__all__ = ["check_pairs", "scan_pair"]
 
 
-@dataclass(frozen=True)
-class PairFacts:
-    """What one pair is. `cause` is why it cannot be used; then nothing else is known."""
-
-    path: str
-    cause: str | None = None
-    pixels: tuple[int, ...] = ()
-    """Labelled pixels of each class."""
-    ignored: int = 0
-    turned: bool = False
-    """EXIF turns or mirrors one of the two only, and their sizes cannot tell whether the mask was drawn so."""
-
-
-def scan_pair(pairs: PairSet, sample: int, max_pixels: int = MAX_PIXELS) -> PairFacts:
-    """Decode a picture and its mask completely. Never raises for what the files hold: that becomes `cause`."""
+def scan_pair(pairs: PairSet, sample: int, max_pixels: int = MAX_PIXELS, *, decode: bool = True) -> PairFacts:
+    """Read a mask completely, and its picture, unless `decode` is False. Never raises for what the files hold: that
+    becomes `cause`."""
     path = pairs.paths[sample]
     try:
         file, mask = pairs.open(sample, max_pixels=max_pixels)
         turned = _ambiguous(pairs, sample, file)
-        file.pixels()
+        if decode:
+            file.pixels()
     except BadPictureError as error:
         return PairFacts(path, cause=error.what.rstrip("."))
     except MemoryError:
@@ -52,24 +46,78 @@ def scan_pair(pairs: PairSet, sample: int, max_pixels: int = MAX_PIXELS) -> Pair
 
 
 def check_pairs(
-    data: PairsData, progress: Callable[[int, int], None] | None = None, max_pixels: int = MAX_PIXELS
-) -> tuple[Problem, ...]:
-    """Everything that is wrong with the pairs, the worst first.
+    data: PairsData,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    limits: Limits | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> CheckReport:
+    """Decode every picture and its mask once, and report what is wrong with the pictures, with the masks, and with
+    how they fit.
 
     Args:
         data: what `read_pairs` returned.
+        workers: processes to decode in; 0 decodes here. The report is the same.
         progress: called with (pairs done, pairs in all).
+        limits: from where on something is said of the pictures.
         max_pixels: a picture or mask with more counts as unreadable, as in training.
     """
-    facts: list[tuple[bool, PairFacts]] = []
-    total = len(data.train) + len(data.val)
-    for held_out, part in ((False, data.train), (True, data.val)):
-        for sample in range(len(part)):
-            facts.append((held_out, scan_pair(part, sample, max_pixels)))
-            if progress is not None:
-                progress(len(facts), total)
-    problems = [*_left_over(data.paired), *_unusable(facts), *_doubtful(facts), *_class_problems(data, facts)]
-    return tuple(sorted(problems, key=lambda one: ("error", "warning", "note").index(one.severity)))
+    root = _root(data)
+    total, shown = len(data.train) + len(data.val), [*_shown(root, data.train), *_shown(root, data.val)]
+    singles = (part.chosen([sample]) for part in (data.train, data.val) for sample in range(len(part)))
+    found = scan_all(_PairScan(max_pixels), singles, total, workers, progress)
+    survey = Survey(
+        class_names=("",),
+        paths=tuple(shown),
+        labels=np.zeros(total, np.int64),
+        held_out=np.repeat([False, True], [len(data.train), len(data.val)]),
+        facts=tuple(picture for picture, _ in found),
+        limits=limits or Limits(),
+    )
+    pairs = [replace(one, path=path) for (_, one), path in zip(found, shown, strict=True)]
+    problems = (
+        *mask_problems(data, pairs, root),
+        *copy_problems(survey),
+        *picture_problems(survey),
+    )
+    return CheckReport(root, survey, problems, (*data.notes, *_ignored(pairs)), class_counts(data, pairs))
+
+
+@final
+@dataclass(frozen=True)
+class _PairScan(Scan[PairSet, tuple[PictureFacts, PairFacts]]):
+    """Of sets of one pair each."""
+
+    max_pixels: int
+
+    def __call__(self, item: PairSet) -> tuple[PictureFacts, PairFacts]:
+        path = item.paths[0]
+        picture = scan_picture(item.root / path, self.max_pixels)
+        if picture.cause is not None:
+            return picture, PairFacts(path, picture.cause.rstrip("."), of_picture=True)
+        return picture, scan_pair(item, 0, self.max_pixels, decode=False)
+
+    def lost(self, item: PairSet, cause: str) -> tuple[PictureFacts, PairFacts]:
+        return PictureFacts(0, cause=cause), PairFacts(item.paths[0], cause, of_picture=True)
+
+
+def _root(data: PairsData) -> Path:
+    """The folder that holds all of it."""
+    folders = [data.train.root, data.val.root, *(one.masks for one in data.paired)]
+    return Path(os.path.commonpath([folder.absolute() for folder in folders]))
+
+
+def _shown(root: Path, part: PairSet) -> Iterator[str]:
+    inside = part.root.absolute().relative_to(root)
+    return ((inside / path).as_posix() for path in part.paths)
+
+
+def _ignored(pairs: list[PairFacts]) -> Iterator[str]:
+    ignored, labelled = sum(one.ignored for one in pairs), sum(sum(one.pixels) for one in pairs)
+    if ignored:
+        share = percent(ignored / (ignored + labelled))
+        yield f"{share} of the masks' pixels are ignored: they teach nothing, and do not count."
 
 
 def _ambiguous(pairs: PairSet, sample: int, file: PictureFile) -> bool:
@@ -81,72 +129,3 @@ def _ambiguous(pairs: PairSet, sample: int, file: PictureFile) -> bool:
     height, width = file.size
     # A quarter turn of a picture that is not square shows in its size, and the sizes fit.
     return height == width or (file.orientation >= 5) == (mask.orientation >= 5)
-
-
-def _left_over(paired: tuple[Paired, ...]) -> Iterator[Problem]:
-    kinds = (
-        ("picture without a mask", "without_mask", "They are not used. Add their masks, or move them away."),
-        ("mask without a picture", "without_picture", "They are not used. Add their pictures, or move them away."),
-        ("ambiguous name", "ambiguous", "They are not used. Keep one picture and one mask of a name."),
-    )
-    for kind, field, fix in kinds:
-        findings = tuple(
-            Finding(f"{(one.masks if field == 'without_picture' else one.images).name}/{path}")
-            for one in paired
-            for path in getattr(one, field)
-        )
-        if findings:
-            yield Problem(kind, "warning", f"{counted(len(findings), 'file')}: {kind}.", fix, findings)
-
-
-def _unusable(facts: list[tuple[bool, PairFacts]]) -> Iterator[Problem]:
-    bad = tuple(Finding(one.path, detail=one.cause) for _, one in facts if one.cause is not None)
-    if bad:
-        share = len(bad) / len(facts)
-        yield Problem(
-            "unusable pair",
-            "error" if share > _UNREADABLE_SHARE else "warning",
-            f"{counted(len(bad), 'pair')} of {len(facts):,} ({percent(share)}) cannot be used.",
-            "Mend or remove them: training goes on without them, and `--max-bad` limits how many.",
-            bad,
-        )
-
-
-def _doubtful(facts: list[tuple[bool, PairFacts]]) -> Iterator[Problem]:
-    turned = tuple(Finding(one.path) for _, one in facts if one.turned)
-    if turned:
-        yield Problem(
-            "turned on one side",
-            "warning",
-            f"{counted(len(turned), 'pair')}: EXIF turns or mirrors the picture or the mask, but not both.",
-            "Look whether they lie over each other; turn the pixels of both for good where they do not.",
-            turned,
-        )
-    blank = tuple(Finding(one.path) for _, one in facts if one.cause is None and not sum(one.pixels))
-    if blank:
-        what = f"{counted(len(blank), 'mask')} without a labelled pixel: nothing is learned from them."
-        yield Problem("unlabelled", "warning", what, "Label them, or move them away.", blank)
-
-
-def _class_problems(data: PairsData, facts: list[tuple[bool, PairFacts]]) -> Iterator[Problem]:
-    counts = np.zeros((2, len(data.class_names)), np.int64)
-    for held_out, one in facts:
-        if one.cause is None:
-            counts[int(held_out)] += np.array(one.pixels)
-    for row, name in ((0, "training"), (1, "validation")):
-        absent = [data.class_names[k] for k in np.flatnonzero(counts[row] == 0)]
-        if absent:
-            yield Problem(
-                f"class without {name}",
-                "error" if row == 0 else "warning",
-                f"No {name} mask shows {', '.join(absent)}.",
-                "Add pictures that do, or take the class out of classes.yaml.",
-            )
-    shares = counts[0] / max(1, counts[0].sum())
-    rare = tuple(
-        Finding(data.class_names[k], detail=f"{percent(float(shares[k]))} of the pixels")
-        for k in np.flatnonzero((shares > 0) & (shares < _RARE))
-    )
-    if rare:
-        fix = "Class weights or the Dice loss let them count."
-        yield Problem("rare class", "note", f"{counted(len(rare), 'class', 'classes')} of few pixels.", fix, rare)

@@ -32,14 +32,16 @@ class Paired:
     without_mask: tuple[str, ...]
     without_picture: tuple[str, ...]
     ambiguous: tuple[str, ...]
-    """Pictures or masks of which there are several with one name."""
+    """Pictures with a name that several pictures or several masks have."""
+    ambiguous_masks: tuple[str, ...]
+    """The masks of those names."""
 
     def notes(self) -> list[str]:
         """Sentences about what is not used."""
         said = (
             ("pictures without a mask", self.without_mask),
             ("masks without a picture", self.without_picture),
-            ("files whose name several share", self.ambiguous),
+            ("files whose name several share", self.ambiguous + self.ambiguous_masks),
         )
         return [f"{len(which)} {what} left out: {_some(which)}." for what, which in said if which]
 
@@ -91,14 +93,14 @@ def pair(side: Side) -> Paired:
             expected="cat_01.jpg with cat_01.png",
             fix="Rename the masks after their pictures",
         )
-    ambiguous = [path for stem in both if stem not in set(single) for path in pictures[stem] + drawn[stem]]
+    several = sorted(set(both) - set(single))
     return Paired(
         images,
         masks,
         tuple((pictures[stem][0], drawn[stem][0]) for stem in single),
         tuple(path for stem in sorted(pictures.keys() - drawn.keys()) for path in pictures[stem]),
         tuple(path for stem in sorted(drawn.keys() - pictures.keys()) for path in drawn[stem]),
-        tuple(ambiguous),
+        *(tuple(path for stem in several for path in found[stem]) for found in (pictures, drawn)),
     )
 
 

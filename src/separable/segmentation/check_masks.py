@@ -1,0 +1,132 @@
+"""What is wrong with masks: with their files, with how they fit their pictures, and with what they show."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separable.data.check_problems import ClassCount, Finding, Problem, counted, percent
+from separable.files import path_from
+from separable.segmentation.layout import Paired
+from separable.segmentation.pair_set import PairsData
+
+__all__ = ["PairFacts", "class_counts", "mask_problems"]
+
+_UNREADABLE_SHARE = 0.05
+_RARE = 0.001
+_OF_MASKS = ("without_picture", "ambiguous_masks")
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """What one pair is. `cause` is why it cannot be used; then nothing else is known."""
+
+    path: str
+    cause: str | None = None
+    pixels: tuple[int, ...] = ()
+    """Labelled pixels of each class."""
+    ignored: int = 0
+    turned: bool = False
+    """EXIF turns or mirrors one of the two only, and their sizes cannot tell whether the mask was drawn so."""
+    of_picture: bool = False
+    """The cause lies in the picture."""
+
+
+def mask_problems(data: PairsData, facts: list[PairFacts], root: Path) -> Iterator[Problem]:
+    """Files without their other half, masks that cannot be used, that may lie askew, that show too little.
+
+    Args:
+        data: what `read_pairs` returned.
+        facts: of its pairs, those for training first.
+        root: what paths are shown from.
+    """
+    yield from _left_over(data.paired, root)
+    yield from _unusable(facts)
+    yield from _doubtful(facts)
+    yield from _class_problems(data, facts)
+
+
+def class_counts(data: PairsData, facts: list[PairFacts]) -> tuple[ClassCount, ...]:
+    """Of each class the pictures whose masks show it, and its labelled pixels in training."""
+    pixels = np.array([one.pixels or (0,) * len(data.class_names) for one in facts], np.int64)
+    pixels = pixels.reshape(-1, len(data.class_names))
+    train, val = ((part > 0).sum(axis=0).tolist() for part in np.split(pixels, [len(data.train)]))
+    return tuple(map(ClassCount, data.class_names, train, val, _pixels(data, facts)[0].tolist()))
+
+
+def _pixels(data: PairsData, facts: list[PairFacts]) -> NDArray[np.int64]:
+    """(2, classes): labelled pixels in training and in validation."""
+    counts = np.zeros((2, len(data.class_names)), np.int64)
+    for number, one in enumerate(facts):
+        if one.cause is None:
+            counts[int(number >= len(data.train))] += np.array(one.pixels)
+    return counts
+
+
+def _left_over(paired: tuple[Paired, ...], root: Path) -> Iterator[Problem]:
+    kinds = (
+        ("picture without a mask", ("without_mask",), "They are not used. Add their masks, or move them away."),
+        ("mask without a picture", ("without_picture",), "They are not used. Add their pictures, or move them away."),
+        ("ambiguous name", ("ambiguous", "ambiguous_masks"), "They are not used. Keep one picture and one mask."),
+    )
+    for kind, fields, fix in kinds:
+        findings = tuple(
+            Finding(path_from(root, (one.masks if field in _OF_MASKS else one.images).absolute(), path))
+            for one in paired
+            for field in fields
+            for path in getattr(one, field)
+        )
+        if findings:
+            yield Problem(kind, "warning", f"{counted(len(findings), 'file')}: {kind}.", fix, findings)
+
+
+def _unusable(facts: list[PairFacts]) -> Iterator[Problem]:
+    bad = tuple(Finding(one.path, detail=one.cause) for one in facts if one.cause is not None and not one.of_picture)
+    if bad:
+        share = len(bad) / len(facts)
+        yield Problem(
+            "unusable pair",
+            "error" if share > _UNREADABLE_SHARE else "warning",
+            f"{counted(len(bad), 'pair')} of {len(facts):,} ({percent(share)}) cannot be used for their masks.",
+            "Mend or remove them: training goes on without them, and `--max-bad` limits how many.",
+            bad,
+        )
+
+
+def _doubtful(facts: list[PairFacts]) -> Iterator[Problem]:
+    turned = tuple(Finding(one.path) for one in facts if one.turned)
+    if turned:
+        yield Problem(
+            "turned on one side",
+            "warning",
+            f"{counted(len(turned), 'pair')}: EXIF turns or mirrors the picture or the mask, but not both.",
+            "Look whether they lie over each other; turn the pixels of both for good where they do not.",
+            turned,
+        )
+    blank = tuple(Finding(one.path) for one in facts if one.cause is None and not sum(one.pixels))
+    if blank:
+        what = f"{counted(len(blank), 'mask')} without a labelled pixel: nothing is learned from them."
+        yield Problem("unlabelled", "warning", what, "Label them, or move them away.", blank)
+
+
+def _class_problems(data: PairsData, facts: list[PairFacts]) -> Iterator[Problem]:
+    counts = _pixels(data, facts)
+    for row, name in ((0, "training"), (1, "validation")):
+        absent = [data.class_names[k] for k in np.flatnonzero(counts[row] == 0)]
+        if absent:
+            yield Problem(
+                f"class without {name}",
+                "error" if row == 0 else "warning",
+                f"No {name} mask shows {', '.join(absent)}.",
+                "Add pictures that do, or take the class out of classes.yaml.",
+            )
+    shares = counts[0] / max(1, counts[0].sum())
+    rare = tuple(
+        Finding(data.class_names[k], detail=f"{percent(float(shares[k]))} of the pixels")
+        for k in np.flatnonzero((shares > 0) & (shares < _RARE))
+    )
+    if rare:
+        fix = "Class weights or the Dice loss let them count."
+        yield Problem("rare class", "note", f"{counted(len(rare), 'class', 'classes')} of few pixels.", fix, rare)
