@@ -1,12 +1,19 @@
 """Colours of classes: Pascal VOC's palette, which index masks carry everywhere, and names of colours."""
 
 import re
+from collections.abc import Sequence
 
 from separable.errors import UsageError
 
-__all__ = ["class_colours", "colour_name", "parse_colour"]
+__all__ = ["class_colours", "colour_name", "distinct_colours", "parse_colour"]
 
 Colour = tuple[int, int, int]
+
+_APART = (
+    (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115),
+    (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167),
+)  # fmt: skip
+"""Okabe and Ito's palette (Color Universal Design, 2008), which stays apart without colour vision."""
 
 
 def class_colours(count: int) -> tuple[Colour, ...]:
@@ -15,6 +22,15 @@ def class_colours(count: int) -> tuple[Colour, ...]:
     Bit 3k + c of the index becomes bit 7 - k of channel c, so that neighbours differ most. 256 colours, then again.
     """
     return tuple(_colour(index % 256) for index in range(count))
+
+
+def distinct_colours(colours: Sequence[Colour]) -> tuple[Colour, ...]:
+    """For eyes: `colours` as somebody chose them; where nobody did and there are up to eight, ones that eyes without
+    colour vision tell apart too, which Pascal VOC's dark red on black are not."""
+    chosen = tuple(colours)
+    if len(chosen) <= len(_APART) and chosen == class_colours(len(chosen)):
+        return _APART[: len(chosen)]
+    return chosen
 
 
 def _colour(index: int) -> Colour:

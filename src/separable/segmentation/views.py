@@ -9,12 +9,12 @@ from separable.errors import UsageError
 from separable.segmentation.boundary import boundaries
 from separable.segmentation.labels import IGNORE, Mask
 
-__all__ = ["coloured_mask", "disagreement", "overlay"]
+__all__ = ["DISAGREEMENT", "coloured_mask", "disagreement", "disagreement_kinds", "overlay"]
 
 Pixels = NDArray[np.uint8]
 _UNLABELLED = (224, 224, 192)
-_RIGHT, _MISSED, _ADDED, _CONFUSED = (235, 235, 235), (0, 114, 178), (213, 94, 0), (204, 121, 167)
-"""Okabe and Ito's colours, which stay apart without colour vision."""
+DISAGREEMENT = ((235, 235, 235), (0, 114, 178), (213, 94, 0), (204, 121, 167), (60, 60, 60))
+"""Of `disagreement_kinds`: Okabe and Ito's colours, which stay apart without colour vision, between two greys."""
 
 
 def coloured_mask(mask: Mask, colours: Sequence[tuple[int, int, int]]) -> Pixels:
@@ -55,11 +55,15 @@ def overlay(
 
 def disagreement(truth: Mask, predicted: Mask, background: int = 0) -> Pixels:
     """(height, width, 3): right in light grey, missed in blue, found where there is background in orange, one class
-    for another in purple; pixels without a label in cream."""
+    for another in purple; pixels without a label in dark grey."""
+    shown: Pixels = np.array(DISAGREEMENT, np.uint8)[disagreement_kinds(truth, predicted, background)]
+    return shown
+
+
+def disagreement_kinds(truth: Mask, predicted: Mask, background: int = 0) -> NDArray[np.uint8]:
+    """(height, width): 0 right, 1 missed, 2 found where there is background, 3 one class for another, 4 no label."""
     if truth.shape != predicted.shape:
         raise UsageError("Truth and prediction differ in size", got=f"{truth.shape} and {predicted.shape}")
     wrong = truth != predicted
-    table = np.array([_RIGHT, _MISSED, _ADDED, _CONFUSED, _UNLABELLED], np.uint8)
     kinds = np.select([truth == IGNORE, ~wrong, predicted == background, truth == background], [4, 0, 1, 2], default=3)
-    shown: Pixels = table[kinds]
-    return shown
+    return kinds.astype(np.uint8)

@@ -12,7 +12,14 @@ from separable.training.config import DataConfig, ModelConfig, TrainConfig
 from separable.training.recipes import RECIPES
 from separable.training.report.record import RunRecord, value_at
 
-__all__ = ["corrected_command", "evaluate_command", "predict_command", "repeat_command", "resume_command"]
+__all__ = [
+    "corrected_command",
+    "evaluate_command",
+    "predict_command",
+    "repeat_command",
+    "resume_command",
+    "tiled_command",
+]
 
 _DEFAULT_MODEL, _DEFAULT_BATCH = "xception", 32  # of `separable train`; a test sends the command through its parser
 
@@ -21,6 +28,11 @@ def predict_command(record: RunRecord) -> str:
     """Name what is on the held-out pictures, for want of others."""
     pictures = value_at(record.config, "data", "val_root") or value_at(record.config, "data", "root") or "PICTURES"
     return shlex.join(["separable", "predict", str(record.run), str(pictures)])
+
+
+def tiled_command(record: RunRecord) -> str:
+    """The same of pictures that are larger than the network's input, at their own resolution."""
+    return f"{predict_command(record)} --tile"
 
 
 def evaluate_command(record: RunRecord) -> str:
@@ -57,7 +69,9 @@ def _train_command(record: RunRecord, target: str, labels: str | None = None) ->
 def _options(config: TrainConfig) -> Iterator[str]:
     """Every choice that decides the result, whether it was made by the user or for them."""
     plain, data = RECIPES.get(config.recipe.name), config.data
-    yield from _network_options(config.model)
+    if config.task != "classify":
+        yield from ("--task", config.task)
+    yield from _network_options(config.model, None if config.task != "classify" else _DEFAULT_MODEL)
     yield from ("--recipe", config.recipe.name)
     default_batch = None if plain is None else min(_DEFAULT_BATCH, plain.global_batch)
     for option, value, default in (
@@ -79,8 +93,8 @@ def _options(config: TrainConfig) -> Iterator[str]:
             yield from ("--set", f"{key}={json.dumps(entry)}")
 
 
-def _network_options(model: ModelConfig) -> Iterator[str]:
-    if model.name != _DEFAULT_MODEL:
+def _network_options(model: ModelConfig, default: str | None) -> Iterator[str]:
+    if model.name != default:
         yield from ("--model", model.name)
     for key, value in model.options.items():
         yield from ("--option", f"{key}={json.dumps(value)}")
@@ -110,6 +124,7 @@ def _expressed(config: TrainConfig) -> TrainConfig:
         device=config.device,
         precision=config.precision,
         deterministic=config.deterministic,
+        task=config.task,
     )
 
 

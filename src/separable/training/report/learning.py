@@ -50,7 +50,7 @@ def learning_section(record: RunRecord, curves: Sequence[Curve], measured: bool)
             folded("The numbers by epoch", element("div", _epoch_table(record.epochs, curves), class_="tall"))
         )
     lead = _lead(record, curves)
-    if value_at(record.config, "recipe", "select") == "best" and measured:
+    if value_at(record.config, "recipe", "select") not in (None, "last") and measured:
         lead += " The epoch was chosen by these same pictures, which flatters the number a little."
     return section("learning", "Learning", lead, *content)
 

@@ -2,7 +2,9 @@
 
 import base64
 import io
+from collections.abc import Callable
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from PIL import Image
 
@@ -10,7 +12,9 @@ from separable.analysis.plots.markup import Markup, element, shorten
 from separable.data.decode import decode_picture
 from separable.errors import BadPictureError
 
-__all__ = ["Gallery", "leads_outside"]
+__all__ = ["Gallery", "data_uri", "find_below", "frame", "leads_outside"]
+
+T = TypeVar("T")
 
 _LONGEST_SIDE = 160
 _TINY = 80
@@ -32,21 +36,30 @@ class Gallery:
         """The picture in its frame, or a frame that says it is not there."""
         if path not in self._made:
             self._made[path] = self._uri(path)
-        uri = self._made[path]
-        if uri is None:
-            return element("span", element("span", "picture no longer there", class_="gone"), class_="frame")
-        image = element("img", src=uri, alt=shorten(alt, 200), loading="lazy", title=shorten(path, 200))
-        return element("span", image, class_="frame")
+        return frame(self._made[path], alt, path, "picture no longer there")
 
     def _uri(self, path: str) -> str | None:
-        if leads_outside(Path(path)):
-            return None
-        for root in self._roots:
-            try:
-                return _encode(root / path)
-            except (BadPictureError, OSError, ValueError):
-                continue
+        return find_below(self._roots, path, _encode)
+
+
+def find_below(roots: tuple[Path, ...], path: str, read: Callable[[Path], T]) -> T | None:
+    """What `read` makes of the file `path` below the first of the roots where it can; None where it cannot at all."""
+    if leads_outside(Path(path)):
         return None
+    for root in roots:
+        try:
+            return read(root / path)
+        except (BadPictureError, OSError, ValueError):
+            continue
+    return None
+
+
+def frame(uri: str | None, alt: str, title: str, gone: str, style: str | None = None) -> Markup:
+    """The image in its frame, or a frame that says why there is none."""
+    if uri is None:
+        return element("span", element("span", gone, class_="gone"), class_="frame", style=style)
+    image = element("img", src=uri, alt=shorten(alt, 200), loading="lazy", title=shorten(title, 200))
+    return element("span", image, class_="frame", style=style)
 
 
 def leads_outside(path: PurePath) -> bool:
@@ -67,6 +80,12 @@ def _encode(path: Path) -> str:
         picture = picture.resize([side * (_LONGEST_SIDE // longest) for side in picture.size], Image.Resampling.NEAREST)
     elif longest > _LONGEST_SIDE:
         picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BICUBIC)
+    return data_uri(picture)
+
+
+def data_uri(picture: Image.Image) -> str:
+    """The image inside its own address: indexed ones as PNG, to the pixel, others as JPEG."""
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    kind = "PNG" if picture.mode == "P" else "JPEG"
+    picture.save(buffer, kind, quality=_QUALITY, optimize=True)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,81 @@
+"""The top of the page: the result in plain words, the numbers worth a glance, and how it varies between pictures."""
+
+import math
+from collections.abc import Sequence
+from statistics import median, quantiles
+
+from separable.analysis.page.html import figure, section, tile
+from separable.analysis.page.wording import count_of, percent
+from separable.analysis.plots import Bar, bar_chart
+from separable.analysis.plots.markup import Markup, shorten
+from separable.segmentation.report.record import MaskScores, PictureRow
+from separable.training.report.opening import opening, trained_in_words, unfinished_title
+from separable.training.report.record import RunRecord
+
+__all__ = ["headline", "spread_section"]
+
+_STEPS = 10
+
+
+def headline(record: RunRecord, scores: MaskScores | None) -> Markup:
+    """Title, summary, warnings and tiles; `scores` is None where nothing was measured."""
+    if scores is None:
+        return opening(record, unfinished_title(record), trained_in_words(record, 0), [])
+    title = unfinished_title(record)
+    if math.isfinite(scores.miou):
+        title = f"Mean IoU {percent(scores.miou)} on {count_of(scores.n, 'picture')} it never trained on"
+    summary = trained_in_words(record, len(scores.class_names)) + _in_plain_words(scores)
+    return opening(record, title, summary, _tiles(scores))
+
+
+def spread_section(pictures: Sequence[PictureRow]) -> Markup | None:
+    """How many pictures have which IoU: a mean says nothing of the picture at hand."""
+    values = sorted(row.miou for row in pictures if math.isfinite(row.miou))
+    if len(values) < _STEPS:
+        return None
+    counts = [0] * _STEPS
+    for value in values:
+        counts[min(_STEPS - 1, int(value * _STEPS))] += 1
+    bars = [
+        Bar(f"{100 * step // _STEPS} to {100 * (step + 1) // _STEPS}%", float(counts[step]))
+        for step in reversed(range(_STEPS))
+    ]
+    chart = bar_chart(bars, name="pictures, by their mean IoU", write="{:.0f}".format)
+    lowest = quantiles(values, n=10, method="inclusive")[0]
+    lead = f"Half of the pictures reach a mean IoU of {percent(median(values))}; one in ten stays below "
+    lead += f"{percent(lowest)}. The worst one has {percent(values[0])}."
+    caption = (
+        "Each picture by itself, over the classes that it or its prediction shows; the figures above are of all "
+        "pixels together."
+    )
+    return section("spread", "From picture to picture", lead, figure(chart, caption))
+
+
+def _in_plain_words(scores: MaskScores) -> str:
+    """What the numbers mean, and what the simplest answer of all would reach."""
+    words = ""
+    if math.isfinite(scores.pixel_accuracy):
+        words += f" Of the pixels it was measured on, {percent(scores.pixel_accuracy)} get the right class"
+        total = sum(one.pixels for one in scores.per_class)
+        largest = max(scores.per_class, key=lambda one: one.pixels, default=None)
+        if largest is not None and total:
+            words += f"; calling everything {shorten(largest.name, 40)} would get {percent(largest.pixels / total)}"
+        words += "."
+    if math.isfinite(scores.miou):
+        words += " Where the truth or the prediction shows a class, both agree on "
+        words += f"{percent(scores.miou)} of that area, on average over the classes: that is the mean IoU."
+    return words
+
+
+def _tiles(scores: MaskScores) -> list[Markup]:
+    tiles = [tile(percent(scores.miou), "mean IoU", "every class counts the same")]
+    if len(scores.per_class) == 2 and math.isfinite(scores.per_class[1].iou):
+        one = scores.per_class[1]
+        tiles.append(tile(percent(one.iou), f"IoU of {shorten(one.name, 24)}", "without the background"))
+    tiles.append(tile(percent(scores.pixel_accuracy), "pixels right"))
+    if math.isfinite(scores.boundary_f1):
+        near = f"within {scores.boundary_tolerance:g} pixels" if math.isfinite(scores.boundary_tolerance) else ""
+        tiles.append(tile(f"{scores.boundary_f1:.3f}", "outlines (boundary F1)", near))
+    if math.isfinite(scores.mean_dice):
+        tiles.append(tile(f"{scores.mean_dice:.3f}", "mean Dice"))
+    return tiles
