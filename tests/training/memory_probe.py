@@ -17,6 +17,7 @@ import torch
 from separable.data.folder import read_folder
 from separable.machine.allocator import keep_freed_memory
 from separable.models import build_model
+from separable.training.classification import ClassObjective
 from separable.training.config import ModelConfig
 from separable.training.display import resident_memory
 from separable.training.estimate import estimate
@@ -58,7 +59,7 @@ def main() -> None:
     torch.manual_seed(0)
     model = build_model("xception", 3, width=0.25, middle_blocks=2)
     prepare_for_training(model, config)
-    stepper = Stepper(model, config, num_classes=3, steps_per_epoch=2, batch_size=24)
+    stepper = Stepper(model, config, objective=ClassObjective(config, 3), steps_per_epoch=2, batch_size=24)
     with peak_memory() as peak:
         stepper.run(fake_batch(24, 224), 0)
         time.sleep(0.01)

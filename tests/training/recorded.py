@@ -28,7 +28,7 @@ class Recorder(Display):
         if view.step == self._stop_after:
             self.stop.request()
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: dict[str, Any], text: str) -> None:
         self.rows.append(row)
 
     def close(self) -> None:

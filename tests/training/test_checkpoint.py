@@ -14,9 +14,10 @@ from torch import nn
 from separable.errors import CheckpointError, OutputError
 from separable.models import build_model
 from separable.training import checkpoint
-from separable.training.checkpoint import CheckpointStore, Progress
+from separable.training.checkpoint import CheckpointStore
 from separable.training.ema import WeightAverage
 from separable.training.optimisers import build_optimiser
+from separable.training.progress import Progress
 from separable.training.recipes import RECIPES
 from separable.weights import load_model
 

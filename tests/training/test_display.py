@@ -4,6 +4,7 @@ import math
 import pytest
 from rich.console import Console
 
+from separable.training.classification import Classification
 from separable.training.display import (
     LiveDisplay,
     PlainDisplay,
@@ -37,7 +38,7 @@ def test_plain_lines_are_rate_limited() -> None:
     for step in range(1, 13):
         now[0] += 2.0
         display.step(view(step))
-    display.epoch(EPOCH)
+    display.epoch(EPOCH, Classification().epoch_text(EPOCH))
     display.step(view(13))
     lines = stream.getvalue().splitlines()
     assert [line.split(",")[0] for line in lines] == ["step 5/40", "step 10/40", "epoch 2: loss 0.5000"]
@@ -64,7 +65,7 @@ def test_the_live_line_shows_everything_on_any_terminal(width: int) -> None:
     display.note("[not markup]")
     display.step(view(3))
     display.step(StepView(12345, 67890, 99, 1.5, 0.5, 16, 2.0))
-    display.epoch(EPOCH)
+    display.epoch(EPOCH, Classification().epoch_text(EPOCH))
     display.close()
     text = stream.getvalue()
     for part in (

@@ -97,5 +97,5 @@ def test_a_slow_step_is_timed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([0.0, 9.0, 10.0, 12.0])
     monkeypatch.setattr(estimate_module, "time", SimpleNamespace(perf_counter=lambda: next(moments)))
     model: Any = SimpleNamespace(input_contract=SimpleNamespace(size=(8, 8)))
-    stepper: Any = SimpleNamespace(run=lambda *_: None)
+    stepper: Any = SimpleNamespace(run=lambda *_: None, objective=SimpleNamespace(blank=lambda *_: None))
     assert estimate_module._seconds_per_picture(model, stepper, 4, 32) == 0.5

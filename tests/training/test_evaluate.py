@@ -70,7 +70,7 @@ def test_a_second_pass_reads_nothing_and_answers_alike(
 def test_a_set_that_does_not_fit_is_read_again(
     model: ImageModel, data: FolderData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("separable.training.evaluate._CACHE_BYTES", 100)
+    monkeypatch.setattr("separable.training.held_out._CACHE_BYTES", 100)
     pictures = EvaluationSet(data.val, model.input_contract, LoaderConfig(batch_size=8))
     assert np.array_equal(evaluate(model, pictures).probabilities, evaluate(model, pictures).probabilities)
     assert pictures._kept is None

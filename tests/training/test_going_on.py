@@ -86,12 +86,12 @@ def test_a_stop_during_validation_is_heard(whole: Path, data: FolderData, tmp_pa
     recorder = Recorder()
 
     class Interrupting(EvaluationSet):
-        def batches(self) -> Iterator[Batch]:
+        def read(self) -> Iterator[Batch]:
             recorder.stop.request()
-            return super().batches()
+            return super().read()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("separable.training.loop.EvaluationSet", Interrupting)
+        patch.setattr("separable.training.classification.EvaluationSet", Interrupting)
         result = train(config, data, display=recorder, stop=recorder.stop)
     assert (result.interrupted, result.steps, recorder.rows) == (True, 6, [])
     train(config, data, resume=True)

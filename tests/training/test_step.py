@@ -10,6 +10,7 @@ from separable.data.loader import Batch
 from separable.errors import DivergedError
 from separable.models import build_model
 from separable.models.base import ImageModel
+from separable.training.classification import ClassObjective
 from separable.training.config import RegularisationConfig, TrainConfig
 from separable.training.recipes import RECIPES
 from separable.training.step import Stepper, part_sizes, prepare_for_training
@@ -39,7 +40,7 @@ def narrow(dropout: float = 0.0, seed: int = 0) -> ImageModel:
 
 def stepper_for(config: TrainConfig, model: ImageModel) -> Stepper:
     prepare_for_training(model, config)
-    return Stepper(model, config, num_classes=3, steps_per_epoch=4, batch_size=8)
+    return Stepper(model, config, objective=ClassObjective(config, 3), steps_per_epoch=4, batch_size=8)
 
 
 def gradients(config: TrainConfig, model: ImageModel, step: int = 0) -> dict[str, torch.Tensor]:

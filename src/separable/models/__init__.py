@@ -15,7 +15,7 @@ from separable.models.inception_v3 import InceptionV3
 from separable.models.inception_v4 import InceptionV4
 from separable.models.mobilenet_v1 import MobileNetV1
 from separable.models.resnet import ResNet
-from separable.models.segmentation import SegmentationModel, demand_classifier, pixel_logits
+from separable.models.segmentation import SegmentationModel, demand_classifier, demand_segmenter, pixel_logits
 from separable.models.spec import ModelSpec, PublishedWeights
 from separable.models.squeezenet import SqueezeNet
 from separable.models.unet import UNet
@@ -50,6 +50,7 @@ __all__ = [
     "Xception",
     "build_model",
     "demand_classifier",
+    "demand_segmenter",
     "export_graph",
     "list_models",
     "model_spec",

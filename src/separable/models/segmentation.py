@@ -13,7 +13,7 @@ from separable.errors import UsageError
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
 
-__all__ = ["SegmentationModel", "demand_classifier", "pixel_logits"]
+__all__ = ["SegmentationModel", "demand_classifier", "demand_segmenter", "pixel_logits"]
 
 
 class SegmentationModel(ImageModel, ABC):
@@ -99,6 +99,21 @@ def demand_classifier(network: object, what: str) -> None:
             got=f"{getattr(network, 'name', 'a network')}, which answers for every pixel",
             expected="one of `separable.list_models('classify')`",
             fix="In Python, separable.models.pixel_logits(model, x) gives the logits of every pixel",
+        )
+
+
+def demand_segmenter(network: object, what: str) -> None:
+    """Refuse what does not answer for every pixel, as `demand_classifier` refuses what does.
+
+    Raises:
+        UsageError: it classifies pictures, or nothing says that it does not.
+    """
+    if getattr(network, "task", "classify") != "segment":
+        raise UsageError(
+            f"{what} is for networks that answer for every pixel",
+            got=f"{getattr(network, 'name', 'a network')}, which classifies pictures",
+            expected="one of `separable.list_models('segment')`",
+            fix="unet_xception is one to start with",
         )
 
 

@@ -15,7 +15,7 @@ import re
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +29,14 @@ from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 from separable.training.codec import differences
 from separable.training.ema import WeightAverage
+from separable.training.progress import Progress
 from separable.weights import save_model
 
-__all__ = ["CheckpointStore", "Progress"]
+__all__ = ["CheckpointStore"]
 
 _FORMAT = 1
 _NAME = re.compile(r"step-(\d+)(\.old\d+)?")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@dataclass
-class Progress:
-    """Where a training stands. The sums run since the present epoch began; `chosen` is what the first step settled."""
-
-    step: int = 0
-    epochs_done: int = 0
-    loss_sum: float = 0.0
-    correct: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-    best: dict[str, Any] | None = None
-    chosen: dict[str, Any] = field(default_factory=dict)
 
 
 class CheckpointStore:
@@ -115,7 +102,7 @@ class CheckpointStore:
                 checkpoint is damaged.
         """
         newest = self._newest()
-        return None if newest is None else Progress(**newest[1]["progress"])
+        return None if newest is None else Progress.restored(newest[1]["progress"])
 
     def contract(self) -> InputContract | None:
         """The input contract of the newest whole checkpoint's model: it may come from the starting weights' file."""
@@ -134,7 +121,7 @@ class CheckpointStore:
             return None
         path, state = newest
         _load_tensors(path, model, optimiser, average, int(state["average_updates"]))
-        return Progress(**state["progress"])
+        return Progress.restored(state["progress"])
 
     def _newest(self) -> tuple[Path, dict[str, Any]] | None:
         if self._found is not None:
@@ -235,7 +222,7 @@ def _read_state(path: Path) -> dict[str, Any]:
                 raise CheckpointError(f"The checkpoint {path} is damaged", got=f"{name} does not match its hash")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"The checkpoint {path} is damaged", got=f"{type(error).__name__}: {error}") from error
-    if body["format"] != _FORMAT or set(body["progress"]) != {entry.name for entry in fields(Progress)}:
+    if body["format"] != _FORMAT or not Progress.fits(body["progress"]):
         raise CheckpointError(
             f"The checkpoint {path} was written by another version",
             got=f"format {body['format']}",

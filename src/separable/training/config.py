@@ -128,6 +128,9 @@ class Recipe:
 
     `scaling` is the rule for another batch, applied by `recipes.scaled_learning_rate` alone: "linear" multiplies the
     learning rates by batch / global_batch (1706.02677), "sqrt" by its root (for AdamW), "none" leaves them.
+    `select` says whose weights are kept: the last epoch's, the best scored one's, or those of the lowest held-out loss.
+    `loss` and `class_weights` are for segmentation: terms as `segmentation.losses.parse_loss` reads them, and
+    "balanced" for the median frequency over each class's own.
     """
 
     name: str
@@ -140,7 +143,9 @@ class Recipe:
     schedule: ScheduleConfig = ScheduleConfig()
     regularisation: RegularisationConfig = RegularisationConfig()
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    select: Literal["last", "best"] = "last"
+    select: Literal["last", "best", "lowest_loss"] = "last"
+    loss: str | None = None
+    class_weights: Literal["none", "balanced"] = "none"
 
     def __post_init__(self) -> None:
         _demand("recipe.", self, {"global_batch": _COUNT, "image_size": _SIDES})
@@ -148,9 +153,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """`weights`: None (from scratch), "keras" (the published ones) or a path. `image_size` None: the recipe's, else the
-    network's own; `resize` and `crop_fraction` None: the network's own (see `InputContract`). `options` go to the
-    network's builder.
+    """`weights`: None (from scratch), "keras" (the published ones) or a path; `encoder_weights`: likewise, those of a
+    classifier for the encoder of a network that segments. `image_size` None: the recipe's, else the network's own;
+    `resize` and `crop_fraction` None: the network's own (see `InputContract`). `options` go to the network's builder.
     """
 
     name: str = "xception"
@@ -159,6 +164,7 @@ class ModelConfig:
     image_size: tuple[int, int] | None = None
     resize: Literal["shorter", "squash"] | None = None
     crop_fraction: float | None = None
+    encoder_weights: str | None = None
 
     def __post_init__(self) -> None:
         crop: _Range = (lambda value: 0 < value <= 1, "above 0, at most 1")
@@ -203,7 +209,8 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training. `batch_size` pictures make one optimiser step, run in `accumulate` equal parts.
+    """One training: of one class a picture, or with `task` "segment" of one a pixel. `batch_size` pictures make one
+    optimiser step, run in `accumulate` equal parts.
 
     `threads` None: torch's own choice at the first step. `deterministic` matters on a GPU alone, where it costs time; a
     CPU always gives the same bits. `accelerate`: let the CPU kernels serve the modules for which they are faster; what
@@ -226,6 +233,7 @@ class TrainConfig:
     gradient_checkpointing: bool = False
     deterministic: bool = False
     accelerate: bool = True
+    task: Literal["classify", "segment"] = "classify"
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:

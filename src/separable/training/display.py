@@ -21,7 +21,6 @@ __all__ = [
     "PlainDisplay",
     "SilentDisplay",
     "StepView",
-    "epoch_text",
     "format_seconds",
     "make_display",
     "resident_memory",
@@ -30,15 +29,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StepView:
-    """One step as a person wants it: `seconds` is the step's own time, waiting for data included."""
+    """One step as a person wants it: `seconds` is the step's own time, waiting for data included.
+
+    `right` is the share of answers that were right, None where there was nothing to answer, and `measure` its name.
+    """
 
     step: int
     total_steps: int
     epoch: int
     loss: float
-    top1: float
+    right: float | None
     count: int
     seconds: float
+    measure: str = "top-1"
 
 
 class Display(ABC):
@@ -57,8 +60,8 @@ class Display(ABC):
         """A step is done."""
 
     @abstractmethod
-    def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch is done; `row` is its line in `metrics.jsonl`."""
+    def epoch(self, row: dict[str, Any], text: str) -> None:
+        """An epoch is done; `row` is its line in `metrics.jsonl`, `text` the same as a sentence."""
 
     @abstractmethod
     def close(self) -> None:
@@ -79,7 +82,7 @@ class SilentDisplay(Display):
     def step(self, view: StepView) -> None:
         """Nothing."""
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: dict[str, Any], text: str) -> None:
         """Nothing."""
 
     def close(self) -> None:
@@ -90,18 +93,20 @@ class _Pace:
     """Loss, accuracy and pictures a second over the last steps, weighted by their pictures."""
 
     def __init__(self, keep: float = 0.9) -> None:
-        self._keep, self._sums = keep, [0.0, 0.0, 0.0, 0.0]
+        self._keep, self._sums = keep, [0.0] * 5
 
     def add(self, view: StepView) -> None:
-        new = (view.loss * view.count, view.top1 * view.count, float(view.count), view.seconds)
+        judged = 0.0 if view.right is None else float(view.count)
+        new = (view.loss * view.count, (view.right or 0.0) * judged, judged, float(view.count), view.seconds)
         self._sums = [self._keep * old + value for old, value in zip(self._sums, new, strict=True)]
 
     def text(self, view: StepView) -> str:
-        loss, correct, count, seconds = self._sums
+        loss, correct, judged, count, seconds = self._sums
         rate = count / seconds if seconds else math.nan
         left = (view.total_steps - view.step) * view.count / rate if rate else math.nan
         memory = resident_memory()
-        parts = [f"loss {loss / count:.4f}", f"top-1 {100 * correct / count:.1f} %", f"{rate:.1f} images/s"]
+        right = f"{100 * correct / judged:.1f}" if judged else "?"
+        parts = [f"loss {loss / count:.4f}", f"{view.measure} {right} %", f"{rate:.1f} images/s"]
         parts.append(f"{format_seconds(left)} left")
         if memory:
             parts.append(f"{memory / 2**30:.1f} GiB")
@@ -134,10 +139,10 @@ class PlainDisplay(Display):
             self._last = now
             self.note(f"step {view.step}/{view.total_steps}, epoch {view.epoch + 1}: {self._pace.text(view)}")
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: dict[str, Any], text: str) -> None:
         """A line each; a step line right after it would be noise."""
         self._last = self._clock()
-        self.note(epoch_text(row))
+        self.note(text)
 
     def close(self) -> None:
         """Nothing to put away."""
@@ -179,9 +184,9 @@ class LiveDisplay(Display):
             status=self._pace.text(view),
         )
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: dict[str, Any], text: str) -> None:
         """A line above the bar."""
-        self.note(epoch_text(row))
+        self.note(text)
 
     def close(self) -> None:
         """Leave the bar where it stands."""
@@ -196,14 +201,6 @@ def make_display(stream: TextIO | None = None) -> Display:
     if stream.isatty():
         return LiveDisplay(Console(file=stream))
     return PlainDisplay(stream)
-
-
-def epoch_text(row: dict[str, Any]) -> str:
-    """One epoch's line of `metrics.jsonl` as a sentence."""
-    return (
-        f"epoch {row['epoch'] + 1}: loss {row['train_loss']:.4f}, top-1 {100 * row['train_top1']:.1f} %; "
-        f"held out {row['val_loss']:.4f}, {100 * row['val_top1']:.2f} %; {format_seconds(row['seconds'])}"
-    )
 
 
 def format_seconds(seconds: float) -> str:

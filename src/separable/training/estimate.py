@@ -9,14 +9,15 @@ from typing import Any
 import torch
 
 from separable.analysis import profile
-from separable.data.folder import FolderData
 from separable.data.loader import Batch, pictures_per_epoch
 from separable.machine.processor import read_processor
 from separable.models.base import ImageModel
+from separable.training.classification import task_for
 from separable.training.config import TrainConfig
 from separable.training.display import format_seconds, resident_memory
 from separable.training.start import loaded_model
 from separable.training.step import Stepper, part_sizes, prepare_for_training
+from separable.training.task import AnyTask, TaskData
 
 __all__ = ["Estimate", "estimate"]
 
@@ -81,21 +82,27 @@ def _amount(count: int) -> str:
     return f"{count / 1e9:.2f} G" if count >= 1e8 else f"{count / 1e6:.1f} M"
 
 
-def estimate(config: TrainConfig, data: FolderData) -> Estimate:
+def estimate(config: TrainConfig, data: TaskData, task: AnyTask | None = None) -> Estimate:
     """Try a few pictures on a network of the same make, thrown away afterwards; seconds, not minutes.
 
     The first of the training steps counts the bytes that the backward pass keeps; later ones are timed, on more
     pictures as long as they take little: small networks spend their time on what a step costs whatever its size.
+
+    Args:
+        config: the training.
+        data: what it would train on, of the kind that `task` takes; nothing is read.
+        task: what is learnt; None for classes of pictures.
     """
+    task = task_for(config, task)
     per_epoch = pictures_per_epoch(len(data.train), config.batch_size)
     batch_size = min(config.batch_size, per_epoch)
     part = max(part_sizes(batch_size, config))
     probe = min(_PROBE, part)
-    model, stepper = _trial(config, data, probe)
+    model, stepper = _trial(config, task, data, probe)
     totals = profile(model, (1, 3, *model.input_contract.size))
     before = resident_memory()
     with _kept_bytes(model) as kept:
-        stepper.run(_fake_batch(model, probe), 0)
+        stepper.run(_fake_batch(model, stepper, probe), 0)
     memory = before + _state_bytes(model, stepper) + _peak(kept, part / probe)
     per_picture = _seconds_per_picture(model, stepper, probe, part)
     validation = per_picture / 3 * len(data.val)  # a step is a forward and a backward of twice its work
@@ -117,18 +124,19 @@ def estimate(config: TrainConfig, data: FolderData) -> Estimate:
     )
 
 
-def _trial(config: TrainConfig, data: FolderData, probe: int) -> tuple[ImageModel, Stepper]:
+def _trial(config: TrainConfig, task: AnyTask, data: TaskData, probe: int) -> tuple[ImageModel, Stepper]:
     """The network and its optimiser, at a learning rate that cannot blow up."""
     optimiser = replace(config.recipe.optimiser, learning_rate=1e-9, head_learning_rate=None)
     trial = replace(config, batch_size=probe, accumulate=1, recipe=replace(config.recipe, optimiser=optimiser))
     model = loaded_model(config, data.class_names)  # its input size may come with the starting weights
     prepare_for_training(model, trial)
-    return model, Stepper(model, trial, num_classes=len(data.class_names), steps_per_epoch=1, batch_size=probe)
+    objective = task.objective(trial, len(data.class_names), {})
+    return model, Stepper(model, trial, objective=objective, steps_per_epoch=1, batch_size=probe)
 
 
 def _seconds_per_picture(model: ImageModel, stepper: Stepper, probe: int, part: int) -> float:
     while True:
-        batch = _fake_batch(model, probe)
+        batch = _fake_batch(model, stepper, probe)
         times = []
         for step in (1, 2):
             begun = time.perf_counter()
@@ -139,11 +147,12 @@ def _seconds_per_picture(model: ImageModel, stepper: Stepper, probe: int, part: 
         probe = min(part, 4 * probe)
 
 
-def _fake_batch(model: ImageModel, count: int) -> Batch:
+def _fake_batch(model: ImageModel, stepper: Stepper, count: int) -> Batch:
     height, width = model.input_contract.size
     images = torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=torch.Generator())
     places = torch.arange(count)
-    return Batch(images.contiguous(memory_format=torch.channels_last), torch.zeros_like(places), places, places)
+    labels = stepper.objective.blank(count, (height, width))
+    return Batch(images.contiguous(memory_format=torch.channels_last), labels, places, places)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,35 +22,25 @@ from separable.files import write_atomically, write_text_atomically
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 from separable.models.segmentation import demand_classifier
+from separable.training.held_out import HeldOut
 
 __all__ = ["Evaluation", "EvaluationSet", "EvaluationStopped", "evaluate"]
 
 Floats = npt.NDArray[np.float32]
 
-_CACHE_BYTES = 256 << 20
 
-
-class EvaluationSet:
-    """The prepared pictures of a set, in order; kept in memory after the first pass where they fit 256 MiB."""
+@final
+class EvaluationSet(HeldOut):
+    """Pictures with a class each, as `HeldOut` keeps them."""
 
     def __init__(self, pictures: PictureSet, contract: InputContract, loader: LoaderConfig) -> None:
-        self.pictures, self._contract, self._loader = pictures, contract, loader
         height, width = contract.size
-        self._fits = len(pictures.paths) * 3 * height * width <= _CACHE_BYTES
-        self._kept: list[Batch] | None = None
+        super().__init__(len(pictures.paths) * 3 * height * width)
+        self.pictures, self._contract, self._loader = pictures, contract, loader
 
-    def batches(self) -> Iterator[Batch]:
-        """Every readable picture once."""
-        if self._kept is not None:
-            yield from self._kept
-            return
-        kept = []
-        for batch in eval_batches(self.pictures, self._contract, self._loader):
-            if self._fits:
-                kept.append(batch)
-            yield batch
-        if self._fits:
-            self._kept = kept
+    def read(self) -> Iterator[Batch]:
+        """See `HeldOut`."""
+        return eval_batches(self.pictures, self._contract, self._loader)
 
 
 class EvaluationStopped(Exception):

@@ -1,4 +1,4 @@
-"""What a training leaves behind: evaluation, predictions, suspicious labels, profile, environment, the model."""
+"""What a training leaves behind: the task's results, profile, environment, the model."""
 
 import json
 import statistics
@@ -6,19 +6,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from separable.analysis import profile
-from separable.analysis.labels import find_label_problems, write_suspects
-from separable.data.folder import FolderData
 from separable.data.loader import LoaderConfig
-from separable.files import path_from, write_text_atomically
+from separable.files import write_text_atomically
 from separable.machine.environment import describe_environment
 from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
-from separable.training.evaluate import Evaluation, EvaluationSet, evaluate
 from separable.training.journal import read_journal
+from separable.training.task import Data, Held, Measured, Objective, Task
 from separable.weights import save_model
 
 __all__ = ["measure_latency", "write_environment", "write_results"]
@@ -31,37 +28,20 @@ def write_environment(run: Path, config: TrainConfig, chosen: dict[str, Any], **
 
 
 def write_results(
-    run: Path, config: TrainConfig, model: ImageModel, data: FolderData, val: EvaluationSet, loader: LoaderConfig
-) -> Evaluation:
+    config: TrainConfig,
+    task: Task[Data, Held, Measured],
+    model: ImageModel,
+    data: Data,
+    held_out: Held,
+    objective: Objective,
+    loader: LoaderConfig,
+) -> Measured:
     """Evaluate `model`, which holds the weights to keep, and write every result file; safe to repeat."""
+    run = Path(config.run)
     save_model(model, run / "model")
-    label_check = config.machine.label_check
-    evaluation = evaluate(model, val, with_features=label_check)
-    evaluation.write(run)
-    if label_check and not (run / "suspects.csv").exists():  # it may hold a person's corrections by now
-        _write_suspects(run, config, model, data, evaluation, loader)
+    answer = task.write_results(config, model, data, held_out, objective, loader)
     _write_json(run / "profile.json", _profile(run, model))
-    return evaluation
-
-
-def _write_suspects(
-    run: Path, config: TrainConfig, model: ImageModel, data: FolderData, val: Evaluation, loader: LoaderConfig
-) -> None:
-    """Over both sets together. Paths are as `read_folder(labels_csv=...)` wants them back: from the data folder on."""
-    train = evaluate(model, data.train, loader, with_features=True)
-    if train.features is None or val.features is None:
-        return
-    suspects = find_label_problems(
-        np.concatenate([train.features, val.features]),
-        np.concatenate([train.labels, val.labels]),
-        data.class_names,
-        [
-            *(path_from(config.data.root, data.train.root, path) for path in train.paths),
-            *(path_from(config.data.root, data.val.root, path) for path in val.paths),
-        ],
-        seed=config.seed,
-    )
-    write_suspects(suspects, run / "suspects.csv")
+    return answer
 
 
 def _profile(run: Path, model: ImageModel) -> dict[str, Any]:

@@ -1,28 +1,29 @@
 """The training loop. A step is a function of (checkpoint, batch, step number), so any kill resumes to the same bits."""
 
+import math
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from separable.blocks.accelerate.swapped import plain_torch
-from separable.data.decode import decode_picture
-from separable.data.folder import FolderData, PictureSet
-from separable.data.loader import Batch, train_batches
+from separable.data.loader import Batch
 from separable.data.quarantine import BadPicture, Quarantine
-from separable.errors import BadPictureError, DivergedError, TooManyBadPicturesError
+from separable.errors import DivergedError, TooManyBadPicturesError
 from separable.files import make_directory, path_from
 from separable.ops.dispatch import plain_by_default
+from separable.training.classification import task_for
 from separable.training.config import TrainConfig
 from separable.training.display import Display, SilentDisplay, StepView
-from separable.training.evaluate import Evaluation, EvaluationSet, EvaluationStopped, evaluate
+from separable.training.evaluate import EvaluationStopped
 from separable.training.finish import write_environment, write_results
 from separable.training.lock import run_lock
 from separable.training.session import Session, claim_run, has_checkpoint, open_session, refuse_occupied
 from separable.training.signals import StopRequest
 from separable.training.step import StepOutcome
+from separable.training.task import Answer, AnyTask, Samples, TaskData
 from separable.weights import load_model, save_model
 
 __all__ = ["TrainResult", "train"]
@@ -40,15 +41,25 @@ class TrainResult:
 
 def train(
     config: TrainConfig,
-    data: FolderData,
+    data: TaskData,
     *,
+    task: AnyTask | None = None,
     resume: bool = False,
     display: Display | None = None,
     stop: StopRequest | None = None,
 ) -> TrainResult:
     """Train, or with `resume` go on from the newest whole checkpoint, and leave a complete run folder.
 
+    Args:
+        config: of the training; its `task` is that of `task`.
+        data: what `read_folder` gives for classes, or what `task` trains on.
+        task: what is learnt; None for classes of pictures.
+        resume: whether the run may have begun.
+        display: where words go; None for none.
+        stop: asks to stop after a step.
+
     Raises:
+        UsageError: network or settings are of another task.
         RunFolderError: the folder holds a run and `resume` is not set, it holds other things or the pictures, or
             another process trains in it.
         CheckpointError: the checkpoint belongs to another training, or all are damaged.
@@ -56,7 +67,7 @@ def train(
         TooManyBadPicturesError: more unreadable pictures than `config.data.max_bad`.
         OutputError: no space or no permission; the last checkpoint stays whole.
     """
-    display, run = display or SilentDisplay(), Path(config.run)
+    display, run, task = display or SilentDisplay(), Path(config.run), task_for(config, task)
     refuse_occupied(run, resume, config.data.root)
     make_directory(run)
     # The kernels serve what the run has chosen, whatever this process has loaded: a resume may be in another one.
@@ -64,7 +75,7 @@ def train(
         claim_run(config, resume)
         if resume and not has_checkpoint(run):
             display.note(f"There is nothing to resume in {run}: starting from the beginning.")
-        with closing(display), closing(open_session(config, data, display)) as session:
+        with closing(display), closing(open_session(config, task, data, display)) as session:
             write_environment(run, config, session.progress.chosen, runtime=session.settings.since_start().to_json())
             return _Loop(session, display, stop or StopRequest()).run()
 
@@ -74,9 +85,9 @@ class _Loop:
 
     def __init__(self, session: Session, display: Display, stop: StopRequest) -> None:
         self.session, self.progress, self.display, self.stop = session, session.progress, display, stop
-        self.config = session.config
+        self.config, self.task = session.config, session.task
         self.quarantine = Quarantine(session.run / "quarantine.csv", warn=display.warn)
-        self.val = EvaluationSet(session.data.val, session.model.input_contract, session.loader)
+        self.val = self.task.held_out(session.data, session.model.input_contract, session.loader)
 
     def run(self) -> TrainResult:
         """Until the last epoch is done or somebody asks to stop."""
@@ -105,13 +116,9 @@ class _Loop:
     def batches(self) -> Generator[Batch, None, None]:
         """From where the run stands on. Nothing is started before the first one is asked for."""
         session = self.session
-        yield from train_batches(
-            session.data.train,
-            session.model.input_contract,
-            self.config.recipe.augment,
-            session.loader,
-            start_position=self.progress.step * session.batch_size,
-        )
+        start = self.progress.step * session.batch_size
+        augment, contract = self.config.recipe.augment, session.model.input_contract
+        yield from self.task.training_batches(session.data, contract, augment, session.loader, start)
 
     def is_due(self, step: int, moment: float, cost: float) -> bool:
         machine = self.config.machine
@@ -131,7 +138,7 @@ class _Loop:
             raise self.diverged(batch, error) from error
         seconds = time.perf_counter() - begun
         self.count(outcome, seconds)
-        top1 = outcome.correct / outcome.count
+        right, named = _share(outcome.correct, outcome.judged), self.task.right
         self.session.journal.append(
             {
                 "kind": "step",
@@ -139,14 +146,15 @@ class _Loop:
                 "epoch": self.progress.epochs_done,
                 "loss": outcome.loss,
                 "learning_rate": outcome.learning_rate,
-                "top1": top1,
+                named.key: right,
                 "timing": {"images_per_second": outcome.count / seconds, "data_seconds": waited},
             }
         )
         total, epoch = self.session.total_steps, self.progress.epochs_done
-        self.display.step(StepView(self.progress.step, total, epoch, outcome.loss, top1, outcome.count, seconds))
+        view = StepView(self.progress.step, total, epoch, outcome.loss, right, outcome.count, seconds, named.text)
+        self.display.step(view)
 
-    def set_aside(self, pictures: PictureSet, bad: Sequence[BadPicture]) -> None:
+    def set_aside(self, pictures: Samples, bad: Sequence[BadPicture]) -> None:
         """List unreadable pictures of a set, by their paths from the data folder on; too many of them stop the run."""
         if bad:
             base = self.config.data.root
@@ -158,17 +166,9 @@ class _Loop:
         try:
             self.check_readable()
         except TooManyBadPicturesError:
-            self.quarantine.forget(self.is_readable)
+            session, root = self.session, Path(self.config.data.root)
+            self.quarantine.forget(self.task.mended(root, session.data, session.loader.decoder))
             self.check_readable()
-
-    def is_readable(self, path: str) -> bool:
-        """Whether a picture of the quarantine can be read by now."""
-        data = self.session.data
-        for root in (Path(self.config.data.root), data.train.root, data.val.root):
-            with suppress(BadPictureError, OSError):
-                decode_picture(root / path, decoder=self.session.loader.decoder)
-                return True
-        return False
 
     def check_readable(self) -> None:
         data = self.session.data
@@ -179,6 +179,7 @@ class _Loop:
         progress.step += 1
         progress.loss_sum += outcome.loss * outcome.count
         progress.correct += outcome.correct
+        progress.judged += outcome.judged
         progress.seen += outcome.count
         progress.seconds += seconds
 
@@ -187,12 +188,7 @@ class _Loop:
         begun, progress = time.perf_counter(), self.progress
         with self.session.averaged():
             try:
-                answer = evaluate(
-                    self.session.model,
-                    self.val,
-                    precision=self.config.precision,
-                    should_stop=lambda: self.stop.requested,
-                )
+                answer = self.measure()
             except EvaluationStopped:  # the epoch ends when the run goes on
                 return
             self.remember(answer)
@@ -202,27 +198,32 @@ class _Loop:
             "epoch": progress.epochs_done,
             "step": progress.step,
             "train_loss": progress.loss_sum / progress.seen,
-            "train_top1": progress.correct / progress.seen,
-            "val_loss": answer.loss,
-            "val_top1": answer.top1,
-            "val_top5": answer.top5,
+            f"train_{self.task.right.key}": _share(progress.correct, progress.judged),
+            **self.task.scores(answer),
             "seconds": progress.seconds + time.perf_counter() - begun,
         }
         self.session.journal.append(row)
-        self.display.epoch(row)
+        self.display.epoch(row, self.task.epoch_text(row))
         progress.epochs_done += 1
-        progress.loss_sum, progress.correct, progress.seen, progress.seconds = 0.0, 0, 0, 0.0
+        progress.loss_sum, progress.correct, progress.judged, progress.seen, progress.seconds = 0.0, 0, 0, 0, 0.0
 
-    def remember(self, answer: Evaluation) -> None:
-        best = self.progress.best
-        if best is None or (answer.top1, -answer.loss) > (best["val_top1"], -best["val_loss"]):
-            self.progress.best = {
-                "epoch": self.progress.epochs_done,
-                "val_top1": answer.top1,
-                "val_loss": answer.loss,
-            }
-            if self.config.recipe.select == "best":
+    def measure(self) -> Answer:
+        session, precision = self.session, self.config.precision
+        objective = session.stepper.objective
+        answer: Answer = self.task.measure(session.model, self.val, objective, precision, lambda: self.stop.requested)
+        return answer
+
+    def remember(self, answer: Answer) -> None:
+        before, now = self.progress.best, self.task.best(answer)
+        if before is None or self.rank(now) > self.rank(before):
+            self.progress.best = {"epoch": self.progress.epochs_done, **now}
+            if self.config.recipe.select != "last":
                 save_model(self.session.model, self.session.run / "checkpoints" / "best")
+
+    def rank(self, best: Mapping[str, Any]) -> tuple[float, ...]:
+        if self.config.recipe.select == "lowest_loss":
+            return (-math.inf if best["val_loss"] is None else -best["val_loss"],)
+        return self.task.rank(best)
 
     def diverged(self, batch: Batch, error: DivergedError) -> DivergedError:
         names = [self.session.data.train.paths[i] for i in batch.samples.tolist()]
@@ -244,9 +245,14 @@ class _Loop:
         model = session.model
         # By plain torch: the figures that stay do not hang on what was faster here, and layers can be looked into.
         with session.averaged(), plain_torch(model):
-            if self.config.recipe.select == "best":
+            if self.config.recipe.select != "last":
                 model = load_model(run / "checkpoints" / "best")
-            result = write_results(run, self.config, model, session.data, self.val, session.loader)
-        best = self.progress.best
-        metrics = {"val_loss": result.loss, "val_top1": result.top1, "val_top5": result.top5, "best": best}
+            objective = session.stepper.objective
+            answer = write_results(self.config, self.task, model, session.data, self.val, objective, session.loader)
+        metrics = self.task.metrics(answer) | {"best": self.progress.best}
         return TrainResult(run, metrics, self.progress.step, False)
+
+
+def _share(right: int, judged: int) -> float | None:
+    """None where nothing was labelled."""
+    return right / judged if judged else None

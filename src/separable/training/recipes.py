@@ -1,4 +1,4 @@
-"""The recipes: the papers' own, and two of ours for small data. One literal dict, no inheritance.
+"""The recipes: the papers' own, and three of ours for small data. One literal dict, no inheritance.
 
 Where a paper leaves the batch open, the reading is stated in `source`. `scaled_learning_rate` is the one place where a
 learning rate meets another batch than its own.
@@ -143,6 +143,36 @@ RECIPES: dict[str, Recipe] = {
             label_smoothing=0.1, ema_decay=0.99, clip_norm=2.0, batch_norm_momentum=0.1
         ),
         augment=AugmentConfig(),
+    ),
+    "segment": Recipe(
+        name="segment",
+        source="ours, for some dozen to a few thousand pictures with masks, from scratch",
+        global_batch=16,
+        epochs=60,
+        scaling="sqrt",
+        optimiser=OptimiserConfig(
+            name="adamw", learning_rate=2e-3, epsilon=1e-8, weight_decay=0.02, decayed=("convolution", "depthwise")
+        ),
+        schedule=ScheduleConfig(kind="cosine", warm_up_epochs=1.0),
+        regularisation=RegularisationConfig(ema_decay=0.99, clip_norm=2.0, batch_norm_momentum=0.1),
+        augment=AugmentConfig(random_resized_crop=(0.35, 1.0), colour=0.3),
+        loss="cross_entropy + dice",
+    ),
+    "keras_unet": Recipe(
+        name="keras_unet",
+        source="Keras' example, keras.io/examples/vision/oxford_pets_image_segmentation (Adam at 1e-4, 32 pictures of "
+        "160x160 as they are, 50 epochs, sparse cross entropy, the weights of the lowest validation loss). Momentum "
+        "of batch norm 0.99 and Adam's epsilon 1e-7 are Keras' defaults.",
+        global_batch=32,
+        epochs=50,
+        scaling="none",
+        image_size=(160, 160),
+        optimiser=OptimiserConfig(name="adamw", learning_rate=1e-4, epsilon=1e-7),
+        schedule=ScheduleConfig(kind="constant"),
+        regularisation=RegularisationConfig(batch_norm_momentum=0.01),
+        augment=AugmentConfig.none(),
+        select="lowest_loss",
+        loss="cross_entropy",
     ),
 }
 

@@ -6,22 +6,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from separable.data.folder import FolderData, PictureSet
 from separable.data.loader import LoaderConfig, pictures_per_epoch
 from separable.errors import RunFolderError, SeparableError
 from separable.machine.allocator import keep_freed_memory
 from separable.machine.runtime import Settings, tune_runtime
 from separable.models.base import ImageModel
 from separable.training.acceleration import choose_acceleration, replay_acceleration
-from separable.training.checkpoint import CheckpointStore, Progress
+from separable.training.checkpoint import CheckpointStore
 from separable.training.chosen import choose, replay
 from separable.training.codec import to_plain
 from separable.training.config import MachineConfig, TrainConfig
 from separable.training.device import settle_device
 from separable.training.display import Display
 from separable.training.journal import Journal
+from separable.training.progress import Progress
 from separable.training.start import build_for, starting_model
 from separable.training.step import Stepper, prepare_for_training
+from separable.training.task import AnyTask, Samples, TaskData
 
 __all__ = ["Session", "claim_run", "has_checkpoint", "open_session", "refuse_occupied"]
 
@@ -30,12 +31,22 @@ _LEFT = re.compile(r"\.lock|\.DS_Store|check\.(json|csv)|\.(check\.json|check\.c
 """What may lie in a folder where no training has begun: the check of the pictures comes first."""
 
 
+_ADDED = (
+    ("", "task", "classify"),
+    ("model", "encoder_weights", None),
+    ("recipe", "loss", None),
+    ("recipe", "class_weights", "none"),
+)
+"""(section, setting, default) of what configurations have had since there is more than one task."""
+
+
 @dataclass
 class Session:
     """Everything a training holds while it runs."""
 
     config: TrainConfig
-    data: FolderData
+    task: AnyTask
+    data: TaskData
     model: ImageModel
     stepper: Stepper
     progress: Progress
@@ -134,7 +145,7 @@ def _strangers(run: Path) -> list[str]:
     return sorted(path.name for path in run.iterdir() if not _LEFT.fullmatch(path.name))
 
 
-def open_session(config: TrainConfig, data: FolderData, display: Display) -> Session:
+def open_session(config: TrainConfig, task: AnyTask, data: TaskData, display: Display) -> Session:
     """Build model and optimiser and bring them to the newest checkpoint; the starting weights become checkpoint 0.
 
     The process is tuned until `Session.close`; whatever ends this early, Ctrl-C too, leaves it as it was.
@@ -153,14 +164,15 @@ def open_session(config: TrainConfig, data: FolderData, display: Display) -> Ses
     chosen = choose(config) if stored is None else replay(stored.chosen, config, display)
     with ExitStack() as undo:
         settings = undo.enter_context(_tune(config, chosen["threads"]))
-        session = _open(config, data, display, store, stored, chosen, settings)
+        session = _open(config, task, data, display, store, stored, chosen, settings)
         undo.pop_all()
     return session
 
 
 def _open(
     config: TrainConfig,
-    data: FolderData,
+    task: AnyTask,
+    data: TaskData,
     display: Display,
     store: CheckpointStore,
     stored: Progress | None,
@@ -181,18 +193,19 @@ def _open(
     model = _model(config, data.train, loader, store, display)
     if stored is None:
         ahead = config.total_epochs * steps
+        chosen |= task.settle(config, data, display)
         chosen["runtime"] = {one.name: one.after for one in settings.settings}
         chosen["acceleration"] = choose_acceleration(model, config, display, batch_size=batch_size, steps=ahead)
     else:
         replay_acceleration(model, config, chosen, display)
-    classes = len(data.class_names)
-    stepper = Stepper(model, config, num_classes=classes, steps_per_epoch=steps, batch_size=batch_size)
+    objective = task.objective(config, len(data.class_names), chosen)
+    stepper = Stepper(model, config, objective=objective, steps_per_epoch=steps, batch_size=batch_size)
     progress = store.restore(model, stepper.optimiser, stepper.average) or Progress(chosen=chosen)
     # Not before everything that can be wrong with a command has been found out; after a resume it says what holds now.
     config.to_yaml(Path(config.run) / "config.yaml")
     journal = Journal(Path(config.run) / "metrics.jsonl")
     journal.rewind(progress.step, progress.epochs_done)
-    session = Session(config, data, model, stepper, progress, store, journal, loader, batch_size, steps, settings)
+    session = Session(config, task, data, model, stepper, progress, store, journal, loader, batch_size, steps, settings)
     if stored is None:
         session.save()
     else:
@@ -209,7 +222,7 @@ def _tune(config: TrainConfig, threads: int) -> Settings:
 
 def _model(
     config: TrainConfig,
-    pictures: PictureSet,
+    pictures: Samples,
     loader: LoaderConfig,
     store: CheckpointStore,
     display: Display,
@@ -225,7 +238,7 @@ def _model(
     return model
 
 
-def _identity(config: TrainConfig, data: FolderData) -> dict[str, Any]:
+def _identity(config: TrainConfig, data: TaskData) -> dict[str, Any]:
     """What has to be the same for a resume.
 
     Where the pictures lie may change, which they are may not. How many may be unreadable changes no step. Another
@@ -235,6 +248,10 @@ def _identity(config: TrainConfig, data: FolderData) -> dict[str, Any]:
     neutral = replace(config, run="", machine=MachineConfig(), device="", data=anywhere)
     plain = to_plain(neutral)
     del plain["accelerate"]  # what was chosen counts, and older runs have no such entry
+    for section, name, default in _ADDED:  # older runs have none of these either
+        where = plain[section] if section else plain
+        if where[name] == default:
+            del where[name]
     return {
         "config": plain,
         "classes": list(data.class_names),

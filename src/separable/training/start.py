@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -11,9 +12,10 @@ from separable.data.folder import PictureSet
 from separable.data.loader import LoaderConfig, eval_batches
 from separable.data.preprocess import normalise
 from separable.errors import InputSizeError
-from separable.models import build_model, demand_classifier, model_spec
+from separable.models import build_model, model_spec
 from separable.models.base import ImageModel
-from separable.training.config import TrainConfig
+from separable.training.config import ModelConfig, TrainConfig
+from separable.training.task import Samples
 from separable.weights import create_model, unfold_batch_norm
 
 __all__ = ["build_for", "loaded_model", "model_options", "starting_model"]
@@ -23,7 +25,6 @@ _UNFOLD_PICTURES = 512
 
 def build_for(config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
     """The network of `config` with random weights (keyed by its seed) and the input contract of this training."""
-    demand_classifier(model_spec(config.model.name), "Training")
     torch.manual_seed(config.seed)
     model = build_model(config.model.name, num_classes=len(class_names), **model_options(config))
     return _with_contract(model, config, class_names)
@@ -31,21 +32,26 @@ def build_for(config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
 
 def loaded_model(config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
     """The network with its starting weights and their input contract, as far as `config` does not say otherwise."""
-    if config.model.weights is None:
+    if config.model.weights is None and config.model.encoder_weights is None:
         return build_for(config, class_names)
-    demand_classifier(model_spec(config.model.name), "Training")
     torch.manual_seed(config.seed)
     options = model_options(config)
-    model = create_model(config.model.name, len(class_names), weights=config.model.weights, **options)
+    model = create_model(
+        config.model.name,
+        len(class_names),
+        weights=config.model.weights,
+        encoder_weights=config.model.encoder_weights,
+        **options,
+    )
     return _with_contract(model, config, class_names)
 
 
-def starting_model(config: TrainConfig, pictures: PictureSet, loader: LoaderConfig) -> tuple[ImageModel, str]:
+def starting_model(config: TrainConfig, pictures: Samples, loader: LoaderConfig) -> tuple[ImageModel, str]:
     """The network at step 0, and the sentence that says where its weights come from."""
     model = loaded_model(config, pictures.class_names)
-    if config.model.weights is None:
+    if config.model.weights is None and config.model.encoder_weights is None:
         return model, f"Starting {config.model.name} from scratch."
-    sentence = f"Starting {config.model.name} from {_named(config.model.weights)}."
+    sentence = f"Starting {config.model.name} from {_named(config.model)}."
     if config.recipe.regularisation.unfold_batch_norm and _is_folded(model):
         unfold_batch_norm(model, _some_pictures(model, pictures, loader))
         sentence += " Its batch norm was folded into the kernels: statistics measured on the training pictures."
@@ -79,8 +85,14 @@ def _with_contract(model: ImageModel, config: TrainConfig, class_names: tuple[st
     return model
 
 
-def _named(weights: str) -> str:
-    return "the published Keras weights" if weights == "keras" else weights
+def _named(model: ModelConfig) -> str:
+    whole, encoder = (
+        "the published Keras weights" if weights == "keras" else weights
+        for weights in (model.weights, model.encoder_weights)
+    )
+    if encoder is None:
+        return f"{whole}"
+    return f"{'scratch' if whole is None else whole}, its encoder from {encoder}"
 
 
 def _is_folded(model: ImageModel) -> bool:
@@ -96,9 +108,10 @@ def _is_folded(model: ImageModel) -> bool:
     )
 
 
-def _some_pictures(model: ImageModel, pictures: PictureSet, loader: LoaderConfig) -> Iterator[torch.Tensor]:
+def _some_pictures(model: ImageModel, pictures: Samples, loader: LoaderConfig) -> Iterator[torch.Tensor]:
     """Training pictures as evaluation sees them, evenly spaced over the set."""
     stride = max(1, len(pictures.paths) // _UNFOLD_PICTURES)
-    chosen = replace(pictures, paths=pictures.paths[::stride], labels=pictures.labels[::stride])
+    paths = pictures.paths[::stride]
+    chosen = PictureSet(pictures.root, paths, np.zeros(len(paths), np.int64), pictures.class_names)
     for batch in eval_batches(chosen, model.input_contract, loader):
         yield normalise(batch.images, model.input_contract)

@@ -1,4 +1,4 @@
-"""One optimiser step: mix, forward, backward in parts, clip, update, average.
+"""One optimiser step: targets, forward, backward in parts, clip, update, average.
 
 The parts' gradients add up to that of the batch's mean loss where the pictures of a batch do not know of each other:
 with frozen batch norm. In training, batch norm normalises each part by its own statistics, so more parts are another
@@ -14,26 +14,27 @@ from torch import nn
 
 from separable.blocks.dropout import set_dropout_keys
 from separable.data.loader import Batch
-from separable.data.mixing import mix_batch
 from separable.data.preprocess import normalise
 from separable.errors import DivergedError
 from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
 from separable.training.ema import WeightAverage
 from separable.training.keys import dropout_keys
-from separable.training.losses import soft_targets, training_loss
 from separable.training.optimisers import build_optimiser, set_learning_rate
 from separable.training.schedules import schedule_factor
+from separable.training.task import Objective
 
 __all__ = ["StepOutcome", "Stepper", "part_sizes", "prepare_for_training", "set_train_mode"]
 
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """Mean loss over the batch, how many of it were right, the body's learning rate."""
+    """Mean loss over the batch; how many answers were `correct` of those `judged`: one a picture, or one a labelled
+    pixel; the batch's pictures, and the body's learning rate."""
 
     loss: float
     correct: int
+    judged: int
     count: int
     learning_rate: float
 
@@ -73,9 +74,9 @@ class Stepper:
     """Owns the optimiser and the weight average of a model; every step is a function of (state, batch, step number)."""
 
     def __init__(
-        self, model: ImageModel, config: TrainConfig, *, num_classes: int, steps_per_epoch: int, batch_size: int
+        self, model: ImageModel, config: TrainConfig, *, objective: Objective, steps_per_epoch: int, batch_size: int
     ) -> None:
-        self.model, self._config, self._num_classes = model, config, num_classes
+        self.model, self._config, self.objective = model, config, objective
         self._steps_per_epoch, self._batch_size = steps_per_epoch, batch_size
         self._rules = config.recipe.regularisation
         self.optimiser = build_optimiser(model, config.recipe, batch_size)
@@ -90,14 +91,14 @@ class Stepper:
         """
         rate = set_learning_rate(self.optimiser, self._factor(step))
         self.optimiser.zero_grad(set_to_none=True)
-        loss, correct = self._accumulate(batch, step)
+        loss, correct, judged = self._accumulate(batch, step)
         norm = self._clip()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergedError(f"{'The loss' if not math.isfinite(loss) else 'The gradient'} is not finite", got=loss)
         self.optimiser.step()
         if self.average is not None:
             self.average.update()
-        return StepOutcome(loss, correct, len(batch.labels), rate)
+        return StepOutcome(loss, correct, judged, len(batch.labels), rate)
 
     def _factor(self, step: int) -> float:
         return schedule_factor(
@@ -108,30 +109,29 @@ class Stepper:
             total_steps=self._config.total_epochs * self._steps_per_epoch,
         )
 
-    def _accumulate(self, batch: Batch, step: int) -> tuple[float, int]:
+    def _accumulate(self, batch: Batch, step: int) -> tuple[float, int, int]:
         """Gradients of the batch's mean loss; each part counts by its pictures."""
         images, targets = self._inputs(batch, step)
         keys = dropout_keys(self._config.seed, step, batch.positions).to(self._config.device)
         set_train_mode(self.model, self._config)
         total = torch.zeros((), device=images.device, dtype=torch.float64)
-        correct = torch.zeros((), device=images.device, dtype=torch.int64)
+        correct, judged = torch.zeros((2,), device=images.device, dtype=torch.int64)
         ends = itertools.accumulate(part_sizes(len(images), self._config), initial=0)
         for part in itertools.starmap(slice, itertools.pairwise(ends)):
             set_dropout_keys(self.model, keys[part])
             with torch.autocast(images.device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
-                output = self.model(images[part])
-            loss, logits = training_loss(output, targets[part], self._rules.auxiliary_weight)
+                output = self.objective.answer(self.model, images[part])
+            loss, right, counted = self.objective.judge(output, targets[part])
             (loss / len(images)).backward()
             total += loss.detach()
-            correct += (logits.detach().argmax(1) == targets[part].argmax(1)).sum()
+            correct += right
+            judged += counted
         set_dropout_keys(self.model, None)
-        return float(total) / len(images), int(correct)
+        return float(total) / len(images), int(correct), int(judged)
 
     def _inputs(self, batch: Batch, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        recipe, device = self._config.recipe, self._config.device
-        images = normalise(batch.images.to(device), self.model.input_contract)
-        targets = soft_targets(batch.labels.to(device), self._num_classes, self._rules.label_smoothing)
-        images, targets = mix_batch(images, targets, recipe.augment, self._config.seed, step, batch.positions)
+        images = normalise(batch.images.to(self._config.device), self.model.input_contract)
+        images, targets = self.objective.targets(batch, images, step)
         if self._config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return images, targets
