@@ -111,13 +111,12 @@ def order(root: Path, run: Path, **changes: Any) -> dict[str, Any]:
     "interrupt" is a Ctrl-C to the whole process group, "fill the disk" a limit on how much can be written.
     """
     defaults = {"epochs": 4, "workers": 0, "threads": 2, "delay_seed": 0, "slowest": 0.0, "action": "", "at_step": 0}
-    defaults["kernels"] = False
+    defaults |= {"kernels": False, "task": "classify"}
     return {"root": str(root), "run": str(run)} | defaults | changes
 
 
 def train_once(order: dict[str, Any]) -> None:
     """What a forked child does: train or resume, with the disturbances that the order asks for."""
-    from separable.data.folder import read_folder
     from separable.errors import SeparableError
     from separable.training import checkpoint
     from separable.training.loop import train
@@ -137,15 +136,28 @@ def train_once(order: dict[str, Any]) -> None:
             setattr(checkpoint, name, slowed(getattr(checkpoint, name)))
     if order["kernels"]:
         let_kernels_win(setattr)
-    root, run = Path(order["root"]), Path(order["run"])
-    config = small_config(run, root, epochs=order["epochs"], workers=order["workers"], threads=order["threads"])
+    config, data, task = _subject(order)
     display = _disturbing_display(order)
     try:
         with stop_on_signals(display.note) as stop:
-            train(config, read_folder(root), resume=True, display=display, stop=stop)
+            train(config, data, task=task, resume=True, display=display, stop=stop)
     except SeparableError as error:
         display.note(str(error))
         raise
+
+
+def _subject(order: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """What is trained: configuration, data, task."""
+    from separable.data.folder import read_folder
+    from separable.segmentation.pairs import read_pairs
+    from separable.segmentation.task import SegmentTask
+    from tests.segmentation.trainable import segment_config
+
+    root, run = Path(order["root"]), Path(order["run"])
+    chosen = {name: order[name] for name in ("epochs", "workers", "threads")}
+    if order["task"] == "segment":
+        return segment_config(run, root, **chosen), read_pairs(root), SegmentTask()
+    return small_config(run, root, **chosen), read_folder(root), None
 
 
 def _disturbing_display(order: dict[str, Any]) -> Any:
@@ -181,6 +193,7 @@ def serve() -> None:
     """Read orders, one JSON a line; answer with the process number, then with how it ended."""
     import torch._dynamo  # noqa: F401 - imported once here, so that no forked training has to
 
+    import separable.segmentation.task
     import separable.training.loop  # noqa: F401 - likewise
 
     for line in sys.stdin:

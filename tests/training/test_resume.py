@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from separable.ops.cpu import load_kernels
 from separable.training.journal import read_journal
+from tests.segmentation.trainable import FAULTS, write_training_pairs
 from tests.training.killable import Server, order
 
 
@@ -31,7 +32,9 @@ def digest(path: Path) -> str:
 
 def results(run: Path) -> dict[str, str]:
     """Hashes of every result: files, and tensor by tensor the model, the optimiser and the weights before averaging."""
-    found = {name: digest(run / name) for name in ("model/config.json", "evaluation.json", "predictions.csv")}
+    tables = (run / "predictions.csv", run / "pictures.csv", *run.glob("predictions/*"))
+    names = ["model/config.json", "evaluation.json", *(str(p.relative_to(run)) for p in tables if p.is_file())]
+    found = {name: digest(run / name) for name in names}
     newest = max((run / "checkpoints").glob("step-*"))
     for path in (run / "model" / "model.safetensors", newest / "training.safetensors"):
         for name, tensor in load_file(path).items():
@@ -72,11 +75,11 @@ def assert_same(killed: Path, whole: Path) -> None:
     assert not list(killed.glob(".*.tmp")), "rubbish of killed writes is left"
 
 
-def uninterrupted(server: Server, pictures: Path, run: Path, epochs: int, **more: Any) -> Path:
+def uninterrupted(server: Server, pictures: Path, run: Path, epochs: int, *, per_epoch: int = 6, **more: Any) -> Path:
     server.start(**order(pictures, run, epochs=epochs, **more))
     assert server.wait() == 0
     steps = [row["step"] for row in read_journal(run / "metrics.jsonl") if row["kind"] == "step"]
-    assert steps == list(range(1, 6 * epochs + 1))
+    assert steps == list(range(1, per_epoch * epochs + 1))
     return run
 
 
@@ -98,6 +101,16 @@ def test_three_kills_change_nothing_where_the_kernels_compute(server: Server, pi
     assert {"eval forward float32", "train backward float32"} <= set(chosen["choices"]["block2"])
     plain = uninterrupted(server, pictures, tmp_path / "plain", epochs=3)
     assert trace(plain) != trace(whole), "the kernels did not compute: their bits are others"
+
+
+def test_three_kills_change_nothing_in_a_segmentation(server: Server, tmp_path: Path) -> None:
+    pairs = write_training_pairs(tmp_path / "pairs")
+    whole = uninterrupted(server, pairs, tmp_path / "whole", epochs=4, per_epoch=3, task="segment")
+    train_with_kills(server, pairs, tmp_path / "killed", epochs=4, kills=3, seed=4, task="segment")
+    assert_same(tmp_path / "killed", whole)
+    assert {f"predictions/{k:04d}{side}.png" for k in range(5) for side in ("", "_truth")} <= set(results(whole))
+    listed = (tmp_path / "killed" / "quarantine.csv").read_text()
+    assert all(f"{path},{cause}" in listed.replace('"', "") for path, cause in FAULTS.items())
 
 
 @pytest.mark.slow

@@ -83,6 +83,10 @@ class SegmentTask(Task[PairsData, PairEvaluationSet, MaskEvaluation]):
 
     def objective(self, config: TrainConfig, num_classes: int, settled: Mapping[str, Any]) -> MaskObjective:
         """See `Task`."""
+        if num_classes < 2:
+            raise UsageError(
+                "Masks of one class leave nothing to learn", expected="two classes, a background among them"
+            )
         return MaskObjective(loss_terms(config, settled.get("class_weights")))
 
     def training_batches(

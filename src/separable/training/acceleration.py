@@ -27,7 +27,7 @@ from separable.models.base import ImageModel
 from separable.ops.cpu import KernelStatus, kernel_status, load_kernels
 from separable.training.config import TrainConfig
 from separable.training.display import Display, format_seconds
-from separable.training.step import part_sizes, set_train_mode
+from separable.training.step import explained_batch_norm, part_sizes, set_train_mode
 
 __all__ = ["choose_acceleration", "load_for", "replay_acceleration", "wanted_library"]
 
@@ -78,7 +78,8 @@ def choose_acceleration(
         display.note(f"This training is by plain torch alone: {status.reason}.")
         return _plain(status.reason)
     example = _example(model, pictures)
-    spent = _seconds(model, config, example, clock)
+    with explained_batch_norm():
+        spent = _seconds(model, config, example, clock)
     price = _TIMING * spent + (0.0 if status.available else _BUILDING)
     if spent * repeats < _SHORT or price > _SHARE * spent * repeats:
         return _plain(_TOO_SHORT if status.available else f"{status.reason}, and {_TOO_SHORT} and building them")

@@ -7,6 +7,8 @@ gradient, that of a smaller batch's normalisation, and not only another rounding
 
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +17,7 @@ from torch import nn
 from separable.blocks.dropout import set_dropout_keys
 from separable.data.loader import Batch
 from separable.data.preprocess import normalise
-from separable.errors import DivergedError
+from separable.errors import DivergedError, UsageError
 from separable.models.base import ImageModel
 from separable.training.config import TrainConfig
 from separable.training.ema import WeightAverage
@@ -24,7 +26,7 @@ from separable.training.optimisers import build_optimiser, set_learning_rate
 from separable.training.schedules import schedule_factor
 from separable.training.task import Objective
 
-__all__ = ["StepOutcome", "Stepper", "part_sizes", "prepare_for_training", "set_train_mode"]
+__all__ = ["StepOutcome", "Stepper", "explained_batch_norm", "part_sizes", "prepare_for_training", "set_train_mode"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,26 @@ def set_train_mode(model: nn.Module, config: TrainConfig) -> None:
     if config.recipe.regularisation.freeze_batch_norm:
         for module in _batch_norms(model):
             module.eval()
+
+
+@contextmanager
+def explained_batch_norm() -> Iterator[None]:
+    """Say what to do where batch norm meets one value a channel, as it does in maps of 1x1 of a single picture.
+
+    Raises:
+        UsageError: it does.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UsageError(
+            "Batch norm cannot learn from a single value: the network has maps of 1x1 at this picture size",
+            got="one picture at a time",
+            expected="two or more, in each of the parts that --set accumulate makes of a batch",
+            fix="Use a larger --batch, larger pictures, or --set recipe.regularisation.freeze_batch_norm=true",
+        ) from error
 
 
 def part_sizes(count: int, config: TrainConfig) -> list[int]:
@@ -119,7 +141,8 @@ class Stepper:
         ends = itertools.accumulate(part_sizes(len(images), self._config), initial=0)
         for part in itertools.starmap(slice, itertools.pairwise(ends)):
             set_dropout_keys(self.model, keys[part])
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+            autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=self._config.precision == "bf16")
+            with autocast, explained_batch_norm():
                 output = self.objective.answer(self.model, images[part])
             loss, right, counted = self.objective.judge(output, targets[part])
             (loss / len(images)).backward()
