@@ -10,6 +10,7 @@ from pathlib import Path
 from separable.errors import OutputError
 
 __all__ = [
+    "atomic_path",
     "demand_writable",
     "fsync_directory",
     "make_directory",
@@ -21,15 +22,18 @@ __all__ = [
 ]
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, fsync it, and rename it over `path`.
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path`, for the block to fill: fsynced and renamed over `path` at its end.
+
+    Where the block raises, nothing is left of it, and `path` keeps what it held before.
 
     Raises:
-        OutputError: the folder is not writable or the disk is full; `path` keeps what it held before.
+        OutputError: the folder is not writable or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
+        yield temporary
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
@@ -39,6 +43,16 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         with contextlib.suppress(NotADirectoryError):
             temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, fsync it, and rename it over `path`.
+
+    Raises:
+        OutputError: the folder is not writable or the disk is full; `path` keeps what it held before.
+    """
+    with atomic_path(path) as temporary:
+        write(temporary)
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:

@@ -12,16 +12,20 @@ _CONTEST = [
     *("--seconds", "--side"),
 ]
 FROZEN = {
-    "demo": ["--photos", "--seed"],
+    "demo": ["--photos", "--seed", "--task"],
     "train": [
         "DATA",
         *("--accelerate", "--no-accelerate"),
-        *("--batch", "--budget-ms", "--check", "--deterministic", "--device", "--dry-run", "--epochs", "--image-size"),
-        *("--labels", "--max-bad", "--model", "--no-check", "--option", "--precision", "--recipe", "--resume", "--run"),
-        *("--seed", "--set", "--val-fraction", "--weights", "--width", "--workers"),
+        *("--batch", "--budget-ms", "--check", "--class-weights", "--deterministic", "--device", "--dry-run"),
+        *("--epochs", "--image-size", "--labels", "--loss", "--max-bad", "--model", "--no-check", "--option"),
+        *("--precision", "--recipe", "--resume", "--run", "--seed", "--set", "--task", "--val-fraction", "--weights"),
+        *("--width", "--workers"),
     ],
     "evaluate": ["--accelerate", "--batch", "--out", "--part", "--workers", "RUN", "[DATA]"],
-    "predict": ["--backend", "--batch", "--out", "--reject", "--top", "MODEL", "PICTURES..."],
+    "predict": [
+        *("--backend", "--batch", "--flips", "--out", "--outlines", "--overlap", "--overlay", "--reject", "--tile"),
+        *("--top", "MODEL", "PICTURES..."),
+    ],
     "explain": [
         *("--class", "--layer", "--method", "--out", "--pixels", "--png", "--size", "--steps", "IMAGE...", "RUN"),
     ],

@@ -29,7 +29,7 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("verb", ["predict", "explain"])
+@pytest.mark.parametrize("verb", ["explain"])
 def test_no_answer_for_a_picture(verb: str, cli: Cli, folder: Path, picture: Path) -> None:
     said = cli(verb, folder, picture)
     assert (said.code, f"Predicting{REFUSED}" in said.err) == (2, True)

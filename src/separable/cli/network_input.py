@@ -9,7 +9,7 @@ from separable.errors import UsageError
 from separable.models import InputContract
 from separable.runtime.load import load_located
 from separable.runtime.locate import locate
-from separable.runtime.predictor import Predictor, load_predictor
+from separable.runtime.predictor import Predictor, load_classifier
 
 __all__ = ["PIXELS", "predictor_of"]
 
@@ -30,14 +30,14 @@ def predictor_of(model: str, size: tuple[int, int] | None, pixels: str | None) -
         pixels: one of PIXELS, for a network that has no input contract; others refuse it.
 
     Raises:
-        UsageError: the network does not say what its pictures look like, and nobody else does. What `load_predictor`
+        UsageError: the network does not say what its pictures look like, and nobody else does. What `load_classifier`
             raises.
     """
     located = locate(model)
     if located.kind != "factory":
         if pixels is not None:
             raise UsageError(f"{model} says itself what it takes pixels as", fix="Leave out --pixels")
-        predictor = load_predictor(model)
+        predictor = load_classifier(model)
         if size is not None:
             predictor.contract = replace(predictor.contract, size=size)
         return predictor

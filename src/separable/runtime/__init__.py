@@ -1,6 +1,7 @@
 """Using a trained model: predictions from anything that is a picture."""
 
+from separable.runtime.masks import MaskPrediction, MaskPredictor
 from separable.runtime.prediction import Prediction
 from separable.runtime.predictor import Predictor, load_predictor
 
-__all__ = ["Prediction", "Predictor", "load_predictor"]
+__all__ = ["MaskPrediction", "MaskPredictor", "Prediction", "Predictor", "load_predictor"]

@@ -7,12 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from separable.data.decode import PictureFile
 from separable.data.pillow import to_rgb
-from separable.data.preprocess import prepare, prepare_file
+from separable.data.preprocess import prepare, prepare_opened
 from separable.errors import BadPictureError
 from separable.models import InputContract
 
-__all__ = ["prepare_any"]
+__all__ = ["Opened", "open_any", "pixels_of", "prepare_any", "prepare_either", "size_of"]
+
+Opened = PictureFile | npt.NDArray[np.uint8]
+"""A file whose header was read, or pixels (H, W, 3)."""
 
 
 def prepare_any(image: Any, contract: InputContract) -> Tensor:
@@ -24,13 +28,45 @@ def prepare_any(image: Any, contract: InputContract) -> Tensor:
     Raises:
         BadPictureError: it cannot be decoded, or is nothing of these; the message is the cause.
     """
+    return prepare_either(open_any(image), contract)
+
+
+def open_any(image: Any) -> Opened:
+    """The header of a path or of a file's bytes; the pixels of an array or a PIL image.
+
+    Raises:
+        BadPictureError: as `prepare_any`, so far as it shows.
+    """
     if isinstance(image, str | Path | bytes | bytearray | memoryview):
-        return prepare_file(image, contract)
+        return PictureFile(image)
     if isinstance(image, np.ndarray):
-        return prepare(_from_array(image), contract)
+        return _from_array(image)
     if hasattr(image, "getbands"):  # a PIL image, without importing PIL to find out
-        return prepare(_from_pillow(image), contract)
+        return _from_pillow(image)
     raise BadPictureError(f"not a picture but a {type(image).__name__}; a path, bytes, an array or a PIL image is one")
+
+
+def prepare_either(opened: Opened, contract: InputContract) -> Tensor:
+    """`prepare_any` of what was opened.
+
+    Raises:
+        BadPictureError: the pixels are truncated or damaged.
+    """
+    return prepare_opened(opened, contract) if isinstance(opened, PictureFile) else prepare(opened, contract)
+
+
+def size_of(opened: Opened) -> tuple[int, int]:
+    """Height and width as displayed."""
+    return opened.size if isinstance(opened, PictureFile) else (opened.shape[0], opened.shape[1])
+
+
+def pixels_of(opened: Opened) -> npt.NDArray[np.uint8]:
+    """All pixels as displayed, (height, width, 3) RGB.
+
+    Raises:
+        BadPictureError: they are truncated or damaged.
+    """
+    return opened.pixels() if isinstance(opened, PictureFile) else opened
 
 
 def _from_array(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -1,50 +1,38 @@
 """From pictures to named answers: one model, its one preprocessing, its calibration."""
 
 import json
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from separable.data.preprocess import normalise
 from separable.errors import SeparableError, UsageError
-from separable.machine.runtime import run_on, unpinned_cores
 from separable.models import InputContract, demand_classifier
+from separable.runtime.base import PicturePredictor
+from separable.runtime.device import demand_device
 from separable.runtime.load import load_located
 from separable.runtime.locate import Located, locate
 from separable.runtime.picture import prepare_any
 from separable.runtime.prediction import Prediction
+from separable.runtime.reading import listed, read_ahead
 
 if TYPE_CHECKING:
-    from separable.blocks.accelerate import AccelerationReport
+    from separable.runtime.masks import MaskPredictor
 
-__all__ = ["Predictor", "load_predictor"]
+__all__ = ["Predictor", "load_classifier", "load_mask_predictor", "load_predictor"]
 
 _BACKENDS = ("auto", "torch")
-_ONE = str | Path | bytes | bytearray | memoryview  # iterables that are one picture all the same
-_TIMED = 8  # pictures that kernels are timed on: more would give the same ratios
-_READERS = 4  # decoding threads at most; decoders release the interpreter lock
 
 
-class Predictor:
-    """Call it with pictures: paths, encoded bytes, arrays of uint8 (H, W, 3), (H, W) or (H, W, 4), PIL images.
+class Predictor(PicturePredictor):
+    """Call it with pictures, see `PicturePredictor`.
 
     Args:
-        model: in any mode; put in evaluation mode and on `device`.
         temperature: divides the logits, so that a confidence means what it says.
         reject_threshold: a confidence below it is marked `rejected`; None where none was calibrated.
-        batch_size: pictures through the network at once; memory does not depend on how many there are in all.
-        accelerate: time the CPU kernels against plain torch, module by module, on the first batch, and keep to the
-            faster (`separable.accelerate`, which builds the kernels where they are not). It takes as long as a hundred
-            pictures, and changes probabilities by rounding alone. `acceleration` then says what came out.
     """
-
-    acceleration: "AccelerationReport | None" = None
 
     def __init__(
         self,
@@ -57,34 +45,20 @@ class Predictor:
         batch_size: int = 32,
         accelerate: bool = False,
     ) -> None:
-        if batch_size < 1:
-            raise UsageError("A batch needs a picture", got=f"batch size {batch_size}", expected="1 or more")
         demand_classifier(model, "Predicting")
-        _demand_device(device)
-        self.model = model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.contract, self.device, self.batch_size = contract, device, batch_size
+        super().__init__(model, contract, device=device, batch_size=batch_size, accelerate=accelerate)
         self.temperature, self.reject_threshold = temperature, reject_threshold
-        self._untimed = accelerate and device.startswith("cpu")
 
     def __call__(self, images: Any, top: int = 5) -> list[Prediction]:
-        """Answers in the order of `images` (one picture alone is taken as a list of one); a bad picture is an answer
-        with `error` set."""
-        single = isinstance(images, _ONE) or not isinstance(images, Iterable) or hasattr(images, "shape")
-        return list(self.stream([images] if single else images, top))
+        """See `PicturePredictor`."""
+        return list(self.stream(listed(images), top))
 
     def stream(self, images: Iterable[Any], top: int = 5) -> Iterator[Prediction]:
         """Answers as they come, in order. Holds two batches of pictures, so a folder of any size can be given."""
         if top < 1:
             raise UsageError("At least one class has to be shown", got=f"top {top}", expected="1 or more")
-        readers = max(1, min(_READERS, os.cpu_count() or 1))
-        with ThreadPoolExecutor(readers, initializer=run_on, initargs=(unpinned_cores(),)) as pool:
-            waiting: deque[tuple[str, Future[Tensor | str]]] = deque()
-            for number, image in enumerate(images):
-                waiting.append((_name(image, number), pool.submit(self._read, image)))
-                if len(waiting) == 2 * self.batch_size:
-                    yield from self._answer([waiting.popleft() for _ in range(self.batch_size)], top)
-            while waiting:
-                yield from self._answer([waiting.popleft() for _ in range(min(self.batch_size, len(waiting)))], top)
+        for batch in read_ahead(images, self._read, self.batch_size):
+            yield from self._answer([(name, read) for name, _, read in batch], top)
 
     def _read(self, image: Any) -> Tensor | str:
         """uint8 (3, H, W), or the cause why there is no picture."""
@@ -93,28 +67,19 @@ class Predictor:
         except SeparableError as error:
             return str(error).rstrip(".")
 
-    def _answer(self, batch: list[tuple[str, "Future[Tensor | str]"]], top: int) -> Iterator[Prediction]:
-        names, read = [name for name, _ in batch], [future.result() for _, future in batch]
-        pictures = [entry for entry in read if isinstance(entry, Tensor)]
+    def _answer(self, batch: list[tuple[str, Tensor | str]], top: int) -> Iterator[Prediction]:
+        pictures = [read for _, read in batch if isinstance(read, Tensor)]
         rows = iter(self._probabilities(torch.stack(pictures)) if pictures else ())
-        for name, entry in zip(names, read, strict=True):
-            if isinstance(entry, str):
-                yield Prediction(name, error=entry)
+        for name, read in batch:
+            if isinstance(read, str):
+                yield Prediction(name, error=read)
             else:
                 yield self._best(name, next(rows), top)
 
     @torch.inference_mode()
     def _probabilities(self, pictures: Tensor) -> Tensor:
         """(N, classes) float32 on the CPU, after the temperature."""
-        batch = normalise(pictures.to(self.device), self.contract).contiguous(memory_format=torch.channels_last)
-        if self._untimed:
-            from separable.blocks.accelerate.settle import (
-                settle,
-            )  # not before it is needed: one picture is soon answered
-
-            self._untimed = False
-            self.acceleration = settle(self.model, batch[:_TIMED])
-        logits = self.model(batch).float() / self.temperature
+        logits = self.model(self.network_input(pictures)).float() / self.temperature
         return torch.softmax(logits, dim=1).cpu()
 
     def _best(self, name: str, probabilities: Tensor, top: int) -> Prediction:
@@ -127,11 +92,6 @@ class Predictor:
             rejected=self.reject_threshold is not None and confidence < self.reject_threshold,
         )
 
-    def class_name(self, index: int) -> str:
-        """The name that travels with the model, or "class 7" where none does."""
-        names = self.contract.class_names
-        return names[index] if index < len(names) else f"class {index}"
-
 
 def load_predictor(
     path: str | Path,
@@ -140,14 +100,16 @@ def load_predictor(
     device: str | None = None,
     batch_size: int = 32,
     accelerate: bool = False,
-) -> Predictor:
+) -> "Predictor | MaskPredictor":
     """A predictor from a run folder, a checkpoint, a model folder, or a catalogue name with its published weights.
+
+    Of a network that answers for every pixel it is a `MaskPredictor`.
 
     Args:
         backend: "torch", or "auto", which is "torch".
         device: None takes the GPU where torch sees one.
-        accelerate: let the CPU kernels serve the modules for which they are faster, see `Predictor`. It pays from about
-            a thousand pictures on, which is where `separable predict` does it.
+        accelerate: let the CPU kernels serve the modules for which they are faster, see `PicturePredictor`. It pays
+            from about a thousand pictures on, which is where `separable predict` does it.
 
     Raises:
         UsageError: a backend or a device that does not exist. UnknownModelError, RunFolderError: no model there.
@@ -156,7 +118,7 @@ def load_predictor(
     if backend not in _BACKENDS:
         raise UsageError(f"Unknown backend {backend!r}", expected=" or ".join(_BACKENDS))
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    _demand_device(device)  # before the model is read, which takes longer
+    demand_device(device)  # before the model is read, which takes longer
     located = locate(path)
     if located.kind == "factory":
         raise UsageError(
@@ -165,10 +127,18 @@ def load_predictor(
             expected="a run, a model folder or a catalogue name",
         )
     model = load_located(located)
+    contract: InputContract = model.input_contract  # type: ignore[assignment]
+    if getattr(model, "task", "classify") == "segment":
+        from separable.runtime.masks import MaskPredictor
+
+        colours = _evaluation(located).get("colours")
+        return MaskPredictor(
+            model, contract, colours=colours, device=device, batch_size=batch_size, accelerate=accelerate
+        )
     temperature, threshold = _calibration(located)
     return Predictor(
         model,
-        model.input_contract,  # type: ignore[arg-type]
+        contract,
         temperature=temperature,
         reject_threshold=threshold,
         device=device,
@@ -177,29 +147,45 @@ def load_predictor(
     )
 
 
-def _demand_device(device: str) -> None:
+def load_classifier(path: str | Path, backend: str = "auto", **options: Any) -> Predictor:
+    """`load_predictor` of a network that classifies pictures.
+
+    Raises:
+        UsageError: it answers for every pixel. What `load_predictor` raises.
+    """
+    predictor = load_predictor(path, backend, **options)
+    if not isinstance(predictor, Predictor):
+        demand_classifier(predictor.model, "Predicting")
+    assert isinstance(predictor, Predictor)
+    return predictor
+
+
+def load_mask_predictor(path: str | Path, backend: str = "auto", **options: Any) -> "MaskPredictor":
+    """`load_predictor` of a network that answers for every pixel.
+
+    Raises:
+        UsageError: it classifies pictures. What `load_predictor` raises.
+    """
+    predictor = load_predictor(path, backend, **options)
+    if isinstance(predictor, Predictor):
+        raise UsageError(f"{path} classifies pictures", expected="a network that answers for every pixel")
+    return predictor
+
+
+def _evaluation(located: Located) -> dict[str, Any]:
+    """The run's evaluation.json; empty without one, or where it is damaged."""
+    if located.kind != "run" or located.path is None:
+        return {}
     try:
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, TypeError, ImportError) as error:  # torch's words for unknown and for absent
-        raise UsageError(
-            f"The device {device!r} cannot be used",
-            got=(str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."),
-            expected="cpu, or cuda or cuda:N where torch sees a GPU",
-        ) from error
+        found = json.loads((located.path / "evaluation.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _calibration(located: Located) -> tuple[float, float | None]:
     """Temperature and reject threshold that the run's evaluation found; 1 and None without one."""
-    if located.kind != "run" or located.path is None:
-        return 1.0, None
-    try:
-        found = json.loads((located.path / "evaluation.json").read_text(encoding="utf-8"))["calibration"]
-    except (OSError, ValueError, KeyError, TypeError):
+    found = _evaluation(located).get("calibration")
+    if not isinstance(found, dict):
         return 1.0, None
     return float(found.get("temperature") or 1.0), found.get("reject_threshold")
-
-
-def _name(image: Any, number: int) -> str:
-    if isinstance(image, str | Path):
-        return os.fspath(image)
-    return str(getattr(image, "filename", "") or f"picture {number}")

@@ -11,7 +11,7 @@ from separable.segmentation.labels import IGNORE, Mask
 from separable.segmentation.rle import encode_counts, string_from_counts
 from separable.segmentation.trace import Outline, trace
 
-__all__ = ["Region", "coco_annotations", "coco_document", "geojson", "paint_regions", "regions"]
+__all__ = ["Region", "coco_annotations", "coco_document", "geojson", "geojson_features", "paint_regions", "regions"]
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,23 @@ def paint_regions(parts: Sequence[Region], size: tuple[int, int], background: in
 
 
 def geojson(parts: Sequence[Region], class_names: Sequence[str]) -> dict[str, Any]:
-    """A FeatureCollection (RFC 7946) of one Polygon a region, outer ring first, then its holes.
+    """A FeatureCollection (RFC 7946) of `geojson_features`."""
+    return {"type": "FeatureCollection", "features": list(geojson_features(parts, class_names))}
+
+
+def geojson_features(
+    parts: Sequence[Region], class_names: Sequence[str], **properties: Any
+) -> Iterator[dict[str, Any]]:
+    """One Polygon a region, outer ring first, then its holes.
 
     Coordinates are pixels from the top left corner, x right and y down, not degrees: programs that draw GeoJSON on maps
-    need to be told so. `properties` has the class, its index, and the number of pixels.
+    need to be told so. `properties` has the class, its index, the number of pixels, and what is given here.
     """
-    features = [
-        {
+    for part in parts:
+        yield {
             "type": "Feature",
             "properties": {
+                **properties,
                 "class": class_names[part.class_index],
                 "index": part.class_index,
                 "pixels": part.outline.area,
@@ -56,9 +64,6 @@ def geojson(parts: Sequence[Region], class_names: Sequence[str]) -> dict[str, An
                 "coordinates": [[*ring.tolist(), ring[0].tolist()] for ring in part.outline.rings],
             },
         }
-        for part in parts
-    ]
-    return {"type": "FeatureCollection", "features": features}
 
 
 def coco_annotations(

@@ -1,0 +1,26 @@
+"""Words of `separable predict` for either task."""
+
+import sys
+
+from separable.cli.output import write_lines
+
+__all__ = ["bar", "note", "one_line"]
+
+_BAR = 10  # characters of a full bar
+
+
+def one_line(text: str) -> str:
+    """File names may hold line breaks and tabs, which would look like another answer."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def bar(share: float) -> str:
+    """A share from 0 to 1, drawn."""
+    blocks = "█░" if (sys.stdout.encoding or "").lower().startswith("utf") else "#."
+    full = round(share * _BAR)
+    return blocks[0] * full + blocks[1] * (_BAR - full)
+
+
+def note(text: str) -> None:
+    """A sentence beside the answers, on standard error."""
+    write_lines(sys.stderr, f"separable: note: {text}")
