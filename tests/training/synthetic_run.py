@@ -14,7 +14,7 @@ from PIL import Image
 from separable.training.config import DataConfig, ModelConfig, TrainConfig
 from separable.training.recipes import RECIPES
 
-__all__ = ["draw_pictures", "write_run"]
+__all__ = ["draw_pictures", "write_check", "write_json", "write_run", "write_surroundings", "write_table"]
 
 FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 
@@ -50,11 +50,11 @@ def write_run(
     rng = np.random.default_rng(0)
     classes = len(class_names)
     _write_config(run, val_root, planned or epochs)
-    _write_check(run, val_root, [path for path, _ in pictures], class_names)
+    write_check(run, val_root, [path for path, _ in pictures], class_names)
     _write_metrics(run, rng, epochs, steps_per_epoch, accuracy, val, math.log(max(2, classes)))
     rows = _answers(rng, pictures if val else [], classes, accuracy)
     _write_evaluation(run, rows, class_names)
-    _write_table(
+    write_table(
         run / "predictions.csv",
         ("path", "label", "predicted", "confidence", "correct", "second", "second_confidence"),
         [
@@ -62,28 +62,33 @@ def write_run(
             for path, y, p, c in rows
         ],
     )
-    _write_table(
+    write_table(
         run / "suspects.csv",
         ("path", "label", "suggested", "score"),
         [(path, class_names[y], class_names[(y + 1) % classes], f"{0.99 - 0.02 * i:.6f}")
          for i, (path, y) in enumerate(pictures[:: max(1, len(pictures) // max(1, suspects))][:suspects])],
     )  # fmt: skip
-    _write_table(
+    write_surroundings(run)
+    return run
+
+
+def write_surroundings(run: Path) -> None:
+    """What is there whatever is learnt: quarantine.csv, profile.json, environment.json."""
+    write_table(
         run / "quarantine.csv",
         ("path", "cause", "first_seen"),
         [("daisy/broken.jpg", "truncated: 1,204 of 30,118 bytes", "2025-11-22T06:40:12+00:00")],
     )
-    _write_json(run / "profile.json", {
+    write_json(run / "profile.json", {
         "parameters": 832_101, "macs": 151_300_000, "activations": 3_120_000,
         "images_per_second_train": 71.3, "latency_ms_batch1": 9.42, "input": [160, 160],
     })  # fmt: skip
-    _write_json(run / "environment.json", {
+    write_json(run / "environment.json", {
         "python": "3.11.9", "system": "Linux-6.1-x86_64", "packages": {"torch": "2.13.0", "numpy": "2.3.5"},
         "processor": {"model": "AMD EPYC 9V74 80-Core Processor", "physical_cores": 2, "usable_cores": 2,
                       "features": ["avx2", "avx512f"]},
         "cuda": None, "seeds": {"training": 0, "split": 0},
     })  # fmt: skip
-    return run
 
 
 def _write_config(run: Path, val_root: Path, epochs: int) -> None:
@@ -96,7 +101,8 @@ def _write_config(run: Path, val_root: Path, epochs: int) -> None:
     config.to_yaml(run / "config.yaml")
 
 
-def _write_check(run: Path, root: Path, paths: Sequence[str], names: Sequence[str]) -> None:
+def write_check(run: Path, root: Path, paths: Sequence[str], names: Sequence[str]) -> None:
+    """check.json."""
     pair = {"path": paths[0], "other": paths[-1], "detail": "alike to 0.97"} if paths else {"path": "", "other": ""}
     groups = [
         {"kind": "leak", "severity": "error", "what": "9 held-out pictures are in training too (4.5 %).",
@@ -107,7 +113,7 @@ def _write_check(run: Path, root: Path, paths: Sequence[str], names: Sequence[st
         {"kind": "format", "severity": "note", "what": "3 pictures are palettes.", "fix": "Nothing to do.", "count": 3,
          "examples": []},
     ]  # fmt: skip
-    _write_json(run / "check.json", {
+    write_json(run / "check.json", {
         "format_version": 1, "root": str(root), "misleading": True, "groups": groups,
         "problems": [f"{g['what']} {g['fix']}" for g in groups[:2]], "notes": ["3 pictures are palettes."],
         "pictures": {"train": 600, "val": len(paths)}, "unreadable": 1,
@@ -178,7 +184,7 @@ def _write_evaluation(run: Path, rows: list[tuple[str, int, int, float]], names:
         })  # fmt: skip
     ece = sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in bins if b["count"]) / max(1, len(rows))
     top1 = sum(r for _, r in correct) / len(correct) if correct else None
-    _write_json(run / "evaluation.json", {
+    write_json(run / "evaluation.json", {
         "set": "val", "n": len(rows), "loss": 0.41, "top1": top1, "top5": 1.0 if correct else None,
         "class_names": list(names), "per_class": per_class, "confusion": confusion.tolist(),
         "calibration": {
@@ -192,12 +198,12 @@ def _write_evaluation(run: Path, rows: list[tuple[str, int, int, float]], names:
     })  # fmt: skip
 
 
-def _write_table(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def write_table(path: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
         writer = csv.writer(handle)
         writer.writerow(head)
         writer.writerows(rows)
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1))

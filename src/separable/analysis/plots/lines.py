@@ -12,6 +12,8 @@ __all__ = ["Marker", "Series", "line_chart"]
 
 _MOST_HOVERS = 120
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 76, 26, 44
+_LABEL, _LETTER = 9.0, 7.0
+"""Room for the labels of the vertical axis: beside them and for each letter."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,23 @@ def line_chart(
     x_ticks = nice_ticks(*(x_range or _extent([x for x, _ in everything])), whole=whole_x)
     y_ticks = nice_ticks(*(y_range or _extent([y for _, y in everything])))
     x_domain = padded_domain(*(x_range or _extent([x for x, _ in everything])))
+    write_y = write_y or (lambda value: format_tick(value, y_ticks))
+    left = max(_LEFT, _LABEL + _LETTER * max(len(write_y(tick)) for tick in y_ticks))
     right = _RIGHT if any(s.label for s in series) else 16
     frame = _Frame(
-        Scale(x_domain, (_LEFT, width - right)),
+        Scale(x_domain, (left, width - right)),
         Scale((y_ticks[0], y_ticks[-1]), (height - _BOTTOM, _TOP)),
         write_x or (lambda value: format_tick(value, x_ticks)),
-        write_y or (lambda value: format_tick(value, y_ticks)),
+        write_y,
     )
     inside = [tick for tick in x_ticks if x_domain[0] - 1e-9 <= tick <= x_domain[1] + 1e-9]
     parts = [
         vertical_axis(frame.y, frame.x.pixels, y_ticks, frame.write_y),
         horizontal_axis(frame.x, height - _BOTTOM, inside, frame.write_x, x_label),
-        element("text", name, x=_LEFT - 38, y=12, class_="name"),
+        element("text", name, x=left - 38, y=12, class_="name"),
     ]
     if not everything:
-        middle = (_LEFT + width - right) / 2
+        middle = (left + width - right) / 2
         parts.append(element("text", "nothing recorded", x=middle, y=height / 2, text_anchor="middle"))
     parts += [_curve(s, frame) for s in series]
     parts += [_ring(m, frame) for m in markers if drawable(m.x) and drawable(m.y)]

@@ -25,7 +25,9 @@ def class_section(scores: MaskScores) -> Markup | None:
     words = "Intersection over union: of all pixels that the truth or the prediction gives to a class, the share where "
     words += "both do."
     bars = [Bar(one.name, one.iou) for one in worst]
-    content = class_columns(bars, "overlap (IoU)", words, _heads(scores), [_row(one, total) for one in worst])
+    content = class_columns(
+        bars, "overlap (IoU)", words, _heads(scores), [_row(one, total) for one in worst], beside=False
+    )
     content += [note(text) for text in _absent(worst)]
     return section("classes", "Class by class", _lead(worst), *content)
 

@@ -68,14 +68,16 @@ def _in_plain_words(scores: MaskScores) -> str:
 
 
 def _tiles(scores: MaskScores) -> list[Markup]:
-    tiles = [tile(percent(scores.miou), "mean IoU", "every class counts the same")]
+    tiles = [
+        tile(percent(scores.miou), "mean IoU", "every class counts the same"),
+        tile(percent(scores.pixel_accuracy), "pixels right"),
+    ]
     if len(scores.per_class) == 2 and math.isfinite(scores.per_class[1].iou):
         one = scores.per_class[1]
-        tiles.append(tile(percent(one.iou), f"IoU of {shorten(one.name, 24)}", "without the background"))
-    tiles.append(tile(percent(scores.pixel_accuracy), "pixels right"))
+        tiles.insert(1, tile(percent(one.iou), f"IoU of {shorten(one.name, 24)}", "by itself"))
+    elif math.isfinite(scores.mean_dice):
+        tiles.append(tile(f"{scores.mean_dice:.3f}", "mean Dice"))
     if math.isfinite(scores.boundary_f1):
         near = f"within {scores.boundary_tolerance:g} pixels" if math.isfinite(scores.boundary_tolerance) else ""
         tiles.append(tile(f"{scores.boundary_f1:.3f}", "outlines (boundary F1)", near))
-    if math.isfinite(scores.mean_dice):
-        tiles.append(tile(f"{scores.mean_dice:.3f}", "mean Dice"))
     return tiles

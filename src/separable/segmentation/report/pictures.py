@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from separable.analysis.drawing_lots import draw_by_name
-from separable.analysis.page.html import note, section
+from separable.analysis.page.html import folded, note, section
 from separable.analysis.page.wording import count_of, percent
 from separable.analysis.plots.markup import Markup, element, join, shorten
 from separable.segmentation.report.colours import swatch
@@ -14,7 +14,7 @@ from separable.training.report.thumbnails import frame
 
 __all__ = ["sample_section", "worst_first", "worst_section"]
 
-_MOST_WORST = 24
+_MOST_WORST, _OPEN = 24, 12
 _SAMPLE = 12
 _MOST_CLASSES = 8
 _WIDEST, _TALLEST = 3.0, 1.6
@@ -61,7 +61,10 @@ def _section(
     lacking = sum(not shown.complete for shown in made)
     if lacking:
         notes.append(note(f"Of {lacking} of these {len(rows)}, files were moved, deleted or damaged since."))
-    return section(anchor, heading, lead, element("ul", *items, class_="quads"), *notes)
+    content = [element("ul", *items[:_OPEN], class_="quads")]
+    if len(items) > _OPEN:
+        content.append(folded(f"The next {len(items) - _OPEN}", element("ul", *items[_OPEN:], class_="quads")))
+    return section(anchor, heading, lead, *content, *notes)
 
 
 def _item(row: PictureRow, shown: Shown, scores: MaskScores) -> Markup:
@@ -83,29 +86,28 @@ def _item(row: PictureRow, shown: Shown, scores: MaskScores) -> Markup:
         )
         for name, (uri, words) in texts.items()
     ]
-    said = f"IoU {percent(row.miou)}, {percent(row.pixel_accuracy)} of the pixels right"
-    if not math.isfinite(row.miou):
-        said = "No pixel of it is labelled"
-    return element(
-        "li",
-        element("div", *panels, class_="four"),
-        element("p", element("span", said, class_="said"), element("span", shorten(row.path, 80), class_="truth")),
-        _wrong_in_words(shown, scores),
-    )
+    return element("li", element("div", *panels, class_="four"), _said(row, shown, scores))
 
 
 def _absent(name: str) -> str:
     return "picture no longer there" if name == "picture" else f"no {name} kept"
 
 
-def _wrong_in_words(shown: Shown, scores: MaskScores) -> Markup | None:
-    """What kinds of mistakes, and with more than two classes which classes are in it."""
-    parts = [Markup(""), element("span", f"{_kinds_in_words(shown.kinds)}.", class_="truth")] if shown.kinds else []
+def _said(row: PictureRow, shown: Shown, scores: MaskScores) -> Markup:
+    """Its scores and the kinds of its mistakes; with more than two classes which ones are in it."""
+    said = f"IoU {percent(row.miou)}, {percent(row.pixel_accuracy)} of the pixels right"
+    if not math.isfinite(row.miou):
+        said = "No pixel of it is labelled"
+    wrong = f"{_kinds_in_words(shown.kinds)} \N{MIDDLE DOT} " if shown.kinds else ""
+    parts = [
+        element("span", said, class_="said"),
+        element("span", f"{wrong}{shorten(row.path, 80)}", class_="truth"),
+    ]
     if len(scores.class_names) > 2:
         for name, shares in (("truth", shown.truth_shares), ("prediction", shown.predicted_shares)):
             if shares:
                 parts.append(element("span", f"{name}: ", *_chips(shares, scores), class_="truth chips"))
-    return element("p", *parts) if parts else None
+    return element("p", *parts)
 
 
 def _chips(shares: dict[int, float], scores: MaskScores) -> list[Markup]:

@@ -40,12 +40,15 @@ def class_columns(
     caption: str,
     heads: Sequence[Column],
     rows: Sequence[Sequence[tuple[str, float | None]]],
+    *,
+    beside: bool = True,
 ) -> list[Markup]:
-    """Bars from 0 to 1 beside a table, a class each and the weakest first, as many as can be looked through."""
+    """Bars from 0 to 1, and a table beside or below: a class each, the weakest first, as many as can be looked through."""
     few = f" The {_MOST_BARS} weakest of {len(bars):,} classes." if len(bars) > _MOST_BARS else ""
     chart = bar_chart(bars[:_MOST_BARS], name=name, domain=(0, 1), width=400, write=lambda v: percent(v, 0))
     numbers = table(heads, rows[:_MOST_ROWS], "Weakest first; a click on a head sorts by it")
-    content = [element("div", figure(chart, caption + few), element("div", numbers, class_="tall"), class_="pair")]
+    drawn, tall = figure(chart, caption + few), element("div", numbers, class_="tall" if beside else "tall apart")
+    content = [element("div", drawn, tall, class_="pair")] if beside else [drawn, tall]
     if len(rows) > _MOST_ROWS:
         content.append(note(f"The {_MOST_ROWS} weakest of {len(rows):,} classes; evaluation.json has them all."))
     return content
