@@ -135,6 +135,14 @@ def shown(line: dict[str, Any]) -> str:
     return f"{line['what']:70} {figure:>6}   ({line['target']})   {'; '.join(filter(None, notes))}"
 
 
+def parameters(result: ContestResult) -> str:
+    """Trainable ones: a line that says whether all contestants have as many."""
+    counts = {one.name: int(one.description["parameters"]) for one in result.entries if "parameters" in one.description}
+    if len(set(counts.values())) == 1:
+        return f"{result.title}: {next(iter(counts.values())):,} trainable parameters each"
+    return f"{result.title}: trainable parameters {', '.join(f'{name} {count:,}' for name, count in counts.items())}"
+
+
 def measure(
     script: str, contests: Iterable[tuple[list[Row], ContestResult]], chosen: argparse.Namespace, name: str
 ) -> None:
@@ -153,7 +161,7 @@ def measure(
     report: Report = measured("train", command, all_contests(), ("fp32", "bf16"))
     table = [read(row, result) for rows, result in pairs for row in rows]
     print(report.to_text())
-    print(*map(shown, table), sep="\n")
+    print(*map(shown, table), *(parameters(result) for _, result in pairs), sep="\n")
     document = {"rows": table, "seconds": time.monotonic() - begun, "quick": chosen.quick, **report.to_json()}
     chosen.out.mkdir(parents=True, exist_ok=True)
     path = chosen.out / name

