@@ -14,11 +14,10 @@ FAULTS = {
     "train/images/02.png": "its mask 02.png: 20x10 pixels, the picture has 44x40",
 }
 """Path from the data folder, and cause."""
-UNLABELLED = "03.jpg"
 
 
 def write_training_pairs(folder: Path, *, train: int = 16, val: int = 5) -> Path:
-    """Noisy reds and blues on green, 40x44, masks of three indices and 255; three training pairs are faulty."""
+    """Noisy reds and blues on green, 40x44, masks of three indices and 255; three training pairs are faulty, one blank."""
     folder.mkdir(parents=True)
     lines = "".join(f"  - {{name: {name}, value: {value}}}\n" for value, name in enumerate(CLASSES))
     (folder / "classes.yaml").write_text(f"classes:\n{lines}ignore: [255]\n")
