@@ -21,7 +21,7 @@ FROZEN = {
         *("--precision", "--recipe", "--resume", "--run", "--seed", "--set", "--task", "--val-fraction", "--weights"),
         *("--width", "--workers"),
     ],
-    "evaluate": ["--accelerate", "--batch", "--out", "--part", "--workers", "RUN", "[DATA]"],
+    "evaluate": ["--accelerate", "--batch", "--flips", "--out", "--part", "--workers", "RUN", "[DATA]"],
     "predict": [
         *("--backend", "--batch", "--flips", "--out", "--outlines", "--overlap", "--overlay", "--reject", "--tile"),
         *("--top", "MODEL", "PICTURES..."),
@@ -29,7 +29,7 @@ FROZEN = {
     "explain": [
         *("--class", "--layer", "--method", "--out", "--pixels", "--png", "--size", "--steps", "IMAGE...", "RUN"),
     ],
-    "check": ["--labels", "--out", "--workers", "[DATA]"],
+    "check": ["--labels", "--out", "--task", "--workers", "[DATA]"],
     "models": ["[NAME]"],
     "profile": [
         *("--batch", "--device", "--html", "--input", "--measure", "--no-measure", "--option", "--precision", "--size"),

@@ -35,21 +35,6 @@ def test_no_answer_for_a_picture(verb: str, cli: Cli, folder: Path, picture: Pat
     assert (said.code, f"Predicting{REFUSED}" in said.err) == (2, True)
 
 
-def test_no_accuracy(cli: Cli, folder: Path, picture: Path) -> None:
-    said = cli("evaluate", folder, picture.parents[1])
-    assert (said.code, f"`separable evaluate`{REFUSED}" in said.err) == (2, True)
-
-
-def test_no_training_on_folders_of_classes(cli: Cli, picture: Path) -> None:
-    (picture.parents[1] / "b").mkdir()
-    for number in range(4):
-        for name in ("a", "b"):
-            Image.new("RGB", (64, 64), (60 * number, 0, 0)).save(picture.parents[1] / name / f"{number}.png")
-    said = cli("train", picture.parents[1], "--model", "unet_xception", "--weights", "none")
-    assert (said.code, f"`separable train`{REFUSED}" in said.err) == (2, True)
-    assert said.out == "", "before the pictures are looked for and counted"
-
-
 def test_what_looks_into_networks_takes_them(cli: Cli, folder: Path, tmp_path: Path) -> None:
     assert "2,055,203" in cli("profile", "unet_xception").out
     assert cli("draw", folder, "--out", "unet.svg").code == 0

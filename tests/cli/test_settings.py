@@ -9,7 +9,8 @@ import torch
 
 from separable import download
 from separable.cli import settings
-from separable.cli.settings import Wishes, new_run, newest_run, run_argument, starting_weights
+from separable.cli.settings import Wishes, new_run, newest_run, run_argument
+from separable.cli.starting import starting_weights
 from separable.data import check
 from separable.data.folder import read_folder
 from separable.errors import DownloadError, UsageError

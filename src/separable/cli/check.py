@@ -14,6 +14,7 @@ from separable.errors import RunFolderError, UsageError
 
 EXAMPLES = """
 separable check flowers/
+separable check cats/ --workers 2
 separable check --labels runs/flowers
 separable check flowers/ --json > check.json
 """
@@ -22,7 +23,13 @@ _SHOWN = 20
 
 
 def check(
-    data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="A folder of pictures, as for train.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(metavar="[DATA]", help="A folder as for train, with masks or without.")
+    ] = None,
+    task: Annotated[
+        str,
+        typer.Option(metavar="WHICH", help="classify, segment (pictures with masks), or auto: by the folder."),
+    ] = "auto",
     labels: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="List the labels that this run finds improbable.", show_default=False),
@@ -38,17 +45,24 @@ def check(
     """Look for what would spoil a training: before it in the pictures, after it in the labels.
 
     Unreadable files, copies (also between train and val), odd sizes and modes, imbalance; exit code 1 when training on
-    this would mislead. With --labels, the pictures whose label is probably wrong, most likely first.
+    this would mislead. Where pictures have masks, also files without their other half, sizes that differ, values that
+    no class has, EXIF that turns one of the two, classes of few pixels.
+    With --labels, the pictures whose label is probably wrong, most likely first.
     """
     if data is None and labels is None:
         raise UsageError("Nothing to check", expected="a folder of pictures, or --labels with a run")
+    if labels is not None:
+        _demand_labels(labels)
     misleading, document = False, {}
     with Output(json) as output:
         if data is not None:
-            from separable.data.check import check_folder
+            from separable.cli.job import job_for
+            from separable.cli.settings import Wishes, base_name
+            from separable.cli.tasks import tell_task
 
-            report = check_folder(data, workers, counter("pictures"))
-            folder = out or _HOME / (data.resolve().name or "data")
+            job = job_for(tell_task(data, task))
+            report = job.check(job.read(data, Wishes(job.network)), workers, counter("pictures"))
+            folder = out or _HOME / base_name(data)
             report.write(folder)
             output.show(report.to_text())
             output.show(f"Written to {folder}: check.json, check.csv.")
@@ -58,6 +72,23 @@ def check(
         output.document(document)
     if misleading:
         raise typer.Exit(1)
+
+
+def _demand_labels(run: Path) -> None:
+    """
+    Raises:
+        UsageError: pictures of this run have no label, but masks.
+    """
+    from separable.runtime.locate import locate
+    from separable.runtime.task import task_of
+
+    if task_of(locate(run)) == "segment":
+        raise UsageError(
+            "--labels lists pictures whose class is doubtful, and pictures with masks have none",
+            got=f"{run}, which answers for every pixel",
+            fix="Look at the pictures that it gets worst: they come first in its report.html, and `pictures.csv` has "
+            "them all; `separable check DATA` finds masks that do not fit",
+        )
 
 
 def _suspects(output: Output, run: Path, data: Path | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from separable.cli.measuring import Measuring, measuring_for
 from separable.cli.options import Debug, Json
 from separable.cli.output import Output
 from separable.cli.tuning import runtime_of
@@ -12,7 +13,6 @@ from separable.errors import DataFolderError, UsageError
 
 if TYPE_CHECKING:
     from separable.blocks.accelerate import AccelerationReport
-    from separable.data.folder import PictureSet
     from separable.models import ImageModel
     from separable.runtime.locate import Located
 
@@ -20,6 +20,7 @@ EXAMPLES = """
 separable evaluate runs/flowers
 separable evaluate runs/flowers --part train
 separable evaluate runs/flowers more_flowers/ --json
+separable evaluate runs/cats --flips all --out flipped/
 """
 _PARTS = ("val", "train", "all")
 _TIMED = 8
@@ -37,8 +38,12 @@ def evaluate(
         typer.Option(metavar="WHICH", help="val, train or all.", show_default="val; all of a DATA without val folder"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="For evaluation.json and predictions.csv.", show_default=False)
+        Path | None, typer.Option(metavar="FOLDER", help="For evaluation.json and a table.", show_default=False)
     ] = None,
+    flips: Annotated[
+        str,
+        typer.Option(metavar="WHICH", help="Of masks: mean over mirrored copies: none, horizontal, vertical or all."),
+    ] = "none",
     batch: Annotated[int, typer.Option(metavar="N", help="Pictures through the network at once.")] = 32,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that read pictures; 0: this one.")] = 0,
     accelerate: Annotated[
@@ -48,23 +53,22 @@ def evaluate(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a trained model on labelled pictures.
+    """Measure a trained model on labelled pictures, or on pictures with masks.
 
-    Accuracy, precision and recall of each class, the confusion matrix, and whether the confidences can be believed.
-    The run's own validation pictures renew evaluation.json, predictions.csv and the report; anything else, also those
+    Accuracy, precision and recall of each class, the confusion matrix, and whether the confidences can be believed; of
+    masks the overlap (IoU, Dice) of each class and how near its boundaries are.
+    The run's own validation pictures renew evaluation.json, its table and the report; anything else, also those
     pictures after some or their labels have changed, is written to RUN/evaluations, or where --out says.
     """
     from separable.machine.runtime import tune_runtime
 
     settings = tune_runtime()  # before torch is imported
+    from separable.cli.reports import write_report
     from separable.data.loader import LoaderConfig
     from separable.files import make_directory
-    from separable.models import ImageModel, demand_classifier
+    from separable.models import ImageModel
     from separable.runtime.load import load_located
     from separable.runtime.locate import locate
-    from separable.training.evaluate import evaluate as measure
-    from separable.training.own_set import changed_since
-    from separable.training.report import write_report
 
     with Output(json) as output:
         located = locate(run)
@@ -72,27 +76,42 @@ def evaluate(
             raise UsageError(f"{run} is not something that was trained", expected="a run or a model folder")
         model = load_located(located)
         assert isinstance(model, ImageModel), "a run or a model folder holds one of ours"
-        demand_classifier(model, "`separable evaluate`")
-        pictures, label = _pictures(located, model.input_contract.class_names, data, part)
+        measuring = measuring_for(model.task, flips)
+        pictures, label = _pictures(measuring, located, model, data, part)
+        own_run = located.path if located.kind == "run" else None
         if data is None and label == "val" and located.path is not None:
-            changed = changed_since(located.path, pictures)
-            if changed is not None:
-                label = "val-changed"
-                output.say(
-                    f"These are not the pictures that the run was measured on ({changed}), so its own figures stay as"
-                    " they are.\n"
-                )
+            label = _own_label(measuring, located.path, pictures, output)
         acceleration = _accelerate(model, output) if accelerate else None
-        result = measure(model, pictures, LoaderConfig(batch_size=batch, workers=workers, max_bad=1.0), set_name=label)
+        loader = LoaderConfig(batch_size=batch, workers=workers, max_bad=1.0)
+        result = measuring.measure(model, pictures, loader, label, own_run)
         folder = _folder(located, data, label, out)
         make_directory(folder)
         result.write(folder)
         if folder == located.path:
             write_report(folder)
         document = result.to_json()
-        _print(output, document, folder)
+        measuring.show(output, document)
+        if document["bad"]:
+            output.show(
+                f"{len(document['bad'])} pictures could not be read; evaluation.json names them with their cause."
+            )
+        output.show(f"Written to {folder}: evaluation.json, {measuring.table}.")
         runtime = runtime_of(settings, acceleration)
         output.document({"run": run, "out": str(folder), **document, "runtime": runtime})
+
+
+def _own_label(measuring: Measuring, run: Path, pictures: Any, output: Output) -> str:
+    """ "val" where what is measured may renew the run's own figures."""
+    if measuring.flips != "none":
+        output.say("The run's own figures are those without flips, and stay as they are.\n")
+        return f"val-flips-{measuring.flips}"
+    changed = measuring.changed(run, pictures)
+    if changed is None:
+        return "val"
+    output.say(
+        f"These are not the pictures that the run was measured on ({changed}), so its own figures stay as they are.\n"
+    )
+    return "val-changed"
 
 
 def _accelerate(model: "ImageModel", output: Output) -> "AccelerationReport":
@@ -118,53 +137,39 @@ def _accelerate(model: "ImageModel", output: Output) -> "AccelerationReport":
 
 
 def _pictures(
-    located: "Located", class_names: tuple[str, ...], data: Path | None, part: str | None
-) -> "tuple[PictureSet, str]":
+    measuring: Measuring, located: "Located", model: "ImageModel", data: Path | None, part: str | None
+) -> tuple[Any, str]:
     """The pictures to measure on, and what to call them."""
-    from separable.data.folder import read_folder
+    from separable.cli.tasks import SAID, demand_layout
     from separable.training.config import TrainConfig
 
+    class_names = model.input_contract.class_names
     if part is not None and part not in _PARTS:
         raise UsageError(f"Unknown part {part!r}", expected=" or ".join(_PARTS))
     if data is not None:
-        folder = read_folder(data, class_names=class_names)
-        whole = folder.train.root == folder.val.root
-        part = part or ("all" if whole else "val")
-        label = data.resolve().name
+        asked = f"{located.path} {SAID[model.task]}"
+        demand_layout(data, model.task, asked, "Name a folder laid out as the one that it was trained on")
+        folder = measuring.read(data, class_names, None)
+        part = part or ("all" if measuring.is_whole(folder) else "val")
+        label = _called(data.resolve())
     else:
         if located.kind != "run" or located.path is None:
             raise UsageError("A model folder does not say what it was trained on", fix="Name a DATA folder too")
         stored = TrainConfig.from_yaml(located.path / "config.yaml").data
-        if not Path(stored.root).is_dir():
+        if not Path(stored.root).exists():
             raise DataFolderError(
                 f"The pictures of {located.path} are not where they were",
                 got=f"no folder {stored.root} here",
                 fix="Change to the folder where the training was started, or name a DATA folder too",
             )
-        folder = read_folder(
-            stored.root,
-            val_fraction=stored.val_fraction,
-            seed=stored.split_seed,
-            class_names=class_names,
-            labels_csv=stored.labels_csv,
-        )
+        folder = measuring.read(Path(stored.root), class_names, stored)
         label = part = part or "val"
-    return {"train": folder.train, "val": folder.val}.get(part) or _joined(folder.train, folder.val), label
+    chosen = {"train": folder.train, "val": folder.val}.get(part)
+    return measuring.joined(folder.train, folder.val) if chosen is None else chosen, label
 
 
-def _joined(train: "PictureSet", val: "PictureSet") -> "PictureSet":
-    """Both sets as one, with paths from the folder that holds both."""
-    import os
-
-    import numpy as np
-
-    from separable.data.folder import PictureSet
-
-    root = Path(os.path.commonpath([train.root, val.root]))
-    paths = [
-        (pictures.root.relative_to(root) / path).as_posix() for pictures in (train, val) for path in pictures.paths
-    ]
-    return PictureSet(root, tuple(paths), np.concatenate([train.labels, val.labels]), train.class_names)
+def _called(data: Path) -> str:
+    return data.name if data.is_dir() else data.parent.name
 
 
 def _folder(located: "Located", data: Path | None, label: str, out: Path | None) -> Path:
@@ -173,43 +178,3 @@ def _folder(located: "Located", data: Path | None, label: str, out: Path | None)
     if located.kind != "run" or located.path is None:
         raise UsageError("A model folder is no place for results", fix="Say where with --out")
     return located.path if data is None and label == "val" else located.path / "evaluations" / label
-
-
-def _print(output: Output, document: dict[str, Any], folder: Path) -> None:
-    top5 = f", top-5 {_percent(document['top5'])}" if len(document["class_names"]) > 5 else ""
-    output.show(f"{document['n']:,} pictures: {_percent(document['top1'])} right{top5}, loss {document['loss']:.4f}.")
-    rows = [
-        (row["name"], str(row["support"]), _percent(row["precision"]), _percent(row["recall"]), _percent(row["f1"]))
-        for row in document["per_class"]
-    ]
-    output.show()
-    output.table(("class", "pictures", "precision", "recall", "f1"), rows, right=(1, 2, 3, 4))
-    output.show()
-    output.show(_confidence(document["calibration"]))
-    if document["bad"]:
-        output.show(f"{len(document['bad'])} pictures could not be read; evaluation.json names them with their cause.")
-    output.show(f"Written to {folder}: evaluation.json, predictions.csv.")
-
-
-def _confidence(found: dict[str, Any]) -> str:
-    if found["ece"] is None:
-        return "Too few pictures to say whether the confidences can be believed."
-    said = f"Confidences are off by {100 * found['ece']:.1f} points on average"
-    before, after = found.get("ece_before_temperature"), found.get("ece_after_temperature")
-    if found.get("temperature_reason"):
-        said += f"; predict leaves them as they are. {found['temperature_reason'].removesuffix('.')}"
-    elif before is not None and after is not None:
-        said += (
-            f"; on the {found['held_out']:,} pictures that did not choose the correction, by {100 * before:.1f} before"
-            f" and {100 * after:.1f} after it"
-        )
-    target = _percent(found["reject_target"])
-    if found["reject_threshold"] is None:
-        return f"{said}. {found.get('reject_reason') or ''} So --reject has no threshold to go by.".replace("  ", " ")
-    if found["reject_threshold"] == 0:
-        return f"{said}. With every picture answered, more than {target} are right, so --reject refuses none."
-    return f"{said}. Of the answers from {found['reject_threshold']:.2f} on, more than {target} are right."
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"

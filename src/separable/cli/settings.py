@@ -3,17 +3,17 @@
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from separable.errors import DownloadError, UsageError
+from separable.errors import UsageError
 
 if TYPE_CHECKING:
-    from separable.data.folder import FolderData
-    from separable.training.config import TrainConfig
+    from separable.training.config import ModelConfig, Recipe, TrainConfig
+    from separable.training.task import TaskData
 
-__all__ = ["Wishes", "choose_device", "configure", "new_run", "newest_run", "run_argument", "starting_weights"]
+__all__ = ["Wishes", "base_name", "choose_device", "configure", "new_run", "newest_run", "run_argument"]
 
 _RUNS = Path("runs")
 _BATCH = 32
@@ -31,6 +31,7 @@ _BY_OPTION = {
     "device": "--device",
     "model.name": "--model",
     "model.options": "--option",
+    "task": "--task",
 }
 """What is looked at before --set is: the option to give instead."""
 
@@ -55,24 +56,24 @@ class Wishes:
     val_fraction: float = 0.2
     labels: Path | None = None
     max_bad: float = 0.05
+    task: str = "classify"
+    loss: str | None = None
+    class_weights: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
 
 def configure(
-    wishes: Wishes, run: Path, root: Path, data: "FolderData", weights: str | None, recorded: "TrainConfig | None"
+    wishes: Wishes, run: Path, root: Path, data: "TaskData", weights: str | None, recorded: "TrainConfig | None"
 ) -> "TrainConfig":
     """The configuration of a training. `recorded` is the run's own on a resume: its choices are made again.
 
     Raises:
         UsageError: an unknown recipe, setting or value.
     """
-    from separable.models import demand_classifier, model_spec
     from separable.training.codec import from_plain, to_plain
-    from separable.training.config import DataConfig, MachineConfig, ModelConfig, TrainConfig
-    from separable.training.recipes import find_recipe
+    from separable.training.config import DataConfig, MachineConfig, TrainConfig
 
-    demand_classifier(model_spec(wishes.model), "`separable train`")
-    recipe = find_recipe(_recipe_name(wishes.recipe, weights))
+    recipe = _recipe(wishes, weights)
     device = choose_device(wishes, recorded)
     precision = _choose(
         "precision",
@@ -92,7 +93,7 @@ def configure(
             labels_csv=str(wishes.labels) if wishes.labels else None,
             max_bad=wishes.max_bad,
         ),
-        model=ModelConfig(wishes.model, wishes.options, weights, wishes.image_size),
+        model=_model(wishes, weights),
         machine=MachineConfig(workers=_workers(device) if wishes.workers is None else wishes.workers),
         epochs=wishes.epochs,
         batch_size=wishes.batch or min(_BATCH, recipe.global_batch),
@@ -102,8 +103,27 @@ def configure(
         deterministic=wishes.deterministic or (recorded is not None and recorded.deterministic),
         accelerate=(recorded is None or recorded.accelerate) if wishes.accelerate is None else wishes.accelerate,
         threads=recorded.threads if recorded else _threads(),
+        task=wishes.task,  # type: ignore[arg-type]  # from_plain looks at it
     )
     return from_plain(TrainConfig, _overridden(to_plain(config), wishes.settings))
+
+
+def _recipe(wishes: Wishes, weights: str | None) -> "Recipe":
+    from separable.training.recipes import find_recipe
+
+    recipe = find_recipe(_recipe_name(wishes, weights))
+    changes = {"loss": wishes.loss, "class_weights": wishes.class_weights}
+    return replace(recipe, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _model(wishes: Wishes, weights: str | None) -> "ModelConfig":
+    """Nobody publishes a network that segments: for one, "keras" is where its encoder starts."""
+    from separable.training.config import ModelConfig
+
+    encoder = "keras" if wishes.task == "segment" and weights == "keras" else None
+    return ModelConfig(
+        wishes.model, wishes.options, None if encoder else weights, wishes.image_size, encoder_weights=encoder
+    )
 
 
 def choose_device(wishes: Wishes, recorded: "TrainConfig | None") -> str:
@@ -113,51 +133,6 @@ def choose_device(wishes: Wishes, recorded: "TrainConfig | None") -> str:
         UsageError: unknown.
     """
     return str(_choose("device", wishes.device, recorded.device if recorded else None, _device, ("cpu", "cuda")))
-
-
-def starting_weights(
-    wishes: Wishes, recorded: "TrainConfig | None", progress: Callable[[int, int | None], None] | None = None
-) -> tuple[str | None, str | None]:
-    """(weights for the configuration, a sentence on why not the published ones). `auto` takes those where it can.
-
-    Raises:
-        UsageError: neither auto, none, keras nor a file. DownloadError: `keras` was demanded and cannot be had.
-    """
-    if wishes.weights == "none":
-        return None, None
-    if wishes.weights not in ("auto", "keras"):
-        if not Path(wishes.weights).exists():
-            raise UsageError(f"There is no weight file {wishes.weights}", expected="auto, none, keras or a file")
-        return wishes.weights, None
-    if recorded is not None:
-        return recorded.model.weights, None
-    try:
-        reason = _fetch_published(wishes, progress)
-    except DownloadError as error:
-        if wishes.weights == "keras":
-            raise
-        reason = f"The published weights cannot be had: {error.what.rstrip('.')}."
-    return (None, reason) if reason and wishes.weights == "auto" else ("keras", None)
-
-
-def _fetch_published(wishes: Wishes, progress: Callable[[int, int | None], None] | None) -> str | None:
-    """Bring the published file into the cache; or the reason why there is none for this network."""
-    import torch
-
-    from separable.download import fetch
-    from separable.models import build_model, model_spec
-
-    with torch.device("meta"):
-        wanted = build_model(wishes.model, **wishes.options).options
-        plain = build_model(wishes.model).options
-    for entry in model_spec(wishes.model).keras_weights:
-        published = {**plain, **entry.options, "dropout": wanted.get("dropout")}
-        if entry.has_classifier and {**wanted, "dropout": wanted.get("dropout")} == published:
-            if entry.sha256 is None:
-                return "Its published weights come without a hash to check: download them, and give --weights FILE."
-            fetch(entry.url, entry.sha256, progress=progress, attempts=2, timeout=10.0)
-            return None
-    return f"No weights are published for {wishes.model} with these options."
 
 
 def new_run(data: Path, name: str | None) -> Path:
@@ -170,7 +145,7 @@ def new_run(data: Path, name: str | None) -> Path:
     """
     if name is not None:
         return _named_run(name)
-    base = data.resolve().name or "run"
+    base = base_name(data)
     taken = {entry.name for entry in _RUNS.iterdir()} if _RUNS.is_dir() else set()
     number = 1
     while (found := base if number == 1 else f"{base}-{number}") in taken:
@@ -178,12 +153,18 @@ def new_run(data: Path, name: str | None) -> Path:
     return _RUNS / found
 
 
+def base_name(data: Path) -> str:
+    """Of the folder; a file of annotations is called so in every folder."""
+    folder = data.resolve()
+    return (folder.parent if folder.is_file() else folder).name or "run"
+
+
 def newest_run(data: Path, name: str | None) -> Path:
     """What `--resume` means: the run of that name, or the last one that `new_run` gave to this data."""
     if name is not None:
         return _named_run(name)
     following = new_run(data, None).name
-    base = data.resolve().name or "run"
+    base = base_name(data)
     number = int(following.removeprefix(base).removeprefix("-") or 1)
     return _RUNS / (base if number <= 2 else f"{base}-{number - 1}")
 
@@ -202,9 +183,11 @@ def _named_run(name: str) -> Path:
     return Path(name) if is_path else _RUNS / name
 
 
-def _recipe_name(recipe: str, weights: str | None) -> str:
-    if recipe != "auto":
-        return recipe
+def _recipe_name(wishes: Wishes, weights: str | None) -> str:
+    if wishes.recipe != "auto":
+        return wishes.recipe
+    if wishes.task == "segment":
+        return "segment"
     return "small" if weights is None else "finetune"
 
 

@@ -13,6 +13,7 @@ EXAMPLES = """
 separable train flowers/
 separable train flowers/ --model mobilenet_v1 --image-size 160 --run small
 separable train flowers/ --run small --resume
+separable train cats/ --image-size 160 --loss "cross_entropy + dice"
 separable train flowers/ --budget-ms 20 --dry-run
 separable train flowers/ --no-accelerate --precision fp32
 separable train flowers/ --set recipe.optimiser.learning_rate=0.01
@@ -22,12 +23,23 @@ _NETWORK, _TRAINING, _DATA, _RUN = "The network", "The training", "The pictures"
 
 def train(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A folder: class/..., or train/class/... and val/class/...")
+        Path, typer.Argument(metavar="DATA", help="class/..., or images/ with masks/; also in train/ and val/.")
     ],
+    task: Annotated[
+        str,
+        typer.Option(
+            metavar="WHICH",
+            help="classify (one answer a picture), segment (one a pixel), or auto: by the network or the folder.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "auto",
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="As in `separable models`.", rich_help_panel=_NETWORK, show_default="xception"
+            metavar="NAME",
+            help="As in `separable models`.",
+            rich_help_panel=_NETWORK,
+            show_default="xception; for masks unet_xception",
         ),
     ] = None,
     width: Annotated[
@@ -64,10 +76,29 @@ def train(
         str,
         typer.Option(
             metavar="NAME",
-            help="auto (finetune or small), or a paper's: xception_imagenet, xception_jft, inception_v3, mobilenet.",
+            help="auto (finetune, small or segment), or a paper's: xception_imagenet, xception_jft, inception_v3, "
+            "mobilenet, keras_unet.",
             rich_help_panel=_TRAINING,
         ),
     ] = "auto",
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help='Of masks: a sum of cross_entropy, dice and focal, such as "cross_entropy + 0.5 dice".',
+            rich_help_panel=_TRAINING,
+            show_default="the recipe's",
+        ),
+    ] = None,
+    class_weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH",
+            help="Of masks: balanced lets rare classes count as much as frequent ones; or none.",
+            rich_help_panel=_TRAINING,
+            show_default="the recipe's",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -160,12 +191,14 @@ def train(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train a network on a folder of pictures.
+    """Train a network on a folder of pictures, or of pictures with masks.
 
     Starts from published weights where they can be had, else from scratch, and says which. Writes runs/NAME with the
     model, its evaluation and report.html. Ctrl-C saves and stops; --resume goes on to the very same result.
     """
+    from separable.cli.job import job_for
     from separable.cli.settings import Wishes
+    from separable.cli.tasks import tell_task
     from separable.cli.training import Plan, carry_out
     from separable.machine.runtime import tune_runtime
 
@@ -178,8 +211,11 @@ def train(
             fix="Leave one or the other out",
         )
     options = key_values(option, "--option") | ({} if width is None else {"width": width})
+    tune_runtime(pin=False, cudnn=False)  # before torch is imported; what depends on the device, the training sets
+    told = tell_task(data, task, model)
     wishes = Wishes(
-        model=model or "xception",
+        task=told,
+        model=model or job_for(told).network,
         options=options,
         weights=weights,
         image_size=picture_size(image_size),
@@ -195,9 +231,10 @@ def train(
         val_fraction=val_fraction,
         labels=labels,
         max_bad=max_bad,
+        loss=loss,
+        class_weights=class_weights,
         settings=key_values(setting, "--set"),
     )
-    tune_runtime(pin=False, cudnn=False)  # before torch is imported; what depends on the device, the training sets
     plan = Plan(data, wishes, run, resume, dry_run, check, budget_ms)
     with Output(json) as out:
         interrupted = carry_out(plan, out)

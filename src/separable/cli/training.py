@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from separable.cli.job import Job, job_for
 from separable.cli.output import Output, counter, human_bytes, human_seconds
-from separable.cli.settings import Wishes, choose_device, configure, new_run, newest_run, run_argument, starting_weights
+from separable.cli.settings import Wishes, choose_device, configure, new_run, newest_run, run_argument
+from separable.cli.starting import starting_weights
 
 if TYPE_CHECKING:
-    from separable.data.folder import FolderData
     from separable.training.config import TrainConfig
     from separable.training.loop import TrainResult
+    from separable.training.task import TaskData
 
 __all__ = ["Plan", "carry_out", "run_training"]
 
@@ -31,8 +33,6 @@ class Plan:
 
 def carry_out(plan: Plan, out: Output) -> bool:
     """Train as planned and say what came out; True if somebody interrupted it."""
-    from separable.data.folder import read_folder
-    from separable.models import demand_classifier, model_spec
     from separable.training.codec import to_plain
     from separable.training.config import TrainConfig
     from separable.training.device import demand_device, settle_device
@@ -43,10 +43,12 @@ def carry_out(plan: Plan, out: Output) -> bool:
     recorded = TrainConfig.from_yaml(run / "config.yaml") if plan.resume and (run / "config.yaml").exists() else None
     refuse_occupied(run, plan.resume, plan.data)
     demand_device(choose_device(plan.wishes, recorded))
-    demand_classifier(model_spec(plan.wishes.model), "`separable train`")  # before pictures are looked for
-    data = read_folder(plan.data, val_fraction=plan.wishes.val_fraction, labels_csv=plan.wishes.labels)
-    _describe(data, out)
-    wishes = plan.wishes if plan.budget_ms is None else _within(plan.budget_ms, plan.wishes, data, recorded, out)
+    job = job_for(plan.wishes.task)
+    job.refuse(plan.wishes, plan.budget_ms)  # before pictures are looked for
+    data = job.read(plan.data, plan.wishes)
+    for line in job.describe(data):
+        out.say(line)
+    wishes = plan.wishes if plan.budget_ms is None else _within(job, plan, data, recorded, out)
     weights, why = starting_weights(wishes, recorded, counter("of the published weights fetched", human_bytes))
     config = configure(wishes, run, plan.data, data, weights, recorded)
     if why:
@@ -54,10 +56,10 @@ def carry_out(plan: Plan, out: Output) -> bool:
     settle_device(config)
     out.say(f"Recipe {config.recipe.name}; everything goes to {run}.")
     if recorded is None or plan.dry_run:
-        expected = estimate(config, data)
+        expected = estimate(config, data, job.task())
         out.say(expected.to_text())
         if plan.dry_run:
-            out.say(f"Nothing was trained; it would start {f'from {weights}' if weights else 'from scratch'}.")
+            out.say(f"Nothing was trained; it would start {_start(config)}.")
             out.document({"dry_run": True, "run": str(run), "estimate": expected.to_json(), "config": to_plain(config)})
             return False
     result = run_training(config, data, out, resume=plan.resume, check=plan.check)
@@ -66,81 +68,74 @@ def carry_out(plan: Plan, out: Output) -> bool:
     return result.interrupted
 
 
-def _within(
-    budget_ms: float, wishes: Wishes, data: "FolderData", recorded: "TrainConfig | None", out: Output
-) -> Wishes:
+def _within(job: Job, plan: Plan, data: "TaskData", recorded: "TrainConfig | None", out: Output) -> Wishes:
     """The wishes with the network, its options and size that keep the budget; on a resume those it had."""
-    from separable.training.budget import choose_network
-
+    assert plan.budget_ms is not None
     if recorded is not None:
         model = recorded.model
-        return replace(wishes, model=model.name, options=model.options, image_size=model.image_size)
-    choice = choose_network(budget_ms, len(data.class_names))
-    out.say(choice.to_text())
-    chosen = choice.chosen
-    return replace(wishes, model=chosen.name, options=chosen.options, image_size=(chosen.size, chosen.size))
+        return replace(plan.wishes, model=model.name, options=model.options, image_size=model.image_size)
+    return job.within(plan.budget_ms, plan.wishes, data, out)
+
+
+def _start(config: "TrainConfig") -> str:
+    model = config.model
+    whole = f"from {model.weights}" if model.weights else "from scratch"
+    return f"{whole}, its encoder from {model.encoder_weights}" if model.encoder_weights else whole
 
 
 def run_training(
     config: "TrainConfig",
-    data: "FolderData",
+    data: "TaskData",
     out: Output,
     *,
     resume: bool = False,
     check: bool = True,
 ) -> "TrainResult":
-    """Check, train, report; the words go to `out` and the training's progress to standard error."""
+    """Check, train, report; the words go to `out` and the training's progress to standard error.
+
+    Args:
+        data: what the configuration's task trains on: of `read_folder`, or of `read_pairs`.
+    """
+    from separable.cli.reports import write_report
     from separable.training.display import make_display
     from separable.training.loop import train
-    from separable.training.report import write_report
     from separable.training.signals import stop_on_signals
 
+    job = job_for(config)
     begun = time.monotonic()
     if check and not (Path(config.run) / "check.json").exists():
-        _check(config, data, resume, out)
+        _check(job, config, data, resume, out)
     display = make_display()
     with stop_on_signals(display.note) as stop:
-        result = train(config, data, resume=resume, display=display, stop=stop)
+        result = train(config, data, task=job.task(), resume=resume, display=display, stop=stop)
     report = write_report(result.run)
     if not result.interrupted:
-        _summarise(result, data, report, time.monotonic() - begun, out)
+        _summarise(result, job.achieved(result.metrics, data), report, time.monotonic() - begun, out)
     out.document(_document(result, report))
     return result
 
 
-def _check(config: "TrainConfig", data: "FolderData", resume: bool, out: Output) -> None:
+def _check(job: Job, config: "TrainConfig", data: Any, resume: bool, out: Output) -> None:
     """Look at every picture first, for the report; a person is told of what is wrong, and decides."""
-    from separable.data.check import check_folder
     from separable.files import make_directory
     from separable.training.lock import run_lock
     from separable.training.session import claim_run
 
-    report = check_folder(data, config.machine.workers, counter("pictures checked"))
+    report = job.check(data, config.machine.workers, counter("pictures checked"))
     make_directory(Path(config.run))
     with run_lock(Path(config.run)):  # nothing is written into a run that is another's
         claim_run(config, resume)
         report.write(Path(config.run))
+    for remark in report.remarks[len(data.notes) :]:  # what looking at the files added to reading their names
+        out.say(remark)
     for problem in report.problems:
         out.say(f"{problem.severity}: {problem.what}")
     if report.misleading:
         out.say(f"Training on this may mislead; see `separable check {config.data.root}`.")
 
 
-def _describe(data: "FolderData", out: Output) -> None:
-    classes = f"{len(data.class_names)} classes"
-    out.say(
-        f"{len(data.train) + len(data.val):,} pictures in {classes}: "
-        f"{len(data.train):,} to train on, {len(data.val):,} held out."
-    )
-    for note in data.notes:
-        out.say(note)
-
-
-def _summarise(result: "TrainResult", data: "FolderData", report: Path, seconds: float, out: Output) -> None:
-    accuracy = 100 * result.metrics["val_top1"]
-    out.say(
-        f"\nDone in {human_seconds(seconds)}: {accuracy:.1f} % of the {len(data.val):,} held-out pictures named right."
-    )
+def _summarise(result: "TrainResult", achieved: str, report: Path, seconds: float, out: Output) -> None:
+    out.say(f"\nDone in {human_seconds(seconds)}: {achieved}.")
     out.say(f"  look at it    {report}")
     out.say(f"  use it        separable predict {run_argument(result.run)} PICTURES...")
 

@@ -61,7 +61,7 @@ def read_coco_files(files: CocoFiles, val_fraction: float, seed: int, names: Seq
         train, val = split_pairs(whole, val_fraction, seed)
     if names is not None:
         _demand_classes(files.train, whole.class_names, names)
-    return PairsData(train, val, whole.class_names, notes)
+    return PairsData(train, val, whole.class_names, notes, was_whole=files.val is None)
 
 
 def _demand_classes(source: Path, found: Sequence[str], expected: Sequence[str]) -> None:

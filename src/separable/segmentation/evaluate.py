@@ -1,7 +1,8 @@
 """Measuring a network on a set of pictures with masks: scores over all pixels of the set together."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import final
 
 import numpy as np
@@ -20,6 +21,7 @@ from separable.segmentation.losses import LossTerms, segmentation_loss
 from separable.segmentation.mask_evaluation import MaskEvaluation, PictureScores
 from separable.segmentation.pairs import PairSet
 from separable.segmentation.scores import PixelCounts
+from separable.segmentation.tiling import Predict, with_flips
 from separable.training.evaluate import EvaluationStopped
 from separable.training.held_out import HeldOut
 
@@ -52,6 +54,7 @@ def evaluate_masks(
     should_stop: Callable[[], bool] = lambda: False,
     pictures: bool = False,
     boundary_tolerance: float | None = 2.0,
+    flips: Sequence[str] = ("none",),
 ) -> MaskEvaluation:
     """Run `model` in evaluation mode over a set; its mode is restored. The batch size matters to rounding alone.
 
@@ -67,6 +70,7 @@ def evaluate_masks(
         should_stop: asked before every batch.
         pictures: score every picture too, and keep the masks of some.
         boundary_tolerance: in pixels of the network's input, for the boundary F1; None leaves it out.
+        flips: over which copies the logits are averaged, see `tiling.with_flips`.
 
     Raises:
         EvaluationStopped: `should_stop` said yes.
@@ -78,6 +82,7 @@ def evaluate_masks(
         assert loader is not None, "a PairSet comes with a LoaderConfig"
         pairs = PairEvaluationSet(pairs, model.input_contract, loader)
     tally = _Tally(pairs.pairs, boundary_tolerance, keep=pictures)
+    predict = with_flips(partial(pixel_logits, model), *flips)
     was_training = model.training
     model.eval()
     try:
@@ -86,7 +91,7 @@ def evaluate_masks(
                 raise EvaluationStopped
             tally.bad += batch.bad
             if len(batch.labels):
-                predicted, losses = _forward(model, batch, precision, loss or LossTerms())
+                predicted, losses = _forward(model, predict, batch, precision, loss or LossTerms())
                 for row in zip(batch.samples.tolist(), batch.labels.numpy(), predicted, losses, strict=True):
                     tally.add(*row)
     finally:
@@ -135,12 +140,14 @@ class _Tally:
         )
 
 
-def _forward(model: SegmentationModel, batch: Batch, precision: str, terms: LossTerms) -> tuple[Mask, list[float]]:
+def _forward(
+    model: SegmentationModel, predict: Predict, batch: Batch, precision: str, terms: LossTerms
+) -> tuple[Mask, list[float]]:
     """Predicted classes (N, height, width), and each picture's loss."""
     device = next(model.parameters()).device
     images = normalise(batch.images.to(device), model.input_contract).contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = pixel_logits(model, images)
+        logits = predict(images)
     losses = segmentation_loss(logits, batch.labels.to(device), terms)
     predicted: Mask = logits.argmax(1).cpu().numpy().astype(np.int16)
     return predicted, losses.double().tolist()

@@ -8,11 +8,11 @@ from pathlib import Path
 from separable.data.walk import pictures_below, subfolders
 from separable.errors import DataFolderError
 
-__all__ = ["HELD_OUT", "LAYOUT", "TRAIN", "Paired", "Side", "find_sides", "pair"]
+__all__ = ["HELD_OUT", "IMAGES", "LAYOUT", "MASKS", "TRAIN", "Paired", "Side", "find_sides", "pair"]
 
 LAYOUT = "images/ with masks/ beside it, or train/ and val/ with both in each; a mask has its picture's name"
-_IMAGES = ("images", "image", "imgs", "img", "pictures", "jpegimages")
-_MASKS = ("masks", "mask", "labels", "label", "annotations", "trimaps", "segmentationclass", "segmentations")
+IMAGES = ("images", "image", "imgs", "img", "pictures", "jpegimages")
+MASKS = ("masks", "mask", "labels", "label", "annotations", "trimaps", "segmentationclass", "segmentations")
 TRAIN = ("train", "training")
 HELD_OUT = ("val", "valid", "validation", "test", "testing")
 _NAMED = 3
@@ -110,8 +110,8 @@ def _named(folder: Path) -> dict[str, Path]:
 
 def _side(folder: Path) -> Side | None:
     inside = _named(folder)
-    images = next((inside[name] for name in _IMAGES if name in inside), None)
-    masks = next((inside[name] for name in _MASKS if name in inside), None)
+    images = next((inside[name] for name in IMAGES if name in inside), None)
+    masks = next((inside[name] for name in MASKS if name in inside), None)
     if images is None or masks is None:
         return None
     return images, _named(masks).get("trimaps", masks)

@@ -69,6 +69,8 @@ class PairsData:
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
     paired: tuple[Paired, ...] = ()
+    was_whole: bool = False
+    """Nobody held anything out, so a part was split off."""
 
 
 def joined(first: PairSet, second: PairSet) -> PairSet:

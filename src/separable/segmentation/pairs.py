@@ -15,7 +15,7 @@ from separable.segmentation.layout import LAYOUT, Paired, Side, find_sides, pair
 from separable.segmentation.pair_set import PairsData, PairSet, split_pairs
 from separable.segmentation.sources import MaskFiles
 
-__all__ = ["PairSet", "PairsData", "holds_pairs", "read_pairs"]
+__all__ = ["PairSet", "PairsData", "demand_pairs", "holds_pairs", "read_pairs"]
 
 _CLASSES = "classes.yaml"
 
@@ -23,10 +23,18 @@ _CLASSES = "classes.yaml"
 def holds_pairs(path: str | Path) -> bool:
     """Whether `path` is laid out as `read_pairs` takes it; nothing is looked at but names."""
     try:
-        _find(Path(path))
+        demand_pairs(path)
     except DataFolderError:
         return False
     return True
+
+
+def demand_pairs(path: str | Path) -> None:
+    """
+    Raises:
+        DataFolderError: `path` is not laid out as `read_pairs` takes it.
+    """
+    _find(Path(path))
 
 
 def read_pairs(
@@ -74,7 +82,7 @@ def read_pairs(
         train, val = (_as_set(one, coding) for one in paired)
     else:
         train, val = split_pairs(_as_set(paired[0], coding), val_fraction, seed)
-    return PairsData(train, val, coding.class_names, tuple(notes), tuple(paired))
+    return PairsData(train, val, coding.class_names, tuple(notes), tuple(paired), was_whole=len(paired) == 1)
 
 
 def _find(root: Path) -> CocoFiles | tuple[Side, Side | None]:

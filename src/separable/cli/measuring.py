@@ -1,0 +1,169 @@
+"""What `evaluate` does with folders of classes, and with pictures that have masks."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from separable.cli.evaluated import show_classes, show_masks
+from separable.cli.output import Output
+from separable.errors import UsageError
+
+if TYPE_CHECKING:
+    from separable.data.loader import LoaderConfig
+    from separable.models import ImageModel
+    from separable.training.config import DataConfig
+
+__all__ = ["Measuring", "measuring_for"]
+
+
+class Measuring(ABC):
+    """`run` is None where there is a model alone."""
+
+    table: str
+    """The file with a line a picture."""
+
+    def __init__(self, flips: str) -> None:
+        self.flips = flips
+
+    @abstractmethod
+    def read(self, root: Path, class_names: tuple[str, ...], stored: "DataConfig | None") -> Any:
+        """Both sets of a data folder, with the model's classes; split as `stored` says, if anything.
+
+        Raises:
+            DataFolderError: they cannot be had, or have other classes.
+        """
+
+    @abstractmethod
+    def is_whole(self, data: Any) -> bool:
+        """Whether nobody held a part of it out but `read`."""
+
+    @abstractmethod
+    def joined(self, train: Any, val: Any) -> Any:
+        """Both sets as one."""
+
+    @abstractmethod
+    def changed(self, run: Path, held_out: Any) -> str | None:
+        """How these are not the pictures that the run was measured on; None where they are."""
+
+    @abstractmethod
+    def measure(self, model: "ImageModel", pictures: Any, loader: "LoaderConfig", label: str, run: Path | None) -> Any:
+        """What the model scores on them, with `to_json` and `write`."""
+
+    @abstractmethod
+    def show(self, output: Output, document: dict[str, Any]) -> None:
+        """The figures for a person."""
+
+
+@final
+class _Classes(Measuring):
+    table = "predictions.csv"
+
+    def __init__(self, flips: str) -> None:
+        super().__init__(flips)
+        if flips != "none":
+            raise UsageError("--flips is for networks that answer for every pixel", got=f"--flips {flips}")
+
+    def read(self, root: Path, class_names: tuple[str, ...], stored: "DataConfig | None") -> Any:
+        from separable.data.folder import read_folder
+
+        split = {} if stored is None else {"val_fraction": stored.val_fraction, "seed": stored.split_seed}
+        labels = stored.labels_csv if stored is not None else None
+        return read_folder(root, class_names=class_names, labels_csv=labels, **split)  # type: ignore[arg-type]
+
+    def is_whole(self, data: Any) -> bool:
+        return bool(data.train.root == data.val.root)
+
+    def joined(self, train: Any, val: Any) -> Any:
+        """With paths from the folder that holds both."""
+        import os
+
+        import numpy as np
+
+        from separable.data.folder import PictureSet
+
+        root = Path(os.path.commonpath([train.root, val.root]))
+        paths = [
+            (pictures.root.relative_to(root) / path).as_posix() for pictures in (train, val) for path in pictures.paths
+        ]
+        return PictureSet(root, tuple(paths), np.concatenate([train.labels, val.labels]), train.class_names)
+
+    def changed(self, run: Path, held_out: Any) -> str | None:
+        from separable.training.own_set import changed_since
+
+        return changed_since(run, held_out)
+
+    def measure(self, model: "ImageModel", pictures: Any, loader: "LoaderConfig", label: str, run: Path | None) -> Any:
+        from separable.training.evaluate import evaluate
+
+        return evaluate(model, pictures, loader, set_name=label)
+
+    def show(self, output: Output, document: dict[str, Any]) -> None:
+        show_classes(output, document)
+
+
+@final
+class _Masks(Measuring):
+    table = "pictures.csv"
+
+    def __init__(self, flips: str) -> None:
+        super().__init__(flips)
+        from separable.runtime.tiles import FLIPS
+
+        if flips not in FLIPS:
+            raise UsageError("Unknown --flips", got=repr(flips), expected=" or ".join(FLIPS))
+        self._flips = FLIPS[flips]
+
+    def read(self, root: Path, class_names: tuple[str, ...], stored: "DataConfig | None") -> Any:
+        from separable.segmentation.pairs import read_pairs
+
+        split = {} if stored is None else {"val_fraction": stored.val_fraction, "seed": stored.split_seed}
+        return read_pairs(root, class_names=class_names, **split)  # type: ignore[arg-type]
+
+    def is_whole(self, data: Any) -> bool:
+        return bool(data.was_whole)
+
+    def joined(self, train: Any, val: Any) -> Any:
+        from separable.segmentation.pair_set import joined
+
+        return joined(train, val)
+
+    def changed(self, run: Path, held_out: Any) -> str | None:
+        from separable.training.own_set import changed_since
+
+        return changed_since(run, held_out, [held_out.masks.name(sample) for sample in range(len(held_out))])
+
+    def measure(self, model: "ImageModel", pictures: Any, loader: "LoaderConfig", label: str, run: Path | None) -> Any:
+        from separable.segmentation.evaluate import evaluate_masks
+
+        loss = None if run is None else _loss_of(run)
+        return evaluate_masks(model, pictures, loader, set_name=label, loss=loss, pictures=True, flips=self._flips)
+
+    def show(self, output: Output, document: dict[str, Any]) -> None:
+        show_masks(output, document)
+
+
+def _loss_of(run: Path) -> Any:
+    """The losses that the run minimised, with the class weights that it settled on."""
+    import json
+
+    from separable.segmentation.task import loss_terms
+    from separable.training.config import TrainConfig
+
+    config = TrainConfig.from_yaml(run / "config.yaml")
+    weights = None
+    if config.recipe.class_weights != "none":
+        try:
+            stored = json.loads((run / "environment.json").read_text(encoding="utf-8"))["chosen"]["class_weights"]
+            weights = [float(one) for one in stored]
+        except (OSError, ValueError, KeyError, TypeError):
+            weights = None  # a loss without them is better than none: the scores do not depend on it
+    return loss_terms(config, weights)
+
+
+def measuring_for(task: str, flips: str) -> Measuring:
+    """Of a network's task.
+
+    Raises:
+        UsageError: flips that have no meaning there.
+    """
+    return _Masks(flips) if task == "segment" else _Classes(flips)
