@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from separable.cli import demo as demo_verb
+from separable.cli import demo_classify
 from separable.data import digits, photos
 from separable.errors import DownloadError
 from tests.cli.conftest import Cli, write_pictures
@@ -16,12 +16,12 @@ from tests.cli.conftest import Cli, write_pictures
 
 @pytest.fixture(autouse=True)
 def cut_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, labels = digits._load()
-    monkeypatch.setattr(digits, "_load", lambda: (images[:150], labels[:150]))
+    images, labels = digits.load_digits()
+    monkeypatch.setattr(digits, "load_digits", lambda: (images[:150], labels[:150]))
     monkeypatch.setattr(digits, "_COUNT", 150)
     small = {"width": 0.0625, "middle_blocks": 0, "stem_stride": 1}
-    for kind, setup in demo_verb._SETUPS.items():
-        monkeypatch.setitem(demo_verb._SETUPS, kind, replace(setup, epochs=1, side=32, options=small))
+    for kind, setup in demo_classify.SETUPS.items():
+        monkeypatch.setitem(demo_classify.SETUPS, kind, replace(setup, epochs=1, side=32, options=small))
 
 
 def test_demo_trains_measures_predicts_and_says_what_next(cli: Cli, tmp_path: Path) -> None:

@@ -1,18 +1,16 @@
 """scikit-learn's scanned digits as a folder of pictures like anybody's: the default of `separable demo`."""
 
 import hashlib
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from separable.data.building import built_folder
 from separable.errors import MissingExtraError, OutputError
-from separable.files import make_directory
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["write_digits"]
+__all__ = ["held_out_digits", "load_digits", "write_digits"]
 
 _COUNT = 1797  # pictures in the set: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI 1998
 _SIDE = 32  # the scans are 8x8; enlarged, so that a person sees a digit
@@ -36,37 +34,34 @@ def write_digits(folder: Path) -> Path:
             f"{folder} is there and does not hold the {_COUNT} digits of the demo",
             fix="Move it away, or run the demo in another folder",
         )
-    images, labels = _load()
-    make_directory(folder.parent)
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        for index, held_out in enumerate(_held_out(labels)):
+    images, labels = load_digits()
+    with built_folder(folder) as building:
+        for index, held_out in enumerate(held_out_digits(labels)):
             part = building / ("val" if held_out else "train") / str(labels[index])
             part.mkdir(parents=True, exist_ok=True)
             _enlarge(images[index]).save(part / f"{index:04d}.png")
-        os.replace(building, folder)
-    except OSError as error:
-        raise OutputError(f"Cannot write {folder}", got=error.strerror or str(error)) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return folder
 
 
-def _load() -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
-    """Images (1797, 8, 8) with values 0 to 16, labels (1797,)."""
+def load_digits() -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+    """Images (1797, 8, 8) with values 0 to 16, labels (1797,).
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits as load
     except ImportError as error:
         raise MissingExtraError(
             "The scanned digits come with scikit-learn, which is not installed",
             fix='pip install "separable[demo]"',
         ) from error
-    digits = load_digits()
+    digits = load()
     return digits.images, digits.target
 
 
-def _held_out(labels: "np.ndarray[Any, Any]") -> list[bool]:
-    """Of each class, the fifth (rounded up) whose numbers hash lowest."""
+def held_out_digits(labels: "np.ndarray[Any, Any]") -> list[bool]:
+    """Which digits no training sees: of each class, the fifth (rounded up) whose numbers hash lowest."""
     chosen: set[int] = set()
     for label in sorted({int(entry) for entry in labels}):
         members = [index for index, entry in enumerate(labels) if entry == label]

@@ -1,14 +1,12 @@
 """The TensorFlow flower photos (3,670 pictures, 5 classes, CC BY 2.0): what `separable demo --photos` trains on."""
 
-import os
-import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+from separable.data.building import built_folder
 from separable.download import fetch
-from separable.errors import DownloadError, OutputError
-from separable.files import make_directory
+from separable.errors import DownloadError
 
 __all__ = ["fetch_photos"]
 
@@ -38,22 +36,23 @@ def fetch_photos(
     if not hasattr(tarfile, "data_filter"):
         raise DownloadError("This Python cannot unpack an archive safely", fix="Use Python 3.11.4 or newer")
     archive = fetch(url, sha256, cache_dir=cache_dir, progress=progress)
-    make_directory(folder.parent)
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        with tarfile.open(archive) as opened:
-            opened.extractall(building, filter="data")  # refuses links and paths that lead out of `building`
-        os.replace(_only_folder(building), folder)
-    except tarfile.TarError as error:
-        raise DownloadError(f"{archive} cannot be unpacked", got=str(error), fix="Remove it and try again") from error
-    except OSError as error:
-        raise OutputError(f"Cannot write {folder}", got=error.strerror or str(error)) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    with built_folder(folder) as building:
+        try:
+            with tarfile.open(archive) as opened:
+                opened.extractall(building, filter="data")  # refuses links and paths that lead out of `building`
+        except tarfile.TarError as error:
+            raise DownloadError(
+                f"{archive} cannot be unpacked", got=str(error), fix="Remove it and try again"
+            ) from error
+        _without_outer_folder(building)
     return folder
 
 
-def _only_folder(building: Path) -> Path:
+def _without_outer_folder(building: Path) -> None:
     """Archives hold one folder with everything in it, or the classes themselves."""
     entries = list(building.iterdir())
-    return entries[0] if len(entries) == 1 and entries[0].is_dir() else building
+    if len(entries) == 1 and entries[0].is_dir():
+        outer = entries[0].rename(building / ".outer")  # out of the way of a class with the archive's name
+        for entry in list(outer.iterdir()):
+            entry.rename(building / entry.name)
+        outer.rmdir()
