@@ -92,6 +92,14 @@ def test_lists_may_follow_one_option(cli: Cli, fake_contest: dict[str, Any]) -> 
     assert fake_contest["baseline"] == "torch, default layout, mobilenet_v1, fp32"
 
 
+def test_a_network_that_segments_is_asked_for_every_pixel(cli: Cli, fake_contest: dict[str, Any]) -> None:
+    outcome = cli("bench", "train", "unet_xception", "--precision", "fp32", "--peers", "torch-tuned", "keras-torch")
+    assert outcome.code == 0, outcome.err
+    task = fake_contest["task"]
+    assert (task.kind, task.side, task.classes) == ("segment", 160, 3)
+    assert fake_contest["peers"] == ["ours", "torch-tuned", "keras-torch"]
+
+
 def test_what_the_gate_refuses_of_ours_is_exit_1(cli: Cli, fake_contest: dict[str, Any]) -> None:
     refused = entry("separable", {}, peer="ours", verdict=WRONG, failure=f"wrong answer: {WRONG.reason}")
     fake_contest["result"] = ContestResult("A contest", "b", (refused, entry("b", {0: 1.0})))
@@ -124,6 +132,8 @@ def test_interruption_keeps_and_writes_what_was_measured(cli: Cli, fake_contest:
         (("train", "--peers", "jax"), "There is no such peer"),
         (("infer", "--batch", "0"), "0 is not in the range"),
         (("infer", "xception", "--side", "9"), "side"),
+        (("train", "unet_xception", "--side", "100"), "a multiple of 16"),
+        (("train", "unet_xception", "mobilenet_v1"), "One contest is over one kind of answer"),
         (
             ("infer", "bn_inception", "--peers", "keras-tf", "--keras-python", "/nowhere/python"),
             "environment of its own",
