@@ -30,7 +30,7 @@ from separable.training.step import StepOutcome, Stepper, prepare_for_training
 from separable.weights import save_model
 from tests.segmentation.made import blobs
 from tests.segmentation.trainable import segment_config, write_training_pairs
-from tests.tolerances import ACCUMULATED_GRADIENT, BF16_LOSS
+from tests.tolerances import ACCUMULATED_GRADIENT, BF16_LOSS, UNFOLDED_FEATURES
 from tests.training.killable import let_kernels_win
 from tests.training.recorded import Recorder
 from tests.training.test_resume import results, trace
@@ -250,6 +250,27 @@ def test_the_encoder_starts_from_a_classifiers_weights(name: str, data: PairsDat
     again = replace(config, model=replace(network, encoder_weights=None, weights=str(tmp_path / "whole")))
     model, sentence = starting_model(again, data.train, LOADER)
     assert sentence == f"Starting {name} from {tmp_path / 'whole'}."
+
+
+@pytest.mark.shared
+def test_a_folded_encoder_gets_statistics_and_keeps_its_maps(test_data: Path, data: PairsData) -> None:
+    source = next((test_data / "weights").rglob("*0.25_128*.npz"))
+    options = {"encoder": "mobilenet_v1", "width": 0.25}
+    config = config_with(model=ModelConfig("unet", options, None, (64, 64), encoder_weights=str(source)))
+    rules = replace(FROZEN, unfold_batch_norm=False)
+    unfolded, sentence = starting_model(config, data.train, LOADER)
+    folded, plain = starting_model(replace(config, recipe=recipe_with(rules)), data.train, LOADER)
+    assert sentence.endswith("statistics measured on the training pictures.")
+    assert "folded" not in plain
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before, after = (model.eval().encoder(x)[-1] for model in (folded, unfolded))
+    assert (before - after).abs().max() / before.abs().max() < UNFOLDED_FEATURES
+    norms = [module for module in unfolded.encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert all(norm.running_mean.abs().max() > 0 for norm in norms)
+    fresh = [module for module in unfolded.up1.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert fresh
+    assert not any(norm.running_mean.any() for norm in fresh)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Stopping and going on: to the same bits, or with a sentence on why that cannot be."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from separable.data.folder import FolderData, read_folder
 from separable.data.loader import Batch
@@ -18,7 +20,7 @@ from separable.errors import (
 from separable.machine.environment import package_versions
 from separable.machine.processor import read_processor
 from separable.models import build_model
-from separable.training import chosen
+from separable.training import checkpoint, chosen
 from separable.training.config import MachineConfig, ModelConfig, TrainConfig
 from separable.training.evaluate import EvaluationSet
 from separable.training.loop import train
@@ -78,6 +80,34 @@ def test_a_resume_of_nothing_says_so_and_starts(data: FolderData, tmp_path: Path
     config = small_config(tmp_path / "run", data.train.root.parent, threads=1)
     assert train(config, data, resume=True, display=recorder, stop=recorder.stop).steps == 1
     assert recorder.notes[0] == f"There is nothing to resume in {tmp_path / 'run'}: starting from the beginning."
+
+
+def test_a_run_begun_before_there_were_tasks_goes_on_to_the_same_bits(
+    whole: Path, data: FolderData, tmp_path: Path
+) -> None:
+    """Its checkpoints know of no task, no losses of pixels and no count of answers; its configuration neither."""
+    config = small_config(tmp_path, data.train.root.parent, epochs=2, threads=1)
+    first = Recorder(stop_after=4)
+    train(config, data, display=first, stop=first.stop)
+    for path in (tmp_path / "checkpoints").glob("step-*/state.json"):
+        body = json.loads(path.read_text())["body"]
+        assert body["progress"].pop("judged") == body["progress"]["seen"]
+        told = body["identity"]["config"]
+        assert not {"task", "accelerate"} & set(told)
+        assert not {"loss", "class_weights"} & set(told["recipe"])
+        assert "encoder_weights" not in told["model"]
+        path.write_text(json.dumps({"digest": checkpoint._digest(body), "body": body}))
+    written = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    del (
+        written["task"],
+        written["recipe"]["loss"],
+        written["recipe"]["class_weights"],
+        written["model"]["encoder_weights"],
+    )
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(written))
+    train(TrainConfig.from_yaml(tmp_path / "config.yaml"), data, resume=True)
+    assert losses(tmp_path) == losses(whole)
+    assert (tmp_path / "evaluation.json").read_text() == (whole / "evaluation.json").read_text()
 
 
 def test_a_stop_during_validation_is_heard(whole: Path, data: FolderData, tmp_path: Path) -> None:

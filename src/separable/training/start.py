@@ -52,8 +52,9 @@ def starting_model(config: TrainConfig, pictures: Samples, loader: LoaderConfig)
     if config.model.weights is None and config.model.encoder_weights is None:
         return model, f"Starting {config.model.name} from scratch."
     sentence = f"Starting {config.model.name} from {_named(config.model)}."
-    if config.recipe.regularisation.unfold_batch_norm and _is_folded(model):
-        unfold_batch_norm(model, _some_pictures(model, pictures, loader))
+    folded = _folded_part(model) if config.recipe.regularisation.unfold_batch_norm else None
+    if folded is not None:
+        unfold_batch_norm(folded, _some_pictures(model, pictures, loader))
         sentence += " Its batch norm was folded into the kernels: statistics measured on the training pictures."
     return model, sentence
 
@@ -93,6 +94,12 @@ def _named(model: ModelConfig) -> str:
     if encoder is None:
         return f"{whole}"
     return f"{'scratch' if whole is None else whole}, its encoder from {encoder}"
+
+
+def _folded_part(model: ImageModel) -> ImageModel | None:
+    """The network, or the encoder in it, whose weights came with batch norm folded into the kernels."""
+    parts = (model, *(part for part in model.children() if isinstance(part, ImageModel)))
+    return next((part for part in parts if _is_folded(part)), None)
 
 
 def _is_folded(model: ImageModel) -> bool:
