@@ -184,3 +184,14 @@ def test_cuts_of_inception_v3_by_hand() -> None:
 
 def test_networks_without_grids_have_no_findings() -> None:
     assert find_broken_principles(record_graph(nn.Sequential(nn.Linear(8, 4), nn.ReLU()), (2, 8))) == ()
+
+
+def test_logits_of_pixels_are_no_needle() -> None:
+    """They are few, and resized to the picture; a layer that is as narrow before them is one."""
+    with torch.device("meta"):
+        model = build_model("deeplab", 4, encoder="mobilenet_v1")
+        assert find_broken_principles(record_graph(model, (1, 3, 256, 256))) == ()
+        pixels = nn.Sequential(conv(256, 21, 1), nn.Upsample(scale_factor=4.0))
+        assert not [one for one in found(conv(320, 256), *pixels) if one.principle == 1]
+        needle = nn.Sequential(conv(256, 21, 1), conv(21, 256), conv(256, 21, 1), nn.Upsample(scale_factor=4.0))
+        assert [one.where for one in found(conv(320, 256), *needle) if one.principle == 1] == ["5.0"]

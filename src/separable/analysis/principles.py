@@ -7,8 +7,8 @@ exactly. Stages are runs of cuts on one grid. A finding is
 - a grid reduction after which the first cut has at most 0.3 of the size that the stage before it kept (the median of
   its cuts), when the new stage then widens it to 1.5 times or more: the left of figure 9, pooling before widening, has
   0.25 and 2. Or one to an eighth or less, whatever follows;
-- a cut within a stage of at most an eighth of the widest one before it that is followed by twice its size or more: a
-  needle. (Cheaper 1x1 reductions are principle 3, and beside other branches they are no cut at all.)
+- a cut within a stage of at most an eighth of the widest one before it that convolutions widen to twice its size or
+  more: a needle. (The logits of pixels are no such cut where they are resized to the picture.) (Cheaper 1x1 reductions are principle 3, and beside other branches they are no cut at all.)
 
 Principle 4, "Balance the width and depth": "the computational budget should be distributed in a balanced way". By
 stage: its share of the multiply-adds and its share of the longest chain of convolutions. A finding is a stage with a
@@ -77,12 +77,14 @@ class BrokenPrinciple:
 
 def find_broken_principles(graph: Graph) -> tuple[BrokenPrinciple, ...]:
     """All findings, in the order of the network; none for a network without grids of more than one pixel."""
+    widening = max((node.index for node in graph.nodes if node.operation in _CONVOLUTIONS), default=-1)
     stages = [list(cuts) for _, cuts in groupby(find_cuts(graph), key=lambda cut: cut.stride)]
     found: list[tuple[int, BrokenPrinciple]] = []
     for number, stage in enumerate(stages):
         if number and stage[0].stride > stages[number - 1][0].stride:
             found += _reduction(stages[number - 1], stage)
-        found += _needles(stage, stages[number + 1] if number + 1 < len(stages) else [])
+        needles = _needles(stage, stages[number + 1] if number + 1 < len(stages) else [])
+        found += [(index, finding) for index, finding in needles if index < widening]
     found += _imbalances(graph)
     first: dict[tuple[str, int], tuple[int, BrokenPrinciple]] = {}
     for index, finding in found:  # a cut that is too narrow in both ways is said once
