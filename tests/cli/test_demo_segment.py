@@ -1,6 +1,7 @@
 """`separable demo --task segment`, cut down to seconds: a few scenes, one epoch."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer.main
 from PIL import Image
 
 from separable.cli import demo_segment
+from separable.cli.app import app
 from separable.data.scenes import SIDE
+from separable.segmentation.classes_file import read_classes
 from separable.segmentation.digit_scenes import CLASSES
 from separable.segmentation.palette import class_colours
 from tests.cli.conftest import Cli
@@ -111,3 +115,13 @@ def test_what_the_demo_cannot_do_is_said_before_anything_is_drawn(
     assert outcome.code == 2
     assert all(one in outcome.err for one in words), outcome.err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_closing_words_can_be_followed(tmp_path: Path) -> None:
+    line = next(line for line in demo_segment._CLOSING.splitlines() if line.strip().startswith("classes:"))
+    (tmp_path / "classes.yaml").write_text(line.strip())
+    assert read_classes(tmp_path / "classes.yaml").class_names == ("background", "nucleus")
+    for command in re.findall(r"separable (\S+)((?: \S+)+)", demo_segment._CLOSING):
+        verb = typer.main.get_command(app).commands[command[0]]  # type: ignore[attr-defined]
+        known = {name for parameter in verb.params for name in parameter.opts}
+        assert {word for word in command[1].split() if word.startswith("--")} <= known

@@ -11,11 +11,13 @@ from separable.cli.output import Output
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from separable.models.contract import InputContract
+    from separable.runtime.masks import MaskPredictor
     from separable.segmentation.pairs import PairsData, PairSet
 
 __all__ = ["SETUP", "segmentation_demo"]
 
-_SCENES = {"train": 2000, "val": 160}
+_SCENES = {"train": 1600, "val": 160}
 _SHOWN = 8  # pictures in the table of answers, each with a picture of its own
 _ANSWERS = "answers"
 _ENLARGED = 2  # so that a person sees an outline of one pixel
@@ -25,7 +27,7 @@ _ENLARGED = 2  # so that a person sees an outline of one pixel
 SETUP = Setup(
     what="scenes of scanned digits on photographs",
     side=64,
-    epochs=16,
+    epochs=20,
     options={"width": 0.5, "skips": True},
     recipe="segment",
     network="unet_xception",
@@ -33,13 +35,13 @@ SETUP = Setup(
     batch_size=16,
     learning_rate=0.006,
     augment={"random_resized_crop": None, "flip": False, "shift": 0.2, "rotate": 10.0, "zoom": 0.2, "colour": 0.3},
-    crop_fraction=1.0,
 )
 
 
 def segmentation_demo(seed: int, out: Output) -> bool:
     """Draw, train, measure, predict, say what happened; True if somebody interrupted it."""
     from separable.cli.training import run_training
+    from separable.runtime.predictor import load_mask_predictor
     from separable.segmentation.digit_scenes import write_digit_scenes
     from separable.segmentation.pairs import read_pairs
 
@@ -51,8 +53,9 @@ def segmentation_demo(seed: int, out: Output) -> bool:
     if result.interrupted:
         out.say(STOPPED)
         return True
-    _answers(run, data.val, out)
-    out.say(_comparison(result.metrics["val_miou"], data))
+    predictor = load_mask_predictor(run)
+    _answers(predictor, run, data.val, out)
+    out.say(_comparison(result.metrics["val_miou"], data, predictor.contract))
     out.say(_account(data, run))
     out.say(_CLOSING)
     return False
@@ -71,10 +74,9 @@ def _opening(data: "PairsData", root: Path, run: Path) -> str:
     return "\n".join(lines + earlier_demo(run))
 
 
-def _answers(run: Path, held_out: "PairSet", out: Output) -> None:
+def _answers(predictor: "MaskPredictor", run: Path, held_out: "PairSet", out: Output) -> None:
     """Some held-out scenes through the same predictor that `predict` uses: a table, and a picture of each."""
     from separable.files import make_directory
-    from separable.runtime.predictor import load_mask_predictor
     from separable.segmentation.png_writer import write_index_png, write_rgb_png
     from separable.segmentation.scores import PixelCounts
 
@@ -82,7 +84,7 @@ def _answers(run: Path, held_out: "PairSet", out: Output) -> None:
     paths = [held_out.root / held_out.paths[index] for index in chosen]
     make_directory(run / _ANSWERS)
     rows = []
-    for index, answer in zip(chosen, load_mask_predictor(run)(paths), strict=True):
+    for index, answer in zip(chosen, predictor(paths), strict=True):
         picture, truth = held_out.read(index)
         counts = PixelCounts(len(held_out.class_names), tolerance=None)
         counts.add(truth, answer.mask)
@@ -123,27 +125,33 @@ def _enlarged(view: "NDArray[Any]") -> "NDArray[Any]":
     return view.repeat(_ENLARGED, axis=0).repeat(_ENLARGED, axis=1)
 
 
-def _comparison(miou: float, data: "PairsData") -> str:
+def _comparison(miou: float, data: "PairsData", contract: "InputContract") -> str:
     """What the score is worth: beside what needs no learning, and what colour alone can tell."""
     import numpy as np
 
     from separable.segmentation.colour_rule import fit_colour_rule, score_rule
 
     classes = len(data.class_names)
-    nothing = score_rule(lambda picture: np.zeros(picture.shape[:2], np.int16), _pairs(data.val), classes)
-    by_colour = score_rule(fit_colour_rule(_pairs(data.train), classes), _pairs(data.val), classes)
+    by_colour = fit_colour_rule(_as_seen(data.train, contract), classes)
+    held_out = list(_as_seen(data.val, contract))
+    nothing = score_rule(lambda picture: np.zeros(picture.shape[:2], np.int16), held_out, classes)
+    colour = score_rule(by_colour, held_out, classes)
     return (
         f"\nWhat it is worth: on the {len(data.val):,} held-out scenes the network has a mean IoU of "
         f"{100 * miou:.1f} %, the mean over background and digits of the overlap between truth and answer. Calling "
         f"everything background has {100 * nothing.mean_iou:.1f} %, though {100 * nothing.pixel_accuracy:.1f} % of the "
         "pixels are then right: that is why nobody counts those. The best rule by the colour of a pixel alone, learnt "
-        f"from the same {len(data.train):,} scenes, has {100 * by_colour.mean_iou:.1f} %."
+        f"from the same {len(data.train):,} scenes, has {100 * colour.mean_iou:.1f} %."
     )
 
 
-def _pairs(pairs: "PairSet") -> "Iterator[tuple[NDArray[Any], NDArray[Any]]]":
-    """As the network sees them: the scenes are drawn at its input size."""
-    return (pairs.read(sample) for sample in range(len(pairs)))
+def _as_seen(pairs: "PairSet", contract: "InputContract") -> "Iterator[tuple[NDArray[Any], NDArray[Any]]]":
+    """The very pixels and masks that the network is measured on."""
+    from separable.data.loader import LoaderConfig
+    from separable.segmentation.loader import eval_pair_batches
+
+    for batch in eval_pair_batches(pairs, contract, LoaderConfig(batch_size=32)):
+        yield from zip(batch.images.permute(0, 2, 3, 1).numpy(), batch.labels.numpy(), strict=True)
 
 
 def _account(data: "PairsData", run: Path) -> str:
