@@ -6,13 +6,16 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from numpy.typing import NDArray
 from PIL import Image
 
 from separable.analysis.drawing_lots import draw_by_name
+from separable.cli.app import app
 from separable.cli.reports import write_report as write_either
 from separable.segmentation.report import write_report
 from tests.segmentation.report.made_run import IGNORED, Made, make_run
@@ -121,7 +124,7 @@ def test_the_picture_is_what_the_network_saw_in_its_own_proportions(made: Made) 
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [((400, 200), (240, 240)), ((160, 320), (240, 240)), ((96, 48), (48, 48))]
+    ("size", "expected"), [((400, 200), (256, 256)), ((160, 320), (256, 256)), ((96, 48), (48, 48))]
 )
 def test_a_crop_of_the_contract_is_a_crop_here(
     size: tuple[int, int], expected: tuple[int, int], tmp_path: Path
@@ -140,7 +143,7 @@ def test_a_crop_of_the_contract_is_a_crop_here(
     stored["input"]["resize"] = "shorter"
     (made.run / "model/config.json").write_text(json.dumps(stored))
     shown = images(items(part(parse(write_report(made.run)), "worst"))[0])["picture"]
-    assert shown.shape[:2] in (expected, (min(short, 240), min(short, 240)))
+    assert shown.shape[:2] in (expected, (min(short, 256), min(short, 256)))
     assert (shown[..., 0] > 150).mean() > 0.98
 
 
@@ -148,8 +151,8 @@ def test_large_masks_are_shown_by_their_nearest_pixels(tmp_path: Path) -> None:
     made = make_run(tmp_path, count=2, side=512, draw=False)
     item = items(part(parse(write_report(made.run)), "worst"))[0]
     found, index = images(item), made.paths.index("000.jpg" if "000" in words(item) else "001.jpg")
-    assert found["truth"].shape == (240, 240, 3)
-    sources = (2 * np.arange(240) + 1) * 512 // 480
+    assert found["truth"].shape == (256, 256, 3)
+    sources = (2 * np.arange(256) + 1) * 512 // 512
     expected = np.array([*APART, *[CREAM] * 254], np.uint8)[made.truth[index][np.ix_(sources, sources)]]
     assert np.array_equal(found["truth"], expected)
 
@@ -244,11 +247,27 @@ def test_the_commands_name_real_paths(tmp_path: Path) -> None:
     page = parse(write_report(made.run))
     lines = [shlex.split(words(code)) for code in page.iter(HTML + "code") if words(code).startswith("separable ")]
     data = made.run.parent / "data"
-    assert lines[0] == ["separable", "predict", str(made.run), str(data / "val/images")]
-    assert lines[1] == [*lines[0], "--tile"]
+    predict = ["separable", "predict", str(made.run), str(data / "val/images"), "--out", "run-masks"]
+    assert lines[0] == [*predict, "--overlay", "run-seen"]
+    assert lines[1] == [*predict, "--tile", "48x48"]
     assert lines[2] == ["separable", "evaluate", str(made.run)]
     assert lines[3][:7] == ["separable", "train", str(data), "--run", f"{made.run}-again", "--task", "segment"]
     assert lines[3][7:9] == ["--model", "unet_xception"]
+    verbs: Any = typer.main.get_command(app)
+    for line in lines:
+        verbs.commands[line[1]].make_context(line[1], line[2:])
+
+
+def test_the_data_is_told_by_its_area(copied: Made) -> None:
+    check = json.loads((copied.run / "check.json").read_text())
+    check["classes"] = [
+        {"name": n, "train": 9, "val": 3, "pixels": p} for n, p in (("background", 900), ("shape", 100))
+    ]
+    (copied.run / "check.json").write_text(json.dumps(check))
+    section = part(parse(write_report(copied.run)), "data")
+    assert "2, of 10.0% (shape) to 90.0% (background) of the labelled area to learn from" in words(section)
+    bars = [n.get("aria-label") or "" for n in section.iter(SVG + "svg")]  # type: ignore[union-attr]
+    assert bars == ["area to learn from: background 90.0%; shape 10.0%"]
 
 
 def test_the_page_needs_nothing_but_itself(made: Made) -> None:

@@ -167,6 +167,20 @@ COMMANDS = [
     ),
     TrainConfig(run="runs/a", recipe=RECIPES["small"], data=DataConfig(root="p"), device="cuda", deterministic=True),
     TrainConfig(run="runs/a", recipe=RECIPES["xception_imagenet"], data=DataConfig(root="pics"), batch_size=1920),
+    TrainConfig(
+        run="runs/a",
+        recipe=replace(RECIPES["segment"], loss="dice + 0.5 focal", class_weights="balanced"),
+        data=DataConfig(root="cats"),
+        model=ModelConfig("unet_xception", {"width": 0.5}, None, (160, 128), encoder_weights="keras"),
+        task="segment",
+    ),
+    TrainConfig(
+        run="runs/a",
+        recipe=RECIPES["keras_unet"],
+        data=DataConfig(root="cats"),
+        model=ModelConfig("deeplab_xception41"),
+        task="segment",
+    ),
 ]
 
 
@@ -178,6 +192,10 @@ def test_the_command_to_repeat_a_run_gives_its_configuration(config: TrainConfig
     assert said[0] == "separable"
     with pytest.MonkeyPatch.context() as patch:
         plans: list[Plan] = []
+        patch.chdir(tmp_path)
+        if config.task == "segment":  # the command line looks whether that is what lies there
+            for name in ("images", "masks"):
+                (tmp_path / config.data.root / name).mkdir(parents=True)
         patch.setattr("separable.cli.training.carry_out", lambda plan, out: plans.append(plan))
         app(said[1:], standalone_mode=False)
     (plan,) = plans

@@ -10,7 +10,7 @@ from separable.segmentation.report.panels import LONGEST_SIDE, Panels
 from separable.segmentation.report.pictures import sample_section, worst_section
 from separable.segmentation.report.reading import read_measured
 from separable.segmentation.report.record import Measured
-from separable.training.report.commands import predict_command, tiled_command
+from separable.training.report.commands import predict_command
 from separable.training.report.confusion import confusion_section
 from separable.training.report.data_check import data_section, unreadable_section
 from separable.training.report.frame import check_roots, picture_roots, write_page
@@ -66,18 +66,27 @@ def write_report(run: Path) -> Path:
 def _sections(record: RunRecord, measured: Measured) -> list[tuple[str, str, Markup | None]]:
     scores = measured.scores
     bad = measured.evaluation.bad if measured.evaluation else ()
-    use = [
-        ("Find the classes in pictures: these, or any others", predict_command(record)),
-        ("In pictures much larger than it was trained on, at their own resolution", tiled_command(record)),
-    ]
     return [
-        ("use", "Use it", use_section(record, use)),
+        ("use", "Use it", use_section(record, _use(record, measured))),
         ("learning", "Learning", learning_section(record, _CURVES, scores is not None)),
         *(_measured_sections(record, measured) if scores is not None else ()),
         ("data", "Data", data_section(record.check, Gallery(check_roots(record))) if record.check else None),
         ("unreadable", "Unreadable", unreadable_section(record, bad)),
         ("cost", "Cost", cost_section(record.profile)),
         ("setup", "Setup", setup_section(record)),
+    ]
+
+
+def _use(record: RunRecord, measured: Measured) -> list[tuple[str, str | None]]:
+    """What the model is for, and the command."""
+    masks, seen = (f"{record.run.name}-{what}" for what in ("masks", "seen"))
+    whole = predict_command(record, "--out", masks, "--overlay", seen)
+    tiled = None
+    if measured.contract is not None:
+        tiled = predict_command(record, "--out", masks, "--tile", "{}x{}".format(*measured.contract.size))
+    return [
+        ("Find the classes in pictures, these or any others: masks, and pictures under their masks", whole),
+        ("In pictures of any size, where things are as large in pixels as the network saw them", tiled),
     ]
 
 

@@ -23,7 +23,7 @@ __all__ = ["LONGEST_SIDE", "Panels", "Shown"]
 
 Colours = Sequence[tuple[int, int, int]]
 
-LONGEST_SIDE = 240
+LONGEST_SIDE = 256
 """Of the images, in pixels."""
 _LARGEST_MASK = 1 << 24
 _FULL_PALETTE = 256

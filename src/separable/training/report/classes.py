@@ -43,7 +43,7 @@ def class_columns(
     *,
     beside: bool = True,
 ) -> list[Markup]:
-    """Bars from 0 to 1, and a table beside or below: a class each, the weakest first, as many as can be looked through."""
+    """Bars from 0 to 1, and a table beside or below: a class each, the weakest first, as many as can be looked at."""
     few = f" The {_MOST_BARS} weakest of {len(bars):,} classes." if len(bars) > _MOST_BARS else ""
     chart = bar_chart(bars[:_MOST_BARS], name=name, domain=(0, 1), width=400, write=lambda v: percent(v, 0))
     numbers = table(heads, rows[:_MOST_ROWS], "Weakest first; a click on a head sorts by it")

@@ -18,21 +18,15 @@ __all__ = [
     "predict_command",
     "repeat_command",
     "resume_command",
-    "tiled_command",
 ]
 
 _DEFAULT_MODEL, _DEFAULT_BATCH = "xception", 32  # of `separable train`; a test sends the command through its parser
 
 
-def predict_command(record: RunRecord) -> str:
+def predict_command(record: RunRecord, *options: str) -> str:
     """Name what is on the held-out pictures, for want of others."""
     pictures = value_at(record.config, "data", "val_root") or value_at(record.config, "data", "root") or "PICTURES"
-    return shlex.join(["separable", "predict", str(record.run), str(pictures)])
-
-
-def tiled_command(record: RunRecord) -> str:
-    """The same of pictures that are larger than the network's input, at their own resolution."""
-    return f"{predict_command(record)} --tile"
+    return shlex.join(["separable", "predict", str(record.run), str(pictures), *options])
 
 
 def evaluate_command(record: RunRecord) -> str:

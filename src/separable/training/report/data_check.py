@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from separable.analysis.page.html import Column, figure, key_values, note, section, table
-from separable.analysis.page.wording import count_of, listed
+from separable.analysis.page.wording import count_of, listed, percent
 from separable.analysis.plots import Bar, bar_chart
 from separable.analysis.plots.markup import Markup, element, shorten
 from separable.files import path_from
@@ -26,11 +26,24 @@ def data_section(check: Check, gallery: Gallery) -> Markup:
     content = [key_values(list(_facts(check)))]
     content += [_group(one, gallery) for one in serious]
     if 1 < len(check.classes) <= _MOST_BARS:
-        bars = [Bar(name, float(train)) for name, train, _ in sorted(check.classes, key=lambda c: -c[1])]
-        content.append(element("div", figure(bar_chart(bars, name="pictures to learn from")), class_="apart"))
+        content.append(element("div", figure(_classes_chart(check)), class_="apart"))
     if check.notes:
         content += [element("h3", "Good to know"), _list(check.notes)]
     return section("data", "The data", _data_lead(check, serious), *content)
+
+
+def _classes_chart(check: Check) -> Markup:
+    """What there is of each class to learn from: area where there are masks, else pictures."""
+    shares = sorted(_area_shares(check), key=lambda one: -one[1])
+    if shares:
+        return bar_chart([Bar(name, share) for name, share in shares], name="area to learn from", write=percent)
+    counts = sorted(check.classes, key=lambda one: -one[1])
+    return bar_chart([Bar(name, float(train)) for name, train, _ in counts], name="pictures to learn from")
+
+
+def _area_shares(check: Check) -> list[tuple[str, float]]:
+    total = sum(pixels for _, pixels in check.areas)
+    return [(name, pixels / total) for name, pixels in check.areas] if total else []
 
 
 def _data_lead(check: Check, serious: Sequence[CheckGroup]) -> str:
@@ -45,18 +58,24 @@ def _data_lead(check: Check, serious: Sequence[CheckGroup]) -> str:
 def _facts(check: Check) -> Iterator[tuple[str, str]]:
     yield "pictures", f"{check.train:,} to learn from, {check.val:,} held out"
     if check.classes:
-        least = min(check.classes, key=lambda c: c[1])
-        most = max(check.classes, key=lambda c: c[1])
-        yield (
-            "classes",
-            f"{len(check.classes):,}, of {least[1]:,} ({shorten(least[0], 40)}) to {most[1]:,} "
-            f"({shorten(most[0], 40)}) pictures to learn from",
-        )
+        yield "classes", _classes_in_words(check)
     sides = [check.sides.get(key) for key in ("shorter_least", "shorter_median", "shorter_greatest")]
     if all(isinstance(side, int) for side in sides):
         yield "shorter side", f"{sides[0]} to {sides[2]} pixels, half of them up to {sides[1]}"
     if check.formats:
         yield "formats", ", ".join(f"{shorten(str(n), 20)} {c}" for n, c in list(check.formats.items())[:12])
+
+
+def _classes_in_words(check: Check) -> str:
+    """How many, and from which to which size."""
+    shares = _area_shares(check)
+    if shares:
+        (small, low), (large, high) = (choose(shares, key=lambda one: one[1]) for choose in (min, max))
+        ends = f"{percent(low)} ({shorten(small, 40)}) to {percent(high)} ({shorten(large, 40)}) of the labelled area"
+        return f"{len(shares):,}, of {ends} to learn from"
+    least, most = (choose(check.classes, key=lambda one: one[1]) for choose in (min, max))
+    ends = f"{least[1]:,} ({shorten(least[0], 40)}) to {most[1]:,} ({shorten(most[0], 40)})"
+    return f"{len(check.classes):,}, of {ends} pictures to learn from"
 
 
 def _group(group: CheckGroup, gallery: Gallery) -> Markup:

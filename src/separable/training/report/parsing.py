@@ -124,6 +124,7 @@ def parse_check(value: object) -> Check:
         groups=[_check_group(one) for one in fields.get("groups") or []],
         notes=[str(note) for note in fields.get("notes") or []],
         classes=[(str(c["name"]), parse_count(c["train"]), parse_count(c["val"])) for c in fields.get("classes") or []],
+        areas=[(str(c["name"]), parse_count(c["pixels"])) for c in fields.get("classes") or [] if "pixels" in c],
         sides=parse_mapping(fields.get("sides") or {}),
         formats=parse_mapping(fields.get("formats") or {}),
     )

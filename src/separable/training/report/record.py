@@ -144,7 +144,10 @@ class CheckGroup:
 
 @dataclass(frozen=True)
 class Check:
-    """check.json. `classes` are (name, training pictures, held-out pictures); `sides` and `formats` as written."""
+    """check.json. `classes` are (name, training pictures, held-out pictures); `sides` and `formats` as written.
+
+    `areas` are (name, labelled training pixels) where there are masks, otherwise empty.
+    """
 
     root: str
     misleading: bool
@@ -153,6 +156,7 @@ class Check:
     groups: Sequence[CheckGroup]
     notes: Sequence[str]
     classes: Sequence[tuple[str, int, int]]
+    areas: Sequence[tuple[str, int]]
     sides: Fields
     formats: Fields
 
