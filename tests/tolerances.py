@@ -142,3 +142,7 @@ measured 2e-6."""
 OUTLIER_VARIANCE = 5e-5
 """Variance of 1,674 pixels of 1000 +- 0.01 and one 0, relative: the fp32 squares of distances from about their mean;
 stock batch norm is 4.7e-5 off, distances from the outlier 3e-4."""
+
+MASK_LOGITS = 1e-4
+"""How far the best class's logit has to lie above the second, of the largest logit, for the mask to have to show it:
+fp32 logits of a batch or alone, and interpolated in another order than fp64 numpy's; measured 2e-6."""

@@ -69,7 +69,7 @@ class Names:
     def free(self, name: str) -> str:
         """A name for a picture called `name` that no other has got."""
         candidates = iter((os.path.splitext(name)[0], name))
-        number = 1
+        number = 0
         while True:
             found = next(candidates, f"{name}-{number}")
             if found.casefold() not in self._taken:

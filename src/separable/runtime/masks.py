@@ -114,7 +114,8 @@ class MaskPredictor(PicturePredictor):
     ) -> Iterator[MaskRows]:
         """As `stream`, each mask by strips, with the picture's own `pixels` where asked for.
 
-        PNG, BMP and PPM files that are predicted in tiles are read by rows too, and may be larger than memory.
+        PNG, BMP and PPM files that are predicted in tiles are read by rows too, and may be larger than memory. A file
+        is closed when the next mask is asked for, or the iterator is gone.
         """
         way = Way.of(self._network, tile, overlap, flips, self.contract.min_size)
         if way.tiled:
@@ -169,7 +170,8 @@ class MaskPredictor(PicturePredictor):
         return pixel_logits(self._network, self.network_input(pictures)).float()
 
     @torch.inference_mode()
-    def _tile_logits(self, tiles: Tensor) -> Tensor:
+    def logits_of_tiles(self, tiles: Tensor) -> Tensor:
+        """uint8 (N, 3, H, W), sides that `tiles.grid_of` the network divides: (N, classes, H, W) float32 logits."""
         return tile_logits(self._network, self.network_input(tiles)).float()
 
     def _in_tiles(self, images: Iterable[Any], way: Way, pixels: bool) -> Iterator[MaskRows]:
@@ -189,7 +191,7 @@ class MaskPredictor(PicturePredictor):
         batch = max(
             1, min(self.batch_size, self.batch_size * self.contract.size[0] * self.contract.size[1] // (tall * wide))
         )
-        for _, strip in predict_strips(source, with_flips(self._tile_logits, *way.flips), tiling, batch):
+        for _, strip in predict_strips(source, with_flips(self.logits_of_tiles, *way.flips), tiling, batch):
             yield cast(Mask, strip)
 
 
