@@ -123,20 +123,17 @@ def test_missing_terms_and_coarse_statistics_are_refused(unet: Bench, kind: str,
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_gradient_that_is_a_twentieth_off_is_refused(unet: Bench, precision: str) -> None:
-    """Of every parameter in fp32, and of three in four in bf16, which has that much noise in the others on four
-    pictures; a third off is refused of every one."""
+    """Further off than the precision has it, that is: of every parameter in fp32; in bf16 of all but the few that have
+    as much noise of their own on four pictures (measured: 6 of 67). A third off is refused of every one."""
     answer, truth = unet.answer(precision, partial(swap, "right")), unet.truth
     whole = np.sqrt(sum(np.square(truth[name]).sum() for name in answer if name != "loss"))
     names = [name for name in answer if name != "loss" and np.linalg.norm(truth[name]) > 1e-6 * whole]
     assert len(names) == 67
-    passed = {
-        scale: [name for name in names if unet.judge(answer | {name: scale * answer[name]}, precision).passed]
-        for scale in (0.7, 0.95, 1.05, 1.35)
-    }
-    assert (passed[0.7], passed[1.35]) == ([], [])
-    noisy = 0 if precision == "fp32" else len(names) // 4
-    assert len(passed[0.95]) <= noisy, passed[0.95]
-    assert len(passed[1.05]) <= noisy, passed[1.05]
+    for off, most in ((0.05, 0 if precision == "fp32" else 12), (0.33, 0)):
+        away = {name: 1 + off * np.sign(np.vdot(answer[name] - truth[name], truth[name])) for name in names}
+        mutants = {name: answer | {name: scale * answer[name]} for name, scale in away.items()}
+        passed = [name for name, mutant in mutants.items() if unet.judge(mutant, precision).passed]
+        assert len(passed) <= most, (off, passed)
 
 
 def test_a_shortcut_without_gradient_is_refused(unet: Bench) -> None:
