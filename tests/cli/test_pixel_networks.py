@@ -1,38 +1,20 @@
-"""Networks that answer for every pixel: what looks into networks takes them, what is for classifiers says that it does
-not."""
+"""Networks that answer for every pixel: what looks into networks takes them."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from separable.models import build_model
 from separable.weights import load_model, save_model
 from separable.weights.export_keras import save_keras
 from tests.cli.conftest import Cli
 
-REFUSED = " is for networks that classify pictures\n  got       unet_xception, which answers for every pixel\n"
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     save_model(build_model("unet_xception", width=0.25, depth=1), tmp_path / "model")
     return tmp_path / "model"
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    path = tmp_path / "pictures" / "a" / "one.png"
-    path.parent.mkdir(parents=True)
-    Image.new("RGB", (64, 64)).save(path)
-    return path
-
-
-@pytest.mark.parametrize("verb", ["explain"])
-def test_no_answer_for_a_picture(verb: str, cli: Cli, folder: Path, picture: Path) -> None:
-    said = cli(verb, folder, picture)
-    assert (said.code, f"Predicting{REFUSED}" in said.err) == (2, True)
 
 
 def test_what_looks_into_networks_takes_them(cli: Cli, folder: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 separable explain runs/flowers rose.jpg
 separable explain runs/flowers rose.jpg --class tulip --out why.html
+separable explain runs/cats cat.jpg --class cat --out why.html
 separable explain xception cat.jpg --layer block4 --method gradcam
 separable explain my_network.py:build cat.jpg --size 224 --pixels imagenet
 """
@@ -36,7 +37,9 @@ def explain(
     classes: Annotated[
         list[str] | None,
         typer.Option(
-            "--class", metavar="NAME", help="A class to explain beside the answer and the runner-up; can be repeated."
+            "--class",
+            metavar="NAME",
+            help="A class to explain beside the answer and the runner-up (of masks: the two largest); can be repeated.",
         ),
     ] = None,
     layer: Annotated[
@@ -70,6 +73,7 @@ def explain(
 ) -> None:
     """Show what in a picture made a network answer as it did: a page with heat maps, attributions and feature maps.
 
+    Of a network that answers for every pixel: what made it take the pixels of a class for that class.
     A picture that cannot be read gets a message and no page; the others get theirs, and the exit code is 1.
     """
     from separable.cli.explaining import Explainer, Wishes, page_paths
@@ -99,8 +103,9 @@ def _one(explainer: "Explainer", source: str, path: Path, png: bool, output: Out
         cause = str(error).rstrip(".")
         write_lines(sys.stderr, f"separable: {plain(source)} cannot be explained\n  got       {cause}")
         return {"path": source, "page": None, "error": cause}
-    best = row["top"][0]
-    output.show(f"{path}: {best['class']} {100 * best['probability']:.1f} %")
+    share = "share" if "share" in row["top"][0] else "probability"
+    shown = row["top"][: 3 if share == "share" else 1]
+    output.show(f"{path}: " + ", ".join(f"{one['class']} {100 * one[share]:.1f} %" for one in shown))
     for alert in row["alerts"]:
         write_lines(sys.stderr, f"separable: {plain(source)}: {alert}")
     return row

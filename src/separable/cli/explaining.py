@@ -6,23 +6,27 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from separable.analysis.explain import (
+    Explanation,
     FeatureLayer,
     Subject,
+    class_scores,
     default_layer,
     demand_classes,
     drawn_images,
     explain_picture,
+    explain_pixels,
     explanation_page,
     feature_layers,
     finer_layer,
     first_convolution,
     found_layer,
     is_passed_round,
-    logits_of,
     telling_layers,
 )
 from separable.analysis.network_failure import refusal
@@ -33,6 +37,9 @@ from separable.data.decode import PictureFile
 from separable.data.preprocess import normalise, prepare_file, seen_region
 from separable.errors import SeparableError, UsageError
 from separable.files import make_directory, write_bytes_atomically, write_text_atomically
+from separable.models import SegmentationModel, pixel_logits
+from separable.segmentation.palette import distinct_colours
+from separable.segmentation.views import overlay
 
 __all__ = ["Explainer", "Wishes", "page_paths"]
 
@@ -83,6 +90,7 @@ class Explainer:
         self.given, self.wishes, self.progress = model, wishes, progress
         self.predictor = predictor_of(model, wishes.size, wishes.pixels)
         self.contract = self.predictor.contract
+        self.temperature = float(getattr(self.predictor, "temperature", 1.0))
         blank = self._black()
         self.layers, outputs = self._look(blank)
         self.no_maps: str | None = None
@@ -134,24 +142,13 @@ class Explainer:
         """Asked of a layer that nobody named: who names one knows where it lies."""
         if self.layer is None or self.wishes.layer is not None or self.wishes.method == "integrated":
             return False
-        return is_passed_round(self.network, blank, self.layer)
+        return is_passed_round(self.network, blank, self.layer, scores=_any_score)
 
     def _subject(self, source: str, command: str) -> Subject:
         file = PictureFile(source)
         seen = prepare_file(source, self.contract)
         whole = file.pixels(scale=file.largest_scale(_WHOLE, _WHOLE))
-        found = explain_picture(
-            self.network,
-            self._batch(seen[None]),
-            self.layer,
-            self.shown,
-            classes=self.classes,
-            method=self.wishes.method,  # type: ignore[arg-type]  # checked by Wishes
-            baseline=self._black(),
-            steps=self.wishes.steps,
-            temperature=self.predictor.temperature,
-            progress=self.progress,
-        )
+        found = self._explain(self._batch(seen[None]))
         return Subject(
             source=source,
             title=Path(source).name,
@@ -159,7 +156,7 @@ class Explainer:
             network=str(getattr(self.network, "name", "") or type(self.network).__name__),
             command=command,
             contract=self.contract,
-            temperature=self.predictor.temperature,
+            temperature=self.temperature,
             whole=whole,
             size=file.size,
             region=seen_region(file.size, self.contract),
@@ -171,7 +168,22 @@ class Explainer:
             explanation=found,
             no_maps=self.no_maps,
             passed_round=self.passed_round,
+            predicted=None if found.mask is None else self._under_classes(seen, found.mask),
         )
+
+    def _explain(self, picture: torch.Tensor) -> Explanation:
+        wishes, network = self.wishes, self.network
+        options: dict[str, Any] = {"classes": self.classes, "method": wishes.method, "baseline": self._black()}
+        options |= {"steps": wishes.steps, "progress": self.progress}
+        if isinstance(network, SegmentationModel):
+            return explain_pixels(network, picture, self.layer, self.shown, **options)
+        return explain_picture(network, picture, self.layer, self.shown, temperature=self.temperature, **options)
+
+    def _under_classes(self, seen: torch.Tensor, mask: torch.Tensor) -> NDArray[np.uint8]:
+        """The picture that the network gets under the colours of its pixels' classes."""
+        colours = distinct_colours(self.predictor.colours)  # type: ignore[attr-defined]  # a MaskPredictor
+        picture = np.ascontiguousarray(seen.cpu().numpy().transpose(1, 2, 0))
+        return overlay(picture, mask.numpy().astype(np.int16), colours, background=None)
 
     def _batch(self, pictures: torch.Tensor) -> torch.Tensor:
         batch = normalise(pictures.to(self.predictor.device), self.contract).to(_precision(self.network))
@@ -186,7 +198,7 @@ class Explainer:
         demand_classes(self.network)
         try:
             with torch.no_grad():
-                outputs = logits_of(self.network(blank.clone())).shape[1]
+                outputs = _any_score(self.network, blank.clone()).shape[1]
             return feature_layers(self.network, blank), outputs
         except SeparableError:
             raise
@@ -194,6 +206,13 @@ class Explainer:
             what = f"{self.given} cannot take a colour picture of {height}x{width}"
             fix = "Give another --size, the one it was made for"
             raise refusal(error, what, blank.shape, blank.dtype, fix_size=fix) from error
+
+
+def _any_score(network: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    """(N, classes) that hang on all that the network answers."""
+    if isinstance(network, SegmentationModel):
+        return pixel_logits(network, pictures).sum((2, 3))
+    return class_scores(network, pictures)
 
 
 def page_paths(sources: Sequence[str], out: Path) -> list[Path]:
@@ -240,9 +259,11 @@ def _to_json(subject: Subject, path: Path, pictures: list[str]) -> dict[str, Any
     found = subject.explanation
     layer: FeatureLayer | None = subject.layer
     explained = []
+    probability = "share" if subject.of_pixels else "probability"
     for one in found.evidence:
         row: dict[str, Any] = {"class": subject.name(one.index), "index": one.index, "role": subject.role(one)}
-        row |= {"probability": one.probability, "logit": one.logit}
+        share, score = ("share", "sum_of_logits") if subject.of_pixels else ("probability", "logit")
+        row |= {share: one.probability, score: one.logit}
         if one.cam is not None:
             row["gradcam_max"] = float(one.cam.max())
         if one.attribution is not None:
@@ -255,7 +276,7 @@ def _to_json(subject: Subject, path: Path, pictures: list[str]) -> dict[str, Any
         "page": str(path),
         "pictures": [str(path.with_suffix("") / name) for name in pictures],
         "error": None,
-        "top": [{"class": subject.name(i), "probability": float(found.probabilities[i])} for i in found.top],
+        "top": [{"class": subject.name(i), probability: float(found.probabilities[i])} for i in found.top],
         "layer": layer and {"name": layer.name, "shape": [layer.channels, layer.height, layer.width]},
         "explained": explained,
         "alerts": subject.alerts(),

@@ -6,10 +6,12 @@ import torch
 from torch import nn
 
 from separable.errors import UsageError
-from separable.models import InputContract
+from separable.models import InputContract, SegmentationModel
+from separable.runtime.base import PicturePredictor
 from separable.runtime.load import load_located
 from separable.runtime.locate import locate
-from separable.runtime.predictor import Predictor, load_classifier
+from separable.runtime.masks import MaskPredictor
+from separable.runtime.predictor import Predictor, load_predictor
 
 __all__ = ["PIXELS", "predictor_of"]
 
@@ -23,27 +25,28 @@ PIXELS = {
 """Mean and standard deviation of pixels as fractions of white, by what people call them."""
 
 
-def predictor_of(model: str, size: tuple[int, int] | None, pixels: str | None) -> Predictor:
+def predictor_of(model: str, size: tuple[int, int] | None, pixels: str | None) -> PicturePredictor:
     """A predictor of any model, anybody's `file.py:factory` too, for pictures of `size` (None: its own).
 
     Args:
         pixels: one of PIXELS, for a network that has no input contract; others refuse it.
 
     Raises:
-        UsageError: the network does not say what its pictures look like, and nobody else does. What `load_classifier`
+        UsageError: the network does not say what its pictures look like, and nobody else does. What `load_predictor`
             raises.
     """
     located = locate(model)
     if located.kind != "factory":
         if pixels is not None:
             raise UsageError(f"{model} says itself what it takes pixels as", fix="Leave out --pixels")
-        predictor = load_classifier(model)
+        predictor = load_predictor(model)
         if size is not None:
             predictor.contract = replace(predictor.contract, size=size)
         return predictor
     network = load_located(located)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Predictor(network, _contract_of(network, size, pixels), device=device)
+    kind = MaskPredictor if isinstance(network, SegmentationModel) else Predictor
+    return kind(network, _contract_of(network, size, pixels), device=device)
 
 
 def _contract_of(network: nn.Module, size: tuple[int, int] | None, pixels: str | None) -> InputContract:

@@ -21,7 +21,8 @@ def evidence_section(subject: Subject, images: Mapping[str, bytes]) -> Markup:
     content: list[Markup] = []
     for evidence in subject.explanation.evidence:
         name = subject.name(evidence.index)
-        head = element("span", f"{subject.role(evidence)}, {percent(evidence.probability)}")
+        share = " of the picture" if subject.of_pixels else ""
+        head = element("span", f"{subject.role(evidence)}, {percent(evidence.probability)}{share}")
         content.append(element("p", shorten(name, 80), " \N{MIDDLE DOT} ", head, class_="why"))
         looks = _looks(subject, evidence, images)
         if looks:
@@ -30,8 +31,10 @@ def evidence_section(subject: Subject, images: Mapping[str, bytes]) -> Markup:
     first = subject.explanation.evidence[0]
     said = ["where the evidence lies (Grad-CAM)"] if first.cam is not None else []
     if first.attribution is not None:
-        said.append("what each pixel adds to the class' logit or takes from it (integrated gradients)")
-    lead = f"For the answer, the runner-up and each class that was asked for: {', and '.join(said)}."
+        what = "the class' logits in its region" if subject.of_pixels else "the class' logit"
+        said.append(f"what each pixel adds to {what} or takes from it (integrated gradients)")
+    whom = "the two largest classes" if subject.of_pixels else "the answer, the runner-up"
+    lead = f"For {whom} and each class that was asked for: {', and '.join(said)}."
     return section("evidence", "The evidence", lead, *content)
 
 
@@ -39,6 +42,8 @@ def _looks(subject: Subject, evidence: Evidence, images: Mapping[str, bytes]) ->
     name = subject.name(evidence.index)
     file = file_name(evidence.index, name)
     looks = []
+    if subject.of_pixels:
+        looks.append(_look(image(images[f"region-{file}.png"], f"What is taken for {name}"), "The pixels taken for it"))
     if evidence.cam is not None and subject.layer is not None and subject.shows_cam:
         most = float(evidence.cam.max())
         ramp = _legend("amount", "0", f"most: {most:.3g}")
@@ -56,8 +61,8 @@ def _looks(subject: Subject, evidence: Evidence, images: Mapping[str, bytes]) ->
     return looks
 
 
-def _look(drawn: Markup, words: str, legend: Markup) -> Markup:
-    return element("figure", drawn, legend, element("figcaption", words))
+def _look(drawn: Markup, words: str, legend: Markup | None = None) -> Markup:
+    return element("figure", drawn, *([legend] if legend is not None else []), element("figcaption", words))
 
 
 def _legend(scale: str, low: str, high: str) -> Markup:
@@ -66,13 +71,14 @@ def _legend(scale: str, low: str, high: str) -> Markup:
 
 
 def _numbers(subject: Subject) -> Markup:
-    columns = [Column("class"), Column("confidence", True), Column("logit", True)]
-    evidences = subject.explanation.evidence
+    share = "share of the pixels" if subject.of_pixels else "confidence"
+    columns = [Column("class"), Column(share, True), Column(subject.score, True)]
+    evidences, score = subject.explanation.evidence, subject.score
     if evidences[0].attribution is not None:
         columns += [
-            Column("logit difference", True, "The logit of the picture minus the logit of the black one"),
-            Column("sum of attributions", True, "Would be the logit difference, were the integral exact"),
-            Column("gap", True, "What lies between them, as a share of the logit difference"),
+            Column(f"{score} difference", True, f"The {score} of the picture minus that of the black one"),
+            Column("sum of attributions", True, f"Would be the {score} difference, were the integral exact"),
+            Column("gap", True, f"What lies between them, as a share of the {score} difference"),
             Column("steps", True, "Points of the path at which the gradient was taken"),
         ]
     if subject.shows_cam:

@@ -1,6 +1,6 @@
 """A network held still while it is looked into, what its answer is, and which class is asked about."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from separable.errors import UsageError
 
-__all__ = ["Targets", "demand_classes", "examined", "logits_of", "prepared", "targets_of"]
+__all__ = ["Scores", "Targets", "class_scores", "demand_classes", "examined", "logits_of", "prepared", "targets_of"]
 
 Targets = int | Sequence[int] | Tensor | None
 """One class for every picture, one each, or None for the class each picture is taken for."""
+Scores = Callable[[nn.Module, Tensor], Tensor]
+"""What is explained: (network, pictures (N, C, H, W)) -> a number for each picture and class, (N, classes)."""
 
 
 @contextmanager
@@ -69,6 +71,11 @@ def logits_of(output: Any) -> Tensor:
         return found
     got = f"{type(output).__name__}" if found is None else f"a tensor of shape {tuple(found.shape)}"
     raise UsageError("This network gives no logits to explain", got=got, expected="a classifier: logits (N, classes)")
+
+
+def class_scores(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The logits of a network that classifies."""
+    return logits_of(model(inputs))
 
 
 def demand_classes(model: nn.Module) -> None:

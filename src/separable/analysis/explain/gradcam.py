@@ -3,7 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from separable.analysis.explain.examined import Targets, demand_classes, examined, logits_of, prepared, targets_of
+from separable.analysis.explain.examined import (
+    Scores,
+    Targets,
+    class_scores,
+    demand_classes,
+    examined,
+    prepared,
+    targets_of,
+)
 from separable.analysis.explain.layers import tapped, wanted_layer
 from separable.analysis.explain.recording import FeatureLayer
 from separable.errors import UsageError
@@ -12,7 +20,12 @@ __all__ = ["grad_cam", "is_passed_round"]
 
 
 def grad_cam(
-    model: nn.Module, inputs: Tensor, target: Targets = None, layer: FeatureLayer | str | None = None
+    model: nn.Module,
+    inputs: Tensor,
+    target: Targets = None,
+    layer: FeatureLayer | str | None = None,
+    *,
+    scores: Scores = class_scores,
 ) -> Tensor:
     """Equations 1 and 2 of the paper: L = ReLU(sum over k of alpha_k A_k), where A_k are the layer's maps and alpha_k
     is the mean over their positions of the derivative of the class' logit (before any softmax) by A_k.
@@ -27,6 +40,7 @@ def grad_cam(
         inputs: (N, C, H, W), as the network takes them.
         target: a class number, one for each picture, or None for the class with the largest logit.
         layer: one of `feature_layers`, or its dotted name; None for the last feature map, see `default_layer`.
+        scores: what is explained in place of the logits, such as those of a region, see `regions.RegionScores`.
 
     Returns:
         (N, h, w), not negative, at the layer's own resolution and scale.
@@ -37,10 +51,10 @@ def grad_cam(
     demand_classes(model)
     layer = wanted_layer(model, inputs, layer)
     with examined(model), tapped(model, layer) as tap:
-        logits = logits_of(model(prepared(inputs)))
+        logits = scores(model, prepared(inputs))
         assert tap.maps is not None
-        scores = logits.gather(1, targets_of(target, logits)[:, None])
-        slopes = torch.autograd.grad(scores.sum(), tap.maps, allow_unused=True)[0] if scores.requires_grad else None
+        chosen = logits.gather(1, targets_of(target, logits)[:, None])
+        slopes = torch.autograd.grad(chosen.sum(), tap.maps, allow_unused=True)[0] if chosen.requires_grad else None
         if slopes is None:
             raise UsageError(
                 f"The network's answer does not depend on the layer {layer.name}",
@@ -53,11 +67,11 @@ def grad_cam(
         return torch.einsum("nc,nchw->nhw", slopes.mean((2, 3)), maps).relu()
 
 
-def is_passed_round(model: nn.Module, inputs: Tensor, layer: FeatureLayer) -> bool:
+def is_passed_round(model: nn.Module, inputs: Tensor, layer: FeatureLayer, *, scores: Scores = class_scores) -> bool:
     """Whether the logits of the first picture depend on it otherwise than through `layer`, as beside one of several
     branches: the layer's Grad-CAM leaves that evidence out."""
     with examined(model), tapped(model, layer):
         pixels = prepared(inputs)[:1].requires_grad_()
-        logits = logits_of(model(pixels.clone()))  # a clone: a first layer may work in place
+        logits = scores(model, pixels.clone())  # a clone: a first layer may work in place
         slopes = torch.autograd.grad(logits.sum(), pixels, allow_unused=True)[0] if logits.requires_grad else None
     return slopes is not None and bool(slopes.any())

@@ -17,6 +17,7 @@ __all__ = [
     "cells",
     "data_uri",
     "filter_grid",
+    "highlighted",
     "jpeg",
     "map_grid",
     "overlay",
@@ -28,6 +29,7 @@ _TILE = 72  # pixels of a tile's longer side, nearly
 _GUTTER = 3
 _PERCENTILE = 99.0
 _QUIETEST, _LOUDEST = 0.25, 0.65  # how much of an overlay is colour rather than picture, at 0 and at its greatest
+_DIMMED = 0.3
 _GREY = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 
 Pixels = NDArray[np.uint8]
@@ -55,6 +57,14 @@ def overlay(seen: Tensor, cam: Tensor) -> Pixels:
     opacity = _QUIETEST + (_LOUDEST - _QUIETEST) * share
     mixed = (1 - opacity) * grey * (0.5 + 0.5 * share) + opacity * coloured(large, limit)
     pixels: Pixels = np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
+    return pixels
+
+
+def highlighted(seen: Tensor, region: NDArray[np.bool_]) -> Pixels:
+    """The picture (3, H, W) uint8, in grey and dimmed outside of the region (H, W): (H, W, 3)."""
+    picture = seen.cpu().numpy().transpose(1, 2, 0)
+    grey = np.repeat((picture @ _GREY)[..., None], 3, axis=2)
+    pixels: Pixels = np.rint(np.where(region[..., None], picture, _DIMMED * grey)).astype(np.uint8)
     return pixels
 
 

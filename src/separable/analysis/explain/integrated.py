@@ -2,11 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from separable.analysis.explain.examined import Targets, demand_classes, examined, logits_of, prepared, targets_of
+from separable.analysis.explain.examined import (
+    Scores,
+    Targets,
+    class_scores,
+    demand_classes,
+    examined,
+    prepared,
+    targets_of,
+)
 from separable.errors import UsageError
 
 __all__ = ["LARGEST_GAP", "LARGEST_STEPS", "Attribution", "integrated_gradients"]
@@ -51,6 +60,7 @@ def integrated_gradients(
     *,
     largest_gap: float = LARGEST_GAP,
     progress: Callable[[int, int | None], None] | None = None,
+    scores: Scores = class_scores,
 ) -> Attribution:
     """Equation 1 of the paper: (x - x') times the mean of the logit's gradient along the straight path from the
     baseline x' to the picture x, by the midpoint rule: the gradients at x' + (i + 1/2) / steps (x - x').
@@ -65,6 +75,7 @@ def integrated_gradients(
         steps: of the midpoint rule; None triples them from 16 on (each step is kept) until the gap is at most
             `largest_gap` of the difference, or 432 are done.
         progress: called with (steps done of this picture, steps in all or None).
+        scores: what is explained in place of the logits, such as those of a region, see `regions.RegionScores`.
 
     Raises:
         UsageError: no such class, fewer steps than one, or a baseline of another shape.
@@ -76,11 +87,12 @@ def integrated_gradients(
     start = _baseline(baseline, pictures)
     with examined(model):
         with torch.no_grad():
-            logits = logits_of(model(pictures.clone()))  # clones: a first layer may work in place
+            logits = scores(model, pictures.clone())  # clones: a first layer may work in place
             chosen = targets_of(target, logits)
-            differences = (_scores(logits, chosen) - _scores(logits_of(model(start.clone())), chosen)).double()
+            differences = (_of_class(logits, chosen) - _of_class(scores(model, start.clone()), chosen)).double()
         paths = [
-            _Path(model, start[i : i + 1], pictures[i : i + 1], int(chosen[i]), progress) for i in range(len(pictures))
+            _Path(partial(scores, model), start[i : i + 1], pictures[i : i + 1], int(chosen[i]), progress)
+            for i in range(len(pictures))
         ]
         done = [
             path.follow(steps, float(difference), largest_gap)
@@ -96,13 +108,13 @@ class _Path:
 
     def __init__(
         self,
-        model: nn.Module,
+        scores: Callable[[Tensor], Tensor],
         start: Tensor,
         end: Tensor,
         target: int,
         progress: Callable[[int, int | None], None] | None,
     ) -> None:
-        self.model, self.start, self.way, self.target = model, start, end - start, target
+        self.scores, self.start, self.way, self.target = scores, start, end - start, target
         self.progress = progress
         self.chunk = max(1, min(64, _CHUNK_PIXELS // max(1, end.shape[2] * end.shape[3])))
         self.done = 0
@@ -130,7 +142,7 @@ class _Path:
             part = torch.tensor(places[first : first + self.chunk], device=self.way.device, dtype=torch.float64)
             points = self.start + part.to(self.way.dtype)[:, None, None, None] * self.way
             points = points.contiguous(memory_format=_layout(self.way)).requires_grad_()
-            score = logits_of(self.model(points.clone()))[:, self.target].sum()
+            score = self.scores(points.clone())[:, self.target].sum()
             if not score.requires_grad:
                 raise UsageError(
                     "The network's answer cannot be differentiated by its picture",
@@ -144,7 +156,7 @@ class _Path:
         return total
 
 
-def _scores(logits: Tensor, chosen: Tensor) -> Tensor:
+def _of_class(logits: Tensor, chosen: Tensor) -> Tensor:
     return logits.gather(1, chosen[:, None])[:, 0]
 
 

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from separable.analysis.explain.examined import examined, prepared
 from separable.analysis.explain.recording import FeatureLayer, FeatureLayers, record
 from separable.errors import UsageError
-from separable.models import ImageModel
+from separable.models import ImageModel, SegmentationModel
 
 __all__ = [
     "default_layer",
     "feature_layers",
     "finer_layer",
     "found_layer",
+    "main_blocks",
     "outermost",
     "tapped",
     "wanted_layer",
@@ -33,12 +34,13 @@ def feature_layers(model: nn.Module, inputs: Tensor) -> FeatureLayers:
     A module that runs several times counts where it finishes last. Runs the first picture of `inputs`.
     """
     with examined(model), torch.no_grad():
-        return record(model, prepared(inputs)[:1])
+        return record(model, prepared(inputs)[:1], grows=isinstance(model, SegmentationModel))
 
 
 def default_layer(model: nn.Module, layers: Sequence[FeatureLayer]) -> FeatureLayer:
     """The last feature map: the last block of a network of the catalogue, and of anybody else's the last map that has
-    more than one position, because what pooling leaves is a map of one.
+    more than one position, because what pooling leaves is a map of one. Of a network that answers for every pixel it is
+    the coarsest: what comes after it shows little more than the answer itself.
 
     Raises:
         UsageError: no module puts out a feature map, or sequences are what the network mostly works on.
@@ -50,6 +52,9 @@ def default_layer(model: nn.Module, layers: Sequence[FeatureLayer]) -> FeatureLa
             got="; ".join(f"{name}, {reason}" for name, reason in refused) or None,
             expected="a tensor (N, C, H, W) somewhere, whose sides are the picture's made smaller",
         )
+    if isinstance(model, SegmentationModel):
+        blocks = [layer for layer in layers if layer.name in main_blocks(model)]
+        return min(reversed(blocks), key=lambda layer: layer.positions)
     if isinstance(model, ImageModel):
         return found_layer(model, layers, model.chain[-1])
     last = next((layer for layer in reversed(layers) if layer.positions > 1), layers[-1])
@@ -107,12 +112,19 @@ def found_layer(model: nn.Module, layers: Sequence[FeatureLayer], name: str) -> 
 def finer_layer(model: nn.Module, layers: Sequence[FeatureLayer], layer: FeatureLayer) -> FeatureLayer | None:
     """What to take instead of a layer with too few positions: the last one before it with enough, or with most."""
     if isinstance(model, ImageModel):
-        layers = [one for one in layers if one.name in model.chain]
+        layers = [one for one in layers if one.name in main_blocks(model)]
     names = [one.name for one in layers]
     before = layers[: names.index(layer.name)] if layer.name in names else layers
     finer = [one for one in before if one.positions > layer.positions]
     roomy = [one for one in finer if min(one.height, one.width) >= _ROOMY]
     return roomy[-1] if roomy else max(finer, key=lambda one: one.positions, default=None)
+
+
+def main_blocks(model: ImageModel) -> set[str]:
+    """Names of the blocks that a network of the catalogue is a chain of; those of its encoder, too."""
+    encoder = getattr(model, "encoder", None)
+    taps = encoder.taps if isinstance(encoder, ImageModel) else ()
+    return {*model.chain, *(f"encoder.{tap.block}" for tap in taps)}
 
 
 class _Tap:

@@ -47,7 +47,8 @@ def explanation_page(subject: Subject, images: Mapping[str, bytes]) -> str:
         ("method", "Method", method_section(subject)),
     ]
     sections = [(anchor, words, content) for anchor, words, content in built if content is not None]
-    title = f"{subject.name(subject.explanation.top[0])}: {subject.title}"
+    best = subject.name(subject.explanation.top[0])
+    title = f"{'Pixels of' if subject.of_pixels else best + ':'} {subject.title}"
     return document(shorten(title, 120), _header(subject), sections, _footer(), _STYLE)
 
 
@@ -57,7 +58,7 @@ def _header(subject: Subject) -> Markup:
     dot = " \N{MIDDLE DOT} "
     return join(
         element("p", dot.join(("separable", "explanation", subject.network, subject.title)), class_="eyebrow"),
-        element("h1", f"Why {shorten(subject.name(best), 60)}?"),
+        element("h1", "Why these pixels?" if subject.of_pixels else f"Why {shorten(subject.name(best), 60)}?"),
         element("p", _summary(subject), class_="summary"),
         element(
             "p", f"picture: {shorten(subject.source, 90)}{dot}model: {shorten(subject.model, 90)}", class_="eyebrow"
@@ -71,6 +72,9 @@ def _summary(subject: Subject) -> str:
     found = subject.explanation
     best = found.top[0]
     sure = percent(float(found.probabilities[best]))
+    if subject.of_pixels:
+        shares = [f"{percent(float(found.probabilities[k]))} for {shorten(subject.name(k), 60)}" for k in found.top]
+        return f"Of this picture {subject.network} takes {', '.join(shares)}. Below is what in it made it so."
     words = f"{subject.network} takes this picture for {shorten(subject.name(best), 60)} with a confidence of {sure}"
     if len(found.top) > 1:
         second = found.top[1]
@@ -80,7 +84,8 @@ def _summary(subject: Subject) -> str:
 
 def _tiles(subject: Subject) -> list[Markup]:
     found = subject.explanation
-    tiles = [tile(percent(float(found.probabilities[found.top[0]])), "confidence", subject.name(found.top[0])[:60])]
+    what = "of the pixels" if subject.of_pixels else "confidence"
+    tiles = [tile(percent(float(found.probabilities[found.top[0]])), what, subject.name(found.top[0])[:60])]
     if subject.layer is not None and subject.shows_cam:
         layer = subject.layer
         tiles.append(tile(f"{layer.height}x{layer.width}", "positions of the heat map", f"of {layer.name}"))

@@ -73,8 +73,8 @@ def misfit(sides: tuple[int, int], picture: tuple[int, int], first: tuple[int, i
 class _Recorder:
     """A forward hook's memory of one run."""
 
-    def __init__(self, picture: tuple[int, int]) -> None:
-        self.picture = picture
+    def __init__(self, picture: tuple[int, int], grows: bool) -> None:
+        self.picture, self.grows = picture, grows
         self.first: tuple[int, int] | None = None
         self.found: dict[str, tuple[FeatureLayer, int, int]] = {}  # with calls and sequences so far
         self.refused: dict[str, str] = {}
@@ -101,7 +101,7 @@ class _Recorder:
             return
         self.refused.pop(name, None)
         channels, height, width = (three, one, two) if turned else (one, two, three)
-        self.first = self.first or (height, width)
+        self.first = self.first or (None if self.grows else (height, width))
         self.found[name] = FeatureLayer(name, channels, height, width, turned), self.calls, self.sequences
 
     def layers(self) -> FeatureLayers:
@@ -112,9 +112,9 @@ class _Recorder:
         return FeatureLayers(found, self.refused)
 
 
-def record(model: nn.Module, picture: Tensor) -> FeatureLayers:
-    """Run `model` on `picture` (1, C, H, W) once."""
-    recorder = _Recorder((picture.shape[2], picture.shape[3]))
+def record(model: nn.Module, picture: Tensor, *, grows: bool = False) -> FeatureLayers:
+    """Run `model` on `picture` (1, C, H, W) once. `grows`: its maps become finer again after the first."""
+    recorder = _Recorder((picture.shape[2], picture.shape[3]), grows)
     handles = [
         module.register_forward_hook(recorder.hook(name, next(module.children(), None) is None))
         for name, module in model.named_modules()

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from separable.analysis.explain.explanation import Evidence, Explanation
-from separable.analysis.explain.images import cells, filter_grid, map_grid, overlay, png, signed_image
+from separable.analysis.explain.images import cells, filter_grid, highlighted, map_grid, overlay, png, signed_image
 from separable.analysis.explain.integrated import LARGEST_GAP
 from separable.analysis.explain.recording import FeatureLayer
 from separable.analysis.page.wording import percent
 from separable.models import InputContract
 
 __all__ = ["Subject", "drawn_images", "file_name", "maps_file"]
+
+_BESIDE = {False: "beside one of several branches", True: "where maps skip it on their way to finer ones"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,18 @@ class Subject:
     """Why there is no layer for Grad-CAM, though it was asked for."""
     passed_round: bool = False
     """Whether the answer depends on the picture otherwise than through `layer`, see `is_passed_round`."""
+    predicted: NDArray[np.uint8] | None = None
+    """(H, W, 3) the picture under the classes of its pixels, where the network answers for each."""
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether the answer is a class for every pixel."""
+        return self.explanation.mask is not None
+
+    @property
+    def score(self) -> str:
+        """What the evidence is for."""
+        return "sum of logits" if self.of_pixels else "logit"
 
     @property
     def shows_cam(self) -> bool:
@@ -63,9 +77,10 @@ class Subject:
 
     def role(self, evidence: Evidence) -> str:
         top = self.explanation.top
+        first, second = ("the largest", "the second largest") if self.of_pixels else ("the answer", "the runner-up")
         if evidence.index == top[0]:
-            return "the answer"
-        return "the runner-up" if len(top) > 1 and evidence.index == top[1] else "asked for"
+            return first
+        return second if len(top) > 1 and evidence.index == top[1] else "asked for"
 
     def alerts(self) -> list[str]:
         """What a reader must know before believing a picture on the page."""
@@ -73,11 +88,14 @@ class Subject:
         layer = self.layer if self.explanation.evidence[0].cam is not None else None
         if self.no_maps is not None:
             found.append(f"There is no heat map (Grad-CAM). {self.no_maps}.")
+        if self.explanation.missing:
+            names = ", ".join(self.name(index) for index in self.explanation.missing)
+            found.append(f"No pixel of this picture is taken for {names}: there is nothing to explain.")
         if layer is not None and layer.early:
             words = f"{layer.name} is one of the first layers: {1 - layer.share:.0%} of the network comes after it. "
             found.append(f"{words}Grad-CAM shows what goes in there, not what the network makes of it.")
         if layer is not None and self.passed_round:
-            words = f"Part of the evidence does not pass through {layer.name}, as beside one of several branches. "
+            words = f"Part of the evidence does not pass through {layer.name}, as {_BESIDE[self.of_pixels]}. "
             found.append(f"{words}The heat map leaves it out; --layer takes another layer.")
         if layer is not None and layer.positions == 1:
             words = f"The map of {layer.name} has a single position (1x1) for pictures of this size, so "
@@ -91,7 +109,9 @@ class Subject:
         wide = [one for one in self.explanation.evidence if _misses(one)]
         if wide:
             names = ", ".join(f"{self.name(one.index)} ({percent(_share(one))})" for one in wide)
-            words = f"The integrated gradients miss the logit difference by more than {LARGEST_GAP:.0%}: {names}."
+            words = (
+                f"The integrated gradients miss the {self.score} difference by more than {LARGEST_GAP:.0%}: {names}."
+            )
             found.append(f"{words} More steps (--steps) would come closer.")
         return found
 
@@ -100,8 +120,12 @@ def drawn_images(subject: Subject) -> dict[str, bytes]:
     """File name -> PNG of everything that a page shows and that somebody may want alone."""
     found = subject.explanation
     images = {"seen.png": png(np.ascontiguousarray(subject.seen.cpu().numpy().transpose(1, 2, 0)))}
+    if subject.predicted is not None:
+        images["predicted.png"] = png(subject.predicted)
     for evidence in found.evidence:
         name = file_name(evidence.index, subject.name(evidence.index))
+        if found.mask is not None:
+            images[f"region-{name}.png"] = png(highlighted(subject.seen, (found.mask == evidence.index).numpy()))
         if evidence.cam is not None and subject.shows_cam:
             images[f"gradcam-{name}.png"] = png(overlay(subject.seen, evidence.cam))
             images[f"gradcam-cells-{name}.png"] = png(cells(evidence.cam))

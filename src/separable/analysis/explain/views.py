@@ -28,7 +28,8 @@ def seen_section(subject: Subject, images: Mapping[str, bytes]) -> Markup:
         Bar(subject.name(index), value, note=f"{subject.name(index)}: {percent(value)}")
         for index, value in ((index, float(found.probabilities[index])) for index in found.top)
     ]
-    chart = bar_chart(bars, name="confidence", domain=(0.0, 1.0), width=320, write=percent)
+    name, width = ("share of the pixels", 230) if subject.of_pixels else ("confidence", 320)
+    chart = bar_chart(bars, name=name, domain=(0.0, 1.0), width=width, write=percent)
     seen = image(images["seen.png"], "The picture as the network sees it", squares=min(height, width) < _SMALL)
     whole = f"The picture, {subject.size[1]}x{subject.size[0]} pixels, {_cut(subject)}."
     given = f"What the network gets: {width}x{height} pixels, {subject.contract.filter}, antialiased."
@@ -36,11 +37,20 @@ def seen_section(subject: Subject, images: Mapping[str, bytes]) -> Markup:
         "div",
         element("figure", _outlined(subject), element("figcaption", whole)),
         element("figure", seen, element("figcaption", given)),
+        *_answered(subject, images),
         figure(chart, _confidence(subject)),
         class_="looks",
     )
-    lead = "The picture, what is left of it after resizing and cropping, and what the network takes it for."
+    lead = "The picture, what is left of it after resizing and cropping, and what the network takes "
+    lead += "each of its pixels for." if subject.of_pixels else "it for."
     return section("seen", "What it sees", lead, looks)
+
+
+def _answered(subject: Subject, images: Mapping[str, bytes]) -> list[Markup]:
+    if "predicted.png" not in images:
+        return []
+    drawn = image(images["predicted.png"], "The classes of its pixels", squares=min(subject.contract.size) < _SMALL)
+    return [element("figure", drawn, element("figcaption", "What it takes each pixel for, in the classes' colours."))]
 
 
 def maps_section(subject: Subject, images: Mapping[str, bytes]) -> Markup | None:
@@ -111,6 +121,9 @@ def _cut(subject: Subject) -> str:
 
 
 def _confidence(subject: Subject) -> str:
+    if subject.of_pixels:
+        shown = int((subject.explanation.probabilities > 0).sum())
+        return f"The areas of the {len(subject.explanation.top)} largest of {shown} classes that the picture shows."
     if len(subject.explanation.probabilities) == 1:
         return "The network has one output: its sigmoid."
     words = f"The {len(subject.explanation.top)} best of {len(subject.explanation.probabilities):,} classes"
