@@ -138,6 +138,8 @@ def _whole(parent: nn.Module, name: str) -> SwapState | None:
     head = parent._modules.get(name)
     if not isinstance(head, Swapped) or head.swap_state.broken:
         return None
+    if getattr(head, "over_blocks", False) and getattr(parent, "grad_checkpointing", False):
+        return None  # checkpointing runs one block again, by itself
     state = head.swap_state
     same = all(parent._modules.get(n) is f for n, f in zip(state.following, state.followers, strict=True))
     return state if same else None

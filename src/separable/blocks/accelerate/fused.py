@@ -4,6 +4,8 @@ The head of a group does the work of all; those that follow hand its result on. 
 (a slice of an `nn.Sequential`, a feature extractor) gets what it computes by itself.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -17,24 +19,28 @@ from separable.ops.cpu.norm import Activation
 from separable.ops.cpu.unit import pointwise_product, pointwise_with_moments
 from separable.ops.padding import is_tracing
 
-__all__ = ["FastConvNorm", "FastNorm", "Following"]
+__all__ = ["FastConvNorm", "FastNorm", "Following", "GroupHead"]
 
 
 class Following(nn.Module):
-    """A norm or an activation whose work its group's head has done, when it has."""
+    """A norm, an activation or a block whose work its group's head has done, when it has."""
 
     swap_state: SwapState
     swap_plain: type[nn.Module]
 
-    def forward(self, x: Tensor) -> Tensor:
-        if handed_on(self, self.swap_state, x):
+    def forward(self, x: Tensor, *more: Any) -> Tensor:
+        """`more` is what a block may take besides, None or False for nothing."""
+        if all(one is None or one is False for one in more) and handed_on(self, self.swap_state, x):
             return x
-        y: Tensor = self.swap_plain.forward(self, x)
+        y: Tensor = self.swap_plain.forward(self, x, *more)
         return y
 
 
-class _Head(Swapped):
-    """Of a group: the first of `parts()`, whose norm is one of them."""
+class GroupHead(Swapped):
+    """Of a group: the first of `parts()`."""
+
+    over_blocks = False
+    """Whether the group's modules are blocks of a network, each of which may be computed once more by itself."""
 
     def parts(self) -> tuple[nn.Module, ...]:
         return (self, *self.swap_state.followers)
@@ -75,7 +81,7 @@ class _Head(Swapped):
         return self.swap_state.broken or None
 
 
-class FastNorm(_Head, nn.BatchNorm2d):
+class FastNorm(GroupHead, nn.BatchNorm2d):
     """Batch normalisation, timm's with its activation, or one that an activation follows."""
 
     def obstacle(self, x: Tensor) -> str | None:
@@ -90,7 +96,7 @@ class FastNorm(_Head, nn.BatchNorm2d):
         return normalise(norm, act, x)
 
 
-class FastConvNorm(_Head, nn.Conv2d):
+class FastConvNorm(GroupHead, nn.Conv2d):
     """A convolution that batch normalisation follows, and an activation perhaps."""
 
     def obstacle(self, x: Tensor) -> str | None:

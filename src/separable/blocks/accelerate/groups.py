@@ -15,6 +15,7 @@ from torch import nn
 from separable.blocks.accelerate.forwards import runs_in_turn
 from separable.blocks.accelerate.swapped import born_as
 from separable.blocks.conv import ConvBN
+from separable.blocks.unet import XceptionUp
 from separable.ops.cpu.norm import Activation
 
 __all__ = ["Group", "activation_of", "find_groups", "is_norm"]
@@ -31,6 +32,8 @@ _TIMM: dict[str, tuple[str, ...]] = {
 }
 """Class -> names of the children that its forward runs one after the other."""
 
+_UNET = "separable.models.unet_xception.UNetXception"
+
 _ACTIVATIONS: dict[type[nn.Module], Activation] = {
     nn.Identity: Activation.NONE,
     nn.ReLU: Activation.RELU,
@@ -42,7 +45,8 @@ _ACTIVATIONS: dict[type[nn.Module], Activation] = {
 
 @dataclass(frozen=True)
 class Group:
-    """Names of the parent and, below it, of the head (a convolution, or a norm without one) and of what follows."""
+    """Names of the parent and, below it, of the head (a convolution, a norm, the first of some blocks) and of what
+    follows."""
 
     parent: str
     head: str
@@ -54,7 +58,7 @@ def find_groups(model: nn.Module) -> list[Group]:
     named = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
     found = []
     for name, parent in model.named_modules():
-        for names in _candidates(parent):
+        for names in (*_candidates(parent), *_rising(parent)):
             modules = [parent._modules.get(child) for child in names]
             if all(module is not None and named[id(module)] == 1 and not _replaced(module) for module in modules):
                 found.append(Group(name, names[0], names[1:]))
@@ -99,6 +103,18 @@ def _candidates(parent: nn.Module) -> Iterator[tuple[str, ...]]:
         group = names[start : norm + (2 if known else 1)]
         if len(group) > 1:
             yield group
+
+
+def _rising(parent: Any) -> list[tuple[str, ...]]:
+    """The steps of the rising half of our U-Net and its classifier, where each gets the map before it and no other.
+
+    The network is known by its name: models are made of blocks, and cannot be imported here.
+    """
+    kind = born_as(parent)
+    if f"{kind.__module__}.{kind.__qualname__}" != _UNET or parent.feeds:
+        return []
+    names = [name for name in parent.chain if born_as(parent._modules.get(name)) is XceptionUp]
+    return [(*names, "head")] if names and names == list(parent.chain[-len(names) :]) else []
 
 
 def _runs(sequence: nn.Module) -> list[tuple[str, ...]]:

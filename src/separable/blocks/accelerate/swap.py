@@ -13,10 +13,12 @@ from separable.blocks.accelerate.groups import Group, find_groups, is_norm
 from separable.blocks.accelerate.layers import FastChain, FastDepthwiseBN, FastDepthwiseConv2d, FastSeparableConv2d
 from separable.blocks.accelerate.plans import plan_chain, planner_of
 from separable.blocks.accelerate.report import Left
+from separable.blocks.accelerate.rising import FastRise
 from separable.blocks.accelerate.swapped import Choice, Clock, Swapped, SwapState, swapped_modules
 from separable.blocks.accelerate.variants import variant
 from separable.blocks.mobilenet import DepthwiseBN
 from separable.blocks.separable import SeparableConv2d
+from separable.blocks.unet import XceptionUp
 
 __all__ = ["put_back", "swap_all"]
 
@@ -24,6 +26,7 @@ _CHAIN = "batch norm, ReLU and separable convolutions fused"
 _DEPTHWISE = "depthwise convolution"
 _PAIR = "depthwise and pointwise convolution"
 _NORM = "batch norm and activation"
+_RISE = "steps of a U-Net fused, their maps handed on small"
 
 Found = tuple[type[Swapped] | None, str, str]
 """Class, what it is, why it cannot be."""
@@ -57,6 +60,8 @@ def swap_all(
             chains.append(f"{name}." if name else "")
         chosen: dict[str, Choice] = {} if choices is None else dict(choices[name])  # type: ignore[arg-type]
         state = replace(fresh, plain=type(module), what=what, choices=chosen, seconds={}, shapes={})
+        if target is FastRise:
+            chains += [f"{_join(groups[name].parent, part)}." for part in (groups[name].head, *groups[name].followers)]
         if name in groups:
             handled |= _tie(model, groups[name], state)
         module.swap_state = state
@@ -117,6 +122,8 @@ def _match(module: nn.Module, leads: bool) -> Found | None:
     if planner_of(kind) is not None:
         chain = plan_chain(module, kind)
         return (None, _CHAIN, chain) if isinstance(chain, str) else (FastChain, _CHAIN, "")
+    if leads and kind is XceptionUp:
+        return FastRise, _RISE, ""
     if isinstance(module, SeparableConv2d):
         return FastSeparableConv2d, _PAIR, _own_obstacle(module, SeparableConv2d, module.depthwise)
     if isinstance(module, DepthwiseBN):

@@ -4,6 +4,7 @@ Stock operators read and write such a map fourteen times, eight of them backward
 backward.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["Activation", "affine_act", "batch_norm_act"]
+__all__ = ["Activation", "affine_act", "batch_affine", "batch_norm_act", "batch_slopes", "in_types"]
 
 
 class Activation(IntEnum):
@@ -54,6 +55,38 @@ def affine_act(z: Tensor, scale: Tensor, shift: Tensor, act: Activation) -> Tens
     return y
 
 
+def batch_affine(
+    mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Scale and shift (C,) in fp32 that normalise by these moments."""
+    scale = torch.rsqrt(variance + eps)
+    scale = scale if weight is None else scale * weight.float()
+    return scale, -mean * scale if bias is None else bias.float() - mean * scale
+
+
+def batch_slopes(
+    total: Tensor, product: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, eps: float, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """dweight, slope and offset (C,): the gradient of z is scale g' + slope z + offset.
+
+    With n pixels, g' the gradient in front of the activation and xhat = (z - mean) / deviation: dbias = sum g', dweight
+    = sum g' xhat, dz = scale (g' - dbias / n - xhat dweight / n).
+
+    Args:
+        total: sum g'. product: sum g' (z - mean). count: n.
+    """
+    inverse = torch.rsqrt(variance + eps)
+    dweight = product * inverse
+    slope = -scale * inverse * dweight / count
+    return dweight, slope, -scale * total / count - slope * mean
+
+
+def in_types(types: Sequence[torch.dtype | None], *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    """Each gradient in the type of its parameter, None where there is no parameter."""
+    pairs = zip(types, gradients, strict=True)
+    return tuple(None if dtype is None else gradient.to(dtype) for dtype, gradient in pairs)
+
+
 class _BatchNormAct(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -69,9 +102,7 @@ class _BatchNormAct(torch.autograd.Function):
             mean, variance = torch.ops.separable_cpu.channel_moments(z)
         else:
             mean, variance = mean.view_as(mean), variance.view_as(variance)
-        scale = torch.rsqrt(variance + eps)
-        scale = scale if weight is None else scale * weight.float()
-        shift = -mean * scale if bias is None else bias.float() - mean * scale
+        scale, shift = batch_affine(mean, variance, weight, bias, eps)
         return torch.ops.separable_cpu.affine_act_forward(z, scale, shift, act), mean, variance, scale, shift
 
     @staticmethod
@@ -84,27 +115,14 @@ class _BatchNormAct(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        """With n pixels and g' the gradient in front of the activation, xhat = (z - mean) / deviation:
-
-        dbias = sum g', dweight = sum g' xhat, dz = scale (g' - dbias / n - xhat dweight / n).
-        """
         z, mean, variance, scale, shift = ctx.saved_tensors
         total, product = torch.ops.separable_cpu.affine_act_sums(gradient, z, scale, shift, ctx.act, mean)
-        inverse = torch.rsqrt(variance + ctx.eps)
-        dweight = product * inverse
+        count = z.numel() // z.shape[1]
+        dweight, slope, offset = batch_slopes(total, product, mean, variance, scale, ctx.eps, count)
         dz = None
         if ctx.needs_input_grad[0]:
-            count = z.numel() // z.shape[1]
-            slope = -scale * inverse * dweight / count
-            offset = -scale * total / count - slope * mean
             dz = torch.ops.separable_cpu.affine_act_backward(gradient, z, scale, shift, ctx.act, scale, slope, offset)
-        weight_type, bias_type = ctx.types
-        return (
-            dz,
-            None if weight_type is None else dweight.to(weight_type),
-            None if bias_type is None else total.to(bias_type),
-            *(None,) * 4,
-        )
+        return dz, *in_types(ctx.types, dweight, total), *(None,) * 4
 
 
 class _AffineAct(torch.autograd.Function):
