@@ -38,6 +38,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
         fsync_directory(path.parent)
+    except BrokenPipeError:  # not of the file: what the block printed had no reader any more
+        raise
     except OSError as error:
         raise _explain(path, error) from error
     finally:

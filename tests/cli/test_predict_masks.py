@@ -288,6 +288,17 @@ def test_a_picture_beyond_any_memory_is_predicted_by_strips(
     assert np.array_equal(mask[np.r_[0:140, 160:300]], np.repeat(rows[:, None], 3000, 1)[np.r_[0:140, 160:300]])
 
 
+def test_the_background() -> None:
+    names = {("cat", "Background"): 1, ("0", "1"): 0, ("cat", "dog"): None, ("class 0", "class 1"): 0, (): None}
+    assert {given: predict_files.background_of(given) for given in names} == names
+
+
+def test_a_reader_that_goes_away_is_no_trouble_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), predict_files.outline_file(tmp_path / "o.json", NAMES):
+        raise BrokenPipeError
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_overlays_by_strips_are_the_overlay() -> None:
     picture, mask = structured(50, 40), blobs(50, 40, classes=4)
     colours = [(0, 0, 0), (250, 0, 0), (0, 250, 0), (9, 9, 250)]

@@ -27,7 +27,10 @@ _MOST_EDGES = 4_000_000
 
 
 def background_of(class_names: Sequence[str]) -> int | None:
-    """The class that is left out of overlays and outlines: the one that is called background."""
+    """The class that is left out of overlays and outlines: the one that is called background, or 0 where classes have
+    no names but their numbers."""
+    if class_names and class_names[0] in ("0", "class 0"):
+        return 0
     return next((index for index, name in enumerate(class_names) if name.casefold() == "background"), None)
 
 
