@@ -63,11 +63,13 @@ class Classification(Task[FolderData, EvaluationSet, Evaluation]):
     def demand(self, config: TrainConfig, network: ModelSpec) -> None:
         """See `Task`."""
         demand_classifier(network, "Training")
-        given = [name for name, set_ in (("loss", config.recipe.loss), ("class_weights", _weighted(config))) if set_]
-        if given:
+        recipe = config.recipe
+        given = {"loss": recipe.loss, "class_weights": recipe.class_weights != "none"}
+        given["encoder_weights"] = config.model.encoder_weights
+        if any(given.values()):
             raise UsageError(
-                f"A training that classifies has no {' and '.join(given)}",
-                got=f"recipe {config.recipe.name}",
+                "A training that classifies has no " + " and no ".join(name for name, value in given.items() if value),
+                got=f"recipe {recipe.name}, network {config.model.name}",
                 fix="Choose a recipe such as small or finetune, or --task segment for pictures with masks",
             )
 
@@ -169,10 +171,6 @@ def task_for(config: TrainConfig, task: AnyTask | None) -> AnyTask:
         raise UsageError("The task is not the configuration's", got=task.name, expected=f"task: {config.task}")
     task.demand(config, model_spec(config.model.name))
     return task
-
-
-def _weighted(config: TrainConfig) -> bool:
-    return config.recipe.class_weights != "none"
 
 
 def _write_suspects(

@@ -31,15 +31,6 @@ _LEFT = re.compile(r"\.lock|\.DS_Store|check\.(json|csv)|\.(check\.json|check\.c
 """What may lie in a folder where no training has begun: the check of the pictures comes first."""
 
 
-_ADDED = (
-    ("", "task", "classify"),
-    ("model", "encoder_weights", None),
-    ("recipe", "loss", None),
-    ("recipe", "class_weights", "none"),
-)
-"""(section, setting, default) of what configurations have had since there is more than one task."""
-
-
 @dataclass
 class Session:
     """Everything a training holds while it runs."""
@@ -248,10 +239,8 @@ def _identity(config: TrainConfig, data: TaskData) -> dict[str, Any]:
     neutral = replace(config, run="", machine=MachineConfig(), device="", data=anywhere)
     plain = to_plain(neutral)
     del plain["accelerate"]  # what was chosen counts, and older runs have no such entry
-    for section, name, default in _ADDED:  # older runs have none of these either
-        where = plain[section] if section else plain
-        if where[name] == default:
-            del where[name]
+    if config.task == "classify":  # nor these, which a run that classifies cannot set
+        del plain["task"], plain["model"]["encoder_weights"], plain["recipe"]["loss"], plain["recipe"]["class_weights"]
     return {
         "config": plain,
         "classes": list(data.class_names),
