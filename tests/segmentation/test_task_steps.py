@@ -120,12 +120,17 @@ def test_a_batch_without_a_label_costs_nothing_and_moves_nothing(loss: str) -> N
 
 
 def test_logits_fit_pictures_of_any_size() -> None:
-    """The network leaves 4n pixels a side; the loss is that of the picture's own ones."""
+    """The network leaves 4n pixels a side: a picture is padded by its edge, and the loss is that of its own pixels."""
     config = config_with(recipe_with(loss="cross_entropy"))
     model, batch = narrow(), masks_batch(4, (29, 34))
-    assert model(batch.images.float()).shape[2:] != (29, 34)
+    padded = np.pad(batch.images.numpy().astype(np.float32), ((0, 0), (0, 0), (0, 3), (0, 2)), mode="edge")
+    with torch.no_grad():
+        logits = model.eval()(torch.from_numpy(padded))[:, :, :29, :34]
+    losses = torch.nn.functional.cross_entropy(logits, batch.labels.long(), ignore_index=-1, reduction="none")
+    counted = (batch.labels >= 0).sum((1, 2))
     outcome, gradients = stepped(model, config, batch)
-    assert outcome.judged == int((batch.labels >= 0).sum())
+    assert outcome.loss == pytest.approx(float((losses.sum((1, 2)) / counted.clamp_min(1)).mean()), rel=1e-5)
+    assert outcome.judged == int(counted.sum())
     assert all(gradient.any() for gradient in gradients.values())
 
 
