@@ -31,8 +31,8 @@ def demo(
 
     Trains from scratch on 1,797 scanned digits (a minute on two cores), measures on digits it has never seen, predicts
     some, and writes a report. With --task segment, a small U-Net of Xception's modules learns to find and to name the
-    digits in scenes: painted onto photographs, and on other photographs with other digits it is measured (some two
-    minutes). Everything goes to runs/demo; nothing there is ever overwritten.
+    digits painted onto photographs, and is measured on other digits on other parts of them (some three minutes).
+    Everything goes to runs/demo; nothing there is ever overwritten.
     """
     from separable.machine.runtime import tune_runtime
 

@@ -94,17 +94,20 @@ def _answers(predictor: "MaskPredictor", run: Path, held_out: "PairSet", out: Ou
         write_rgb_png(run / _ANSWERS / f"{stem}_shown.png", [shown], shown.shape[:2])
         names = (_named(mask, held_out.class_names) for mask in (truth, answer.mask))
         rows.append((held_out.paths[index], *names, f"{100 * counts.scores().mean_iou:.1f} %"))
-    out.say("\nSome of the held-out scenes, through `separable predict`:\n")
+    out.say(
+        "\nSome of the held-out scenes, through `separable predict`: what each shows, what was found, and the mean IoU"
+    )
+    out.say("of the one scene, in which a class that is not there counts as 0 however few pixels are taken for it:\n")
     out.table(("picture", "shows", "found", "mean IoU"), rows, right=(3,))
     out.say(f"\nThe same as pictures, each with its truth and its answer: {run / _ANSWERS}")
 
 
 def _named(mask: "NDArray[Any]", names: tuple[str, ...]) -> str:
-    """The classes that cover at least half a hundredth of the picture, but the background."""
+    """The classes that cover at least a hundredth of the picture, but the background."""
     import numpy as np
 
     counts = np.bincount(mask.ravel(), minlength=len(names))
-    return " ".join(name for name, count in list(zip(names, counts, strict=True))[1:] if count >= 0.005 * mask.size)
+    return " ".join(name for name, count in list(zip(names, counts, strict=True))[1:] if count >= 0.01 * mask.size)
 
 
 def _side_by_side(
