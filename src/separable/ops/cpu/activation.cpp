@@ -15,7 +15,7 @@ Vec sigmoid(const Vec& x) { return Vec(1.f) / (Vec(1.f) + x.neg().exp_u20()); }
 
 template <Kind kind>
 INLINE Vec value(const Vec& u) {
-  if constexpr (kind == kRelu) return at::vec::maximum(u, Vec(0.f));
+  if constexpr (kind == kRelu) return relu(u);
   if constexpr (kind == kRelu6) return clamped(u, 0.f, 6.f);
   if constexpr (kind == kSilu) return u * sigmoid(u);
   if constexpr (kind == kHardSwish) return u * clamped(u + Vec(3.f), 0.f, 6.f) * Vec(1.f / 6.f);
@@ -26,7 +26,7 @@ INLINE Vec value(const Vec& u) {
 template <Kind kind>
 INLINE Vec through(const Vec& gradient, const Vec& u) {
   Vec none(0.f);
-  if constexpr (kind == kRelu) return Vec::blendv(gradient, none, u <= none);
+  if constexpr (kind == kRelu) return through_relu(gradient, u);
   if constexpr (kind == kRelu6) return Vec::blendv(gradient, none, (u <= none) | (u >= Vec(6.f)));
   if constexpr (kind == kSilu) {
     Vec s = sigmoid(u);

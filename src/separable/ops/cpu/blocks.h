@@ -52,6 +52,24 @@ INLINE Pair operator+(const Pair& x, const Pair& y) { return {x.a + y.a, x.b + y
 INLINE Pair operator-(const Pair& x, const Pair& y) { return {x.a - y.a, x.b - y.b}; }
 INLINE Pair operator*(const Pair& x, const Pair& y) { return {x.a * y.a, x.b * y.b}; }
 
+// NaN stays NaN.
+INLINE Vec relu(const Vec& x) {
+#ifdef HAS_BF16_PAIRS
+  return _mm512_max_ps(_mm512_setzero_ps(), x);  // the second where one is NaN, which takes at::vec::maximum four instructions
+#else
+  return at::vec::maximum(x, Vec(0.f));
+#endif
+}
+
+// The gradient where ReLU's input y lets it through: also where that is NaN.
+INLINE Vec through_relu(const Vec& gradient, const Vec& y) {
+#ifdef HAS_BF16_PAIRS
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_NLE_UQ), gradient);
+#else
+  return Vec::blendv(gradient, Vec(0.f), y <= Vec(0.f));
+#endif
+}
+
 // Packed parameters: contiguous floats, always whole blocks.
 INLINE Pair packed(const float* p) { return {Vec::loadu(p), Vec::loadu(p + kLanes)}; }
 INLINE void pack(float* p, const Pair& v) {
@@ -217,6 +235,14 @@ void by_type(const Tensor& x, Fn&& fn) {
   if (x.scalar_type() == at::kBFloat16) return fn(at::BFloat16{});
   TORCH_CHECK(x.scalar_type() == at::kHalf, "fp32, bf16 or fp16 expected, got ", x.scalar_type());
   fn(at::Half{});
+}
+
+// Likewise, for kernels without fp16: whoever calls them converts it to fp32.
+template <typename Fn>
+void by_type_but_half(const Tensor& x, Fn&& fn) {
+  if (x.scalar_type() == at::kFloat) return fn(float{});
+  TORCH_CHECK(x.scalar_type() == at::kBFloat16, "fp32, bf16 or fp16 expected, got ", x.scalar_type());
+  fn(at::BFloat16{});
 }
 
 inline Tensor floats(const Tensor& t) { return t.to(at::kFloat).contiguous(); }

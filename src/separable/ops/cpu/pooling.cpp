@@ -14,7 +14,32 @@ struct Best {
   Pair value, tap, x;
 };
 
-template <typename T, bool Full>
+// Keeps v, its tap and its input where it is greater than what is kept, and NaN, as torch has it: the first of equals.
+INLINE void keep(Vec& value, Vec& tap, Vec& kept, const Vec& v, const Vec& x, float number) {
+#ifdef HAS_BF16_PAIRS
+  __mmask16 wins = _kor_mask16(_mm512_cmp_ps_mask(v, value, _CMP_GT_OQ), _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q));
+  value = _mm512_mask_mov_ps(value, wins, v);
+  tap = _mm512_mask_mov_ps(tap, wins, _mm512_set1_ps(number));
+  kept = _mm512_mask_mov_ps(kept, wins, x);
+#else
+  Vec wins = (v > value) | (v != v);
+  value = Vec::blendv(value, v, wins);
+  tap = Vec::blendv(tap, Vec(number), wins);
+  kept = Vec::blendv(kept, x, wins);
+#endif
+}
+
+// sum + gradient where the tap is this one.
+INLINE Vec add_to_winner(const Vec& sum, const Vec& gradient, const Vec& tap, float number) {
+#ifdef HAS_BF16_PAIRS
+  return _mm512_mask_add_ps(sum, _mm512_cmp_ps_mask(tap, _mm512_set1_ps(number), _CMP_EQ_OQ), sum, gradient);
+#else
+  return sum + Vec::blendv(Vec(0.f), gradient, tap == Vec(number));
+#endif
+}
+
+// Kernel: the window's side where all of it lies inside, 0 where it has to be looked at.
+template <typename T, bool Full, int Kernel>
 INLINE Best best_of(const T* image, int64_t c, int count, int64_t channels, int64_t h, int64_t w, int64_t ih, int64_t iw, int kernel,
                     const Pair& scale, const Pair& shift) {
   // Where nothing is greater than -inf, the first that lies inside wins.
@@ -22,22 +47,18 @@ INLINE Best best_of(const T* image, int64_t c, int count, int64_t channels, int6
   Vec least(-std::numeric_limits<float>::infinity()), first(float(top * kernel + left));
   const T* corner = image + ((ih + top) * w + iw + left) * channels + c;
   Best best{{least, least}, {first, first}, Block<T>::template load<Full>(corner, count)};
-  auto keep = [](Vec& value, Vec& tap, Vec& kept, const Vec& v, const Vec& x, float number) {
-    Vec wins = (v > value) | (v != v);  // the first of equals, and NaN, as torch has it
-    value = Vec::blendv(value, v, wins);
-    tap = Vec::blendv(tap, Vec(number), wins);
-    kept = Vec::blendv(kept, x, wins);
+  auto look = [&](int kh, int kw) INLINED {
+    Pair x = Block<T>::template load<Full>(image + ((ih + kh) * w + iw + kw) * channels + c, count), v = shift;
+    add_product(v, x, scale);
+    keep(best.value.a, best.tap.a, best.x.a, v.a, x.a, float(kh * kernel + kw));
+    keep(best.value.b, best.tap.b, best.x.b, v.b, x.b, float(kh * kernel + kw));
   };
-  for (int kh = 0; kh < kernel; kh++) {
-    if (ih + kh < 0 || ih + kh >= h) continue;
-    for (int kw = 0; kw < kernel; kw++) {
-      if (iw + kw < 0 || iw + kw >= w) continue;
-      Pair x = Block<T>::template load<Full>(image + ((ih + kh) * w + iw + kw) * channels + c, count), v = shift;
-      add_product(v, x, scale);
-      keep(best.value.a, best.tap.a, best.x.a, v.a, x.a, float(kh * kernel + kw));
-      keep(best.value.b, best.tap.b, best.x.b, v.b, x.b, float(kh * kernel + kw));
-    }
+  if constexpr (Kernel > 0) {
+    unroll<0, Kernel * Kernel>([&](auto i) INLINED { look(i / Kernel, i % Kernel); });
+    return best;
   }
+  for (int kh = std::max<int>(0, -ih); kh < std::min<int>(kernel, h - ih); kh++)
+    for (int kw = std::max<int>(0, -iw); kw < std::min<int>(kernel, w - iw); kw++) look(kh, kw);
   return best;
 }
 
@@ -46,6 +67,14 @@ constexpr int64_t kMostSide = 1024;  // of a window: its places are counted in f
 struct Pool {
   int64_t n, c, h, w, oh, ow, top, left;
   int kernel, stride;
+
+  // Of the window whose corner is (ih, iw).
+  template <typename T, bool Full>
+  INLINE Best best(const T* image, int64_t channel, int count, int64_t ih, int64_t iw, const Pair& scale, const Pair& shift) const {
+    if (kernel == 3 && ih >= 0 && iw >= 0 && ih + 3 <= h && iw + 3 <= w)
+      return best_of<T, Full, 3>(image, channel, count, c, h, w, ih, iw, 3, scale, shift);
+    return best_of<T, Full, 0>(image, channel, count, c, h, w, ih, iw, kernel, scale, shift);
+  }
 };
 
 Pool pool_of(const Tensor& x, const Tensor& scale, const Tensor& shift, int64_t kernel, int64_t stride, at::IntArrayRef border) {
@@ -81,9 +110,9 @@ Tensor pool_forward(const Tensor& x_, const Tensor& scale_, const Tensor& shift_
         for (int64_t ow = 0; ow < p.ow; ow++)
           each_block(p.c, [&](int64_t block, int64_t c, int count, auto full) {
             constexpr bool kFull = decltype(full)::value;
-            Best best = best_of<T, kFull>(xp + i / p.oh * p.h * p.w * p.c, c, count, p.c, p.h, p.w, i % p.oh * p.stride - p.top,
-                                          ow * p.stride - p.left, p.kernel, packed(scale.data() + block * kBlock),
-                                          packed(shift.data() + block * kBlock));
+            int64_t ih = i % p.oh * p.stride - p.top, iw = ow * p.stride - p.left;
+            Best best = p.best<T, kFull>(xp + i / p.oh * p.h * p.w * p.c, c, count, ih, iw, packed(scale.data() + block * kBlock),
+                                         packed(shift.data() + block * kBlock));
             Block<T>::template store<kFull>(yp + (i * p.ow + ow) * p.c + c, best.value, count, false);
           });
     });
@@ -97,6 +126,7 @@ template <typename T>
 struct PoolBackward {
   const Pool& p;
   const float *scale, *shift;  // packed
+  bool streamed;
   int64_t padded = blocks_of(p.c) * kBlock;
   std::vector<float> ring = std::vector<float>(p.kernel * p.w * padded, 0.f);
   std::vector<float> row_sums = std::vector<float>(2 * padded, 0.f);  // of one row, packed: [block][for scale, for shift]
@@ -109,7 +139,7 @@ struct PoolBackward {
     for (int64_t iw = 0; iw < p.w; iw++)
       each_block(p.c, [&](int64_t block, int64_t c, int count, auto full) {
         float* place = from + iw * padded + block * kBlock;
-        Block<T>::template store<decltype(full)::value>(out_image + (ih * p.w + iw) * p.c + c, packed(place), count, false);
+        Block<T>::template store<decltype(full)::value>(out_image + (ih * p.w + iw) * p.c + c, packed(place), count, streamed);
         pack(place, zero());
       });
   }
@@ -117,16 +147,16 @@ struct PoolBackward {
   template <bool Full>
   INLINE void window(const T* image, const T* g, int64_t ih, int64_t iw, int64_t block, int64_t c, int count) {
     Pair a = packed(scale + block * kBlock);
-    Best best = best_of<T, Full>(image, c, count, p.c, p.h, p.w, ih, iw, p.kernel, a, packed(shift + block * kBlock));
+    Best best = p.best<T, Full>(image, c, count, ih, iw, a, packed(shift + block * kBlock));
     Pair gradient = Block<T>::template load<Full>(g + c, count);
     pack_sum(row_sums.data() + 2 * block * kBlock, gradient * best.x);
     pack_sum(row_sums.data() + (2 * block + 1) * kBlock, gradient);
     gradient = gradient * a;
     for (int kh = std::max<int>(0, -ih); kh < std::min<int>(p.kernel, p.h - ih); kh++)
       for (int kw = std::max<int>(0, -iw); kw < std::min<int>(p.kernel, p.w - iw); kw++) {
-        Vec tap(float(kh * p.kernel + kw));
-        Pair won{Vec::blendv(Vec(0.f), gradient.a, best.tap.a == tap), Vec::blendv(Vec(0.f), gradient.b, best.tap.b == tap)};
-        pack_sum(row(ih + kh) + (iw + kw) * padded + block * kBlock, won);
+        float *place = row(ih + kh) + (iw + kw) * padded + block * kBlock, number = float(kh * p.kernel + kw);
+        Pair sum = packed(place);
+        pack(place, {add_to_winner(sum.a, gradient.a, best.tap.a, number), add_to_winner(sum.b, gradient.b, best.tap.b, number)});
       }
   }
 
@@ -160,11 +190,13 @@ std::tuple<Tensor, Tensor, Tensor> pool_backward(const Tensor& g_, const Tensor&
     auto scale = packed_vector<T>(scale_f), shift = packed_vector<T>(shift_f);
     const T *xp = x.const_data_ptr<T>(), *gp = g.const_data_ptr<T>();
     T* out = dx.mutable_data_ptr<T>();
+    bool streamed = stream(out, dx.numel(), p.c);
     std::vector<std::vector<double>> parts(std::max<int64_t>(1, p.n), std::vector<double>(2 * blocks_of(p.c) * kBlock, 0.));
     at::parallel_for(0, p.n, 1, [&](int64_t begin, int64_t end) {
-      PoolBackward<T> one{p, scale.data(), shift.data()};
+      PoolBackward<T> one{p, scale.data(), shift.data(), streamed};
       for (int64_t n = begin; n < end; n++)
         one.run(gp + n * p.oh * p.ow * p.c, xp + n * p.h * p.w * p.c, out + n * p.h * p.w * p.c, parts[n]);
+      drain(streamed);
     });
     for (int64_t n = 1; n < p.n; n++)
       for (size_t j = 0; j < parts[0].size(); j++) parts[0][j] += parts[n][j];
