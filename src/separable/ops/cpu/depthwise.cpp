@@ -38,10 +38,14 @@ Tensor depthwise_forward(const Tensor& x_, const Tensor& weight_, const MaybeTen
                          at::IntArrayRef dilation) {
   Shape s = shape_of(x_, weight_, stride, border, dilation);
   for (const MaybeTensor* values : {&bias_, &scale, &shift}) per_channel(*values, s.c);
+  if (x_.scalar_type() == at::kHalf) {
+    Tensor x = x_.to(at::kFloat), weight = rounded_weight(weight_, x_);
+    return depthwise_forward(x, weight, bias_, scale, shift, relu, stride, border, dilation).to(at::kHalf);
+  }
   Tensor x = nhwc(x_), weight = rounded_weight(weight_, x_);
   Tensor y = at::empty({s.n, s.c, s.oh, s.ow}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
   Prologue prologue(scale, shift, relu);
-  by_type(x, [&](auto type) {
+  by_type_but_half(x, [&](auto type) {
     using T = decltype(type);
     const T* xp = x.const_data_ptr<T>();
     T* yp = y.mutable_data_ptr<T>();

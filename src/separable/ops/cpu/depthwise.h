@@ -7,7 +7,8 @@
 
 namespace separable {
 
-constexpr int64_t kRing = int64_t{512} << 10;  // bytes of prepared rows that a thread keeps, in its second-level cache
+constexpr int64_t kRing = int64_t{32} << 10;  // bytes of prepared rows that a thread keeps, in its first-level cache
+constexpr int64_t kLeastBlocks = 4;            // of channels at a time: fewer are too small a piece of memory
 
 // fn of the kernel's side.
 template <typename Fn>
@@ -24,7 +25,7 @@ inline int64_t tiled_columns(int64_t out, int64_t kernel, int64_t stride) {
 
 // Blocks of channels whose `units` fit the ring.
 inline int64_t ring_blocks(int64_t channels, int64_t units, int64_t columns) {
-  int64_t fitting = std::max<int64_t>(1, kRing / (units * columns * kBlock * int64_t(sizeof(float))));
+  int64_t fitting = std::max<int64_t>(kLeastBlocks, kRing / (units * columns * kBlock * int64_t(sizeof(float))));
   int64_t rounds = (blocks_of(channels) + fitting - 1) / fitting;
   return (blocks_of(channels) + rounds - 1) / rounds;
 }
@@ -84,23 +85,22 @@ struct DepthwiseForward {
     // Output rows [begin, end) of image n of x (N, H, W, C) to `out`, (end - begin, OW, C). Rows are made
     // `rows_at_a_time` at a time, beginning with a multiple of it; streamed: past the cache.
     void write(const T* x, int64_t n, int64_t begin, int64_t end, T* out, bool streamed = false) {
-      by_act(plan_.affine, plan_.relu, plan_.scale.data(), plan_.shift.data(), [&](auto act) {
-        by_side(plan_.s, [&](auto k) {
-          constexpr int K = decltype(k)::value;
-          for (int64_t first = 0; first < blocks_of(plan_.s.c); first += most_)
-            plan_.s.stride_h == 1 ? run<K, 1>(x, n, begin, end, out, streamed, first, act)
-                                  : run<K, 2>(x, n, begin, end, out, streamed, first, act);
-        });
+      by_side(plan_.s, [&](auto k) {
+        constexpr int K = decltype(k)::value;
+        for (int64_t first = 0; first < blocks_of(plan_.s.c); first += most_)
+          plan_.s.stride_h == 1 ? run<K, 1>(x, n, begin, end, out, streamed, first)
+                                : run<K, 2>(x, n, begin, end, out, streamed, first);
       });
     }
 
    private:
-    template <int K, int S, typename ActT>
-    void run(const T* x, int64_t n, int64_t begin, int64_t end, T* out, bool streamed, int64_t first, const ActT& act) {
+    template <int K, int S>
+    void run(const T* x, int64_t n, int64_t begin, int64_t end, T* out, bool streamed, int64_t first) {
       constexpr int kRows = E::rows_out(S), kUnits = E::units(K);
       const Shape& s = plan_.s;
       int64_t last = std::min(first + most_, blocks_of(s.c));
       const T* image = x + n * s.h * s.w * s.c;
+      AnyAct act{plan_.affine, plan_.relu, plan_.scale.data(), plan_.shift.data()};
       for (int64_t step = begin / kRows; step * kRows < end; step++) {
         const float* units[kUnits];
         for (int u = 0; u < kUnits; u++)

@@ -5,6 +5,7 @@
 
 #include "depthwise_any.h"
 #include "depthwise_dense.h"
+#include "depthwise_patches.h"
 #include "depthwise_whole.h"
 
 namespace separable {
@@ -20,6 +21,14 @@ DepthwiseGradients depthwise_backward_into(Tensor dx, const Tensor& g_, const Te
               "a gradient like the result expected, got ", g_.sizes(), " of ", g_.scalar_type());
   if (other_) same_kind(x_, *other_);
   for (const MaybeTensor* values : {&scale_, &shift_}) per_channel(*values, s.c);
+  if (x_.scalar_type() == at::kHalf) {
+    MaybeTensor other = other_ ? MaybeTensor(other_->to(at::kFloat)) : std::nullopt;
+    auto all = depthwise_backward_into({}, g_.to(at::kFloat), x_.to(at::kFloat), rounded_weight(weight_, x_), scale_, shift_, relu,
+                                       stride, border, dilation, other, need_input, need_weight);
+    Tensor& of_x = std::get<0>(all);
+    of_x = dx.defined() ? dx.copy_(of_x) : of_x.to(at::kHalf);
+    return all;
+  }
   Tensor x = nhwc(x_), g = nhwc(g_), weight = rounded_weight(weight_, x_), other = other_ ? nhwc(*other_) : Tensor();
   Prologue prologue(scale_, shift_, relu);
   bool sums_wanted = prologue.affine && need_input;
@@ -28,12 +37,18 @@ DepthwiseGradients depthwise_backward_into(Tensor dx, const Tensor& g_, const Te
   Tensor dw = vector_like(x, need_weight ? taps * s.c : 0), dscale = vector_like(x, sums_wanted ? s.c : 0);
   Tensor dshift = at::empty_like(dscale);
   std::vector<Sums> parts(std::max(1, at::get_num_threads()), Sums(need_weight ? taps : 0, s.c));
-  by_type(x, [&](auto type) {
+  by_type_but_half(x, [&](auto type) {
     using T = decltype(type);
     Maps<T> maps{g.const_data_ptr<T>(), x.const_data_ptr<T>(), other_ ? other.const_data_ptr<T>() : nullptr,
-                 need_input ? dx.mutable_data_ptr<T>() : nullptr};
+                 need_input ? dx.mutable_data_ptr<T>() : nullptr, false};
+    // By the size of the map that it may be a part of.
+    maps.streamed = need_input && stream(maps.dx, int64_t(dx.storage().nbytes() / sizeof(T)), s.c);
     const float* w = weight.const_data_ptr<float>();
     prologue.with<T>([&](auto act) {
+#ifdef HAS_BF16_PAIRS
+      if constexpr (EngineOf<T>::Type::kRows == 2)
+        if (s.dense() && need_weight) return backward_patches<T>(maps, w, s, act, parts);
+#endif
       if (s.dense() && !need_weight && need_input) {
         Tensor flipped = weight.flip({2, 3}).contiguous();
         return backward_dense<T, 3>(maps, packed_rows<T>(flipped.const_data_ptr<float>(), taps, 1, taps, s.c).data(), s, act, parts);

@@ -24,16 +24,18 @@ class BackwardWorker {
         most_(ring_blocks(s.c, kUnits + need_weight, tiled_columns(s.w, K, 1))),
         g_ring_({s.oh, s.ow, s.c, K - 1 - s.top, K - 1 - s.left, s.stride_h, s.stride_w}, kUnits, tiled_columns(s.w, K, 1), most_),
         x_ring_({s.h, s.w, s.c, 0, K - 1}, 1, need_weight ? s.w + 2 * (K - 1) : 0, most_),
-        zeros_((s.w + K - 1) * kBlock),
-        streamed_(maps.dx != nullptr && stream(maps.dx, s.n * s.h * s.w * s.c, s.c)) {}
+        zeros_((s.w + K - 1) * kBlock) {}
 
   static int64_t steps(const Shape& s) { return (s.h + kRows - 1) / kRows; }
 
   void run(int64_t begin, int64_t end) {
-    for (int64_t first = 0; first < blocks_of(s_.c); first += most_)
-      for (int64_t i = begin; i < end; i++)
-        step(i / steps(s_), i % steps(s_), first, std::min(first + most_, blocks_of(s_.c)));
-    drain(streamed_);
+    for (int64_t i = begin; i < end;) {
+      int64_t n = i / steps(s_), next = std::min(end, (n + 1) * steps(s_));
+      for (int64_t first = 0; first < blocks_of(s_.c); first += most_)
+        for (int64_t k = i; k < next; k++) step(n, k - n * steps(s_), first, std::min(first + most_, blocks_of(s_.c)));
+      i = next;
+    }
+    drain(maps_.streamed);
   }
 
  private:
@@ -41,9 +43,9 @@ class BackwardWorker {
     const float* units[kUnits];
     const T *image = maps_.g + n * s_.oh * s_.ow * s_.c, *x_image = maps_.x + n * s_.h * s_.w * s_.c;
     for (int u = 0; u < kUnits; u++)
-      units[u] = g_ring_.unit(image, n, number + u, first, last, Act<false, false>{nullptr, nullptr});
+      units[u] = g_ring_.unit(image, n, number + u, first, last, AnyAct{});
     if (maps_.dx != nullptr) {
-      WriteGradient<T, ActT> write{maps_, s_.c, streamed_, act_, sums_};
+      WriteGradient<T, ActT> write{maps_, s_.c, maps_.streamed, act_, sums_};
       run_step<E, K, 1>(units, g_ring_.columns(), s_.w, first, last, taps_.data(), nullptr,
                         [&](const float* gradients, int r, int64_t column, int columns, int64_t block) {
                           int64_t row = number * kRows + r;
@@ -55,7 +57,7 @@ class BackwardWorker {
                         });
     }
     if (!need_weight_) return;
-    const float* x = x_ring_.unit(x_image, n, number, first, last, act_);
+    const float* x = x_ring_.unit(x_image, n, number, first, last, {ActT::kAffine, ActT::kRelu, act_.scale, act_.shift});
     for (int64_t block = first; block < last; block++) {
       const float* of_block[kUnits];
       for (int u = 0; u < kUnits; u++)
@@ -85,7 +87,6 @@ class BackwardWorker {
   int64_t most_;
   Ring<T> g_ring_, x_ring_;
   Aligned zeros_;
-  bool streamed_;
 };
 
 // Adds to `parts`, one for each thread; their weight gradients are turned round.

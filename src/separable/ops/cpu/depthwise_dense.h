@@ -118,11 +118,10 @@ void forward_dense(const T* x, const float* weight, const float* bias, T* y, con
 // The gradient of the input; `flipped`: the kernel turned round. Adds the sums for scale and shift to `parts`.
 template <typename T, int K, typename ActT>
 void backward_dense(const Maps<T>& maps, const float* flipped, const Shape& s, const ActT& act, std::vector<Sums>& parts) {
-  bool streamed = stream(maps.dx, s.n * s.h * s.w * s.c, s.c);
   int64_t threads = int64_t(parts.size());
   at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
     for (int64_t t = first; t < last; t++) {
-      WriteGradient<T, ActT> write{maps, s.c, streamed, act, parts[t]};
+      WriteGradient<T, ActT> write{maps, s.c, maps.streamed, act, parts[t]};
       auto [begin, end] = share(s.n * s.h, t, threads);
       for (int64_t i = begin; i < end; i++) {
         const T* rows[K];
@@ -131,7 +130,7 @@ void backward_dense(const Maps<T>& maps, const float* flipped, const Shape& s, c
                         WriteDense<T, ActT>{write, i * s.w * s.c});
       }
     }
-    drain(streamed);
+    drain(maps.streamed);
   });
 }
 

@@ -68,29 +68,44 @@ class Aligned {
   std::vector<Line> lines_;
 };
 
-// Weights (C, K, K) as the kernels want them: [block][unit][row of output][column of the kernel][kBlock].
+// A word of the weights: one number, or the upper halves of two, which are bf16 already.
+template <typename E>
+INLINE float tap_word(float one, float two) {
+  if constexpr (E::kRows == 1) return one;
+  uint32_t words[2];
+  std::memcpy(words, &one, sizeof one);
+  std::memcpy(words + 1, &two, sizeof two);
+  uint32_t pair = words[0] >> 16 | (words[1] & 0xffff0000u);
+  float out;
+  std::memcpy(&out, &pair, sizeof out);
+  return out;
+}
+
+// Weights (C, K, K), rounded to the maps' type, as the kernels want them: [block][unit][row of output][column of the
+// kernel][kBlock].
 template <typename T, typename E>
 Aligned packed_taps(const float* weight, int64_t channels, int kernel, int stride, bool flipped) {
-  int units = E::units(kernel), rows = E::rows_out(stride), taps = kernel * kernel;
+  int units = E::units(kernel), rows = E::rows_out(stride), taps = kernel * kernel, place[kBlock];
+  for (int j = 0; j < kBlock; j++) place[Block<T>::channel(j)] = j;
   Aligned out(blocks_of(channels) * units * rows * kernel * kBlock);
-  auto tap = [&](int64_t c, int kh, int kw) {
-    return kh < 0 || kh >= kernel ? 0.f : weight[c * taps + (flipped ? taps - 1 - kh * kernel - kw : kh * kernel + kw)];
+  std::vector<float> turned((taps + 1) * kBlock, 0.f);  // [tap][kBlock] of one block, zeros behind the last
+  auto tap = [&](int kh, int kw) {
+    bool none = kh < 0 || kh >= kernel;
+    return turned.data() + (none ? taps : flipped ? taps - 1 - kh * kernel - kw : kh * kernel + kw) * kBlock;
   };
-  float* place = out.data();
-  for (int64_t b = 0; b < blocks_of(channels); b++)
+  float* to = out.data();
+  for (int64_t b = 0; b < blocks_of(channels); b++) {
+    int64_t count = std::min<int64_t>(kBlock, channels - b * kBlock);
+    if (count < kBlock) std::fill(turned.begin(), turned.end(), 0.f);
+    for (int64_t c = 0; c < count; c++)
+      for (int t = 0; t < taps; t++) turned[t * kBlock + place[c]] = weight[(b * kBlock + c) * taps + t];
     for (int u = 0; u < units; u++)
       for (int r = 0; r < rows; r++)
-        for (int kw = 0; kw < kernel; kw++)
-          for (int j = 0; j < kBlock; j++, place++) {
-            int64_t c = b * kBlock + Block<T>::channel(j);
-            if (c >= channels) continue;
-            if constexpr (E::kRows == 1) {
-              *place = tap(c, u, kw);
-            } else {
-              at::BFloat16 pair[2] = {tap(c, 2 * u - r, kw), tap(c, 2 * u + 1 - r, kw)};
-              std::memcpy(place, pair, sizeof pair);
-            }
-          }
+        for (int kw = 0; kw < kernel; kw++, to += kBlock) {
+          const float *one = tap(E::kRows * u - r, kw), *two = tap(E::kRows * u + 1 - r, kw);
+          for (int j = 0; j < kBlock; j++) to[j] = tap_word<E>(one[j], two[j]);
+        }
+  }
   return out;
 }
 

@@ -21,6 +21,7 @@ template <typename T>
 struct Maps {
   const T *g, *x, *other;
   T* dx;
+  bool streamed;  // dx is written past the cache
 };
 
 // Turns the gradient of the convolution's input into that of x, through ReLU and scale, adds up scale's and shift's, and writes

@@ -62,8 +62,7 @@ class Ring {
   int64_t columns() const { return columns_; }
 
   // The unit of rows [number * kRows, ...) of the view of image n, for blocks [first, last); null where it is all zeros.
-  template <typename ActT>
-  const float* unit(const T* image, int64_t n, int64_t number, int64_t first, int64_t last, const ActT& act) {
+  const float* unit(const T* image, int64_t n, int64_t number, int64_t first, int64_t last, const AnyAct& act) {
     Held& held = held_[number % int64_t(held_.size())];
     float* place = memory_.data() + number % int64_t(held_.size()) * unit_;
     Held wanted{n, number, first, true};
@@ -76,7 +75,7 @@ class Ring {
     wanted.filled = rows[0] || rows[1];
     held = wanted;
     if (!wanted.filled) return nullptr;
-    fill(rows[0], rows[1], place, first, last, act);
+    by_act(act.affine, act.relu, act.scale, act.shift, [&](auto known) { fill(rows[0], rows[1], place, first, last, known); });
     return place;
   }
 

@@ -8,27 +8,33 @@ namespace separable {
 // Nothing, or scale * x + shift, and ReLU.
 template <bool Affine, bool Relu>
 struct Act {
-  static constexpr bool kAffine = Affine, kAny = Affine || Relu;
+  static constexpr bool kAffine = Affine, kRelu = Relu, kAny = Affine || Relu;
   const float* scale;  // packed, one row
   const float* shift;
   struct At {
     Pair scale, shift;
     INLINE Pair operator()(Pair x) const {
       if constexpr (Affine) x = {at::vec::fmadd(x.a, scale.a, shift.a), at::vec::fmadd(x.b, scale.b, shift.b)};
-      if constexpr (Relu) x = {at::vec::maximum(x.a, Vec(0.f)), at::vec::maximum(x.b, Vec(0.f))};
+      if constexpr (Relu) x = {relu(x.a), relu(x.b)};
       return x;
     }
     INLINE Pair masked(const Pair& gradient, const Pair& x) const {
       if constexpr (!Relu) return gradient;
       Pair y = x;
       if constexpr (Affine) y = {at::vec::fmadd(x.a, scale.a, shift.a), at::vec::fmadd(x.b, scale.b, shift.b)};
-      return {Vec::blendv(gradient.a, Vec(0.f), y.a <= Vec(0.f)), Vec::blendv(gradient.b, Vec(0.f), y.b <= Vec(0.f))};
+      return {through_relu(gradient.a, y.a), through_relu(gradient.b, y.b)};
     }
   };
   INLINE At at(int64_t block) const {
     if constexpr (Affine) return {packed(scale + block * kBlock), packed(shift + block * kBlock)};
     return {zero(), zero()};
   }
+};
+
+// The same, known when it runs only.
+struct AnyAct {
+  bool affine = false, relu = false;
+  const float *scale = nullptr, *shift = nullptr;
 };
 
 template <typename Fn>

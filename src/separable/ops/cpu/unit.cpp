@@ -19,7 +19,8 @@ constexpr int64_t kMostWeights = int64_t{1} << 20;
 constexpr int64_t kLeastPixels = 512;  // a thread
 constexpr int64_t kPieceBytes = int64_t{3} << 20;  // a thread, of a depthwise result that waits for the product
 
-// What stands in front of the product: depthwise with a border that keeps the side.
+// What stands in front of the product: depthwise with a border that keeps the side. The weight has the maps' type: each piece
+// need not round it again.
 struct Front {
   const MaybeTensor &scale, &shift;
   bool relu;
@@ -198,7 +199,8 @@ WithMoments unit_forward(const Tensor& x_, const MaybeTensor& scale, const Maybe
                          const Tensor& pointwise) {
   check_unit(x_, depthwise, pointwise);
   Tensor x = nhwc(x_), weight = pointwise.to(x.scalar_type()).contiguous();
-  Front front{scale, shift, relu, depthwise};
+  Tensor taps = depthwise.to(x.scalar_type());
+  Front front{scale, shift, relu, taps};
   int64_t pixels = x.size(2) * x.size(3), columns = weight.size(0);
   if (!fits(rows_of(x), true) || x.numel() == 0 || columns == 0) return product(rows_of(front.forward(x)), weight, true);
   Tensor z = at::empty({x.size(0) * pixels, columns}, weight.options());
@@ -231,7 +233,8 @@ UnitGradients unit_backward(const MaybeTensor& dz_, const Tensor& z_, const Tens
   if (other_) same_kind(x_, *other_);
   Tensor x = nhwc(x_), z = z_.contiguous(), weight = pointwise.to(x.scalar_type()).contiguous();
   MaybeTensor dz = dz_ ? MaybeTensor(dz_->contiguous()) : std::nullopt, other = other_ ? MaybeTensor(nhwc(*other_)) : std::nullopt;
-  Front front{scale, shift, relu, depthwise};
+  Tensor taps = depthwise.to(x.scalar_type());
+  Front front{scale, shift, relu, taps};
   Tensor dx = at::empty_like(x);
   if (!at_once(z, x, weight)) {
     auto [dh, dweight] = product_backward(dz, z, slope, offset, rows_of(front.forward(x)), weight);
