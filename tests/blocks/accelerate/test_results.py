@@ -31,6 +31,7 @@ BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "down, symmetric": (lambda: numerics(XceptionDown(24, 40, 56), "symmetric"), 24),
     "down after the stem": (lambda: XceptionDown(16, 24, 24, leading_relu=False), 16),
     "down without residual": (lambda: XceptionDown(16, 24, 24, residual=False), 16),
+    "down, biased": (lambda: XceptionDown(16, 24, 40, bias=True), 16),
     "tail": (lambda: XceptionTail(24, 40, 56), 24),
     "timm, entry": (lambda: timm_block(16, 40, 2, 2, start_with_relu=False), 16),
     "timm, middle": (lambda: timm_block(24, 24, 3, 1), 24),
@@ -58,7 +59,7 @@ def test_a_fused_block_is_the_plain_one_in_fp64(name: str, mode: str) -> None:
     assert max(distances(got, truth)) <= ACCELERATED_FP32
 
 
-@pytest.mark.parametrize("name", ["middle", "down", "timm, entry"])
+@pytest.mark.parametrize("name", ["middle", "down", "down, biased", "timm, entry"])
 def test_a_fused_block_under_autocast_is_as_close_as_plain_torch(name: str) -> None:
     make, channels = BLOCKS[name]
     plain = shaken(make())

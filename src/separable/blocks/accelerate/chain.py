@@ -22,7 +22,7 @@ __all__ = ["Chain", "Pool", "Shortcut", "Unit", "run_chain"]
 
 @dataclass(frozen=True)
 class Unit:
-    """ReLU where `relu`, 3x3 depthwise, 1x1, batch normalisation."""
+    """ReLU where `relu`, 3x3 depthwise, 1x1 with or without a bias, batch normalisation."""
 
     relu: bool
     depthwise: nn.Conv2d
@@ -47,10 +47,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A strided 1x1 convolution and batch normalisation."""
+    """A strided 1x1 convolution and batch normalisation; or without the latter, and then with or without a bias."""
 
     conv: nn.Conv2d
-    bn: nn.BatchNorm2d
+    bn: nn.BatchNorm2d | None
     stride: int
 
 
@@ -77,9 +77,15 @@ def run_chain(chain: Chain, x: Tensor) -> Tensor:
         first = same if number == 0 else first
     assert scale is not None
     assert shift is not None
+    bare = isinstance(chain.shortcut, Shortcut) and chain.shortcut.bn is None
+    if isinstance(chain.shortcut, Shortcut) and bare and chain.shortcut.conv.bias is not None:
+        shift = shift + chain.shortcut.conv.bias  # a maximum moves with what is added to all
     y = None
     if chain.pool is not None:
         y = pool_normalised(z, scale, shift, chain.pool.kernel, chain.pool.stride, chain.pool.border(z))
+    if isinstance(chain.shortcut, Shortcut) and bare:
+        s = pointwise_product(first, chain.shortcut.conv.weight)
+        return add_normalised(z, scale, shift, s) if y is None else y + s
     if isinstance(chain.shortcut, Shortcut):
         s, s_scale, s_shift = _run_shortcut(chain.shortcut, first)
         return add_normalised(s, s_scale, s_shift, add_normalised(z, scale, shift, None) if y is None else y)
@@ -97,14 +103,19 @@ def _run_unit(
     dw, pw = unit.depthwise.weight, unit.pointwise.weight
     if uses_batch(unit.bn):
         y, mean, variance, same = separable_unit(z, scale, shift, unit.relu, dw, pw, sampling)
-        return y, *batch_affine(unit.bn, y, mean, variance), same
+        return y, *batch_affine(unit.bn, y, mean, variance, unit.pointwise.bias), same
     side = dw.shape[-1] // 2
     h = depthwise_cpu(z, dw, None, scale, shift, unit.relu, [1, 1], [side] * 4, [1, 1])
-    return pointwise_product(h, pw), *running_affine(unit.bn), z if sampling == 1 else sampled(z, sampling)
+    return (
+        pointwise_product(h, pw),
+        *running_affine(unit.bn, unit.pointwise.bias),
+        z if sampling == 1 else sampled(z, sampling),
+    )
 
 
 def _run_shortcut(shortcut: Shortcut, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the sampled x."""
+    """Of the sampled x, with batch normalisation."""
+    assert shortcut.bn is not None
     if uses_batch(shortcut.bn):
         y, mean, variance = pointwise_with_moments(x, shortcut.conv.weight)
         return y, *batch_affine(shortcut.bn, y, mean, variance)

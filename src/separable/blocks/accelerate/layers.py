@@ -98,7 +98,8 @@ def _misfit(chain: Chain, x: Tensor) -> str | None:
     if isinstance(chain.shortcut, Shortcut):
         conv, step = chain.shortcut.conv, chain.shortcut.stride
         size = (conv.out_channels, -(-x.shape[2] // step), -(-x.shape[3] // step))
-        if conv.in_channels != x.shape[1] or chain.shortcut.bn.num_features != conv.out_channels:
+        norm = chain.shortcut.bn
+        if conv.in_channels != x.shape[1] or (norm is not None and norm.num_features != conv.out_channels):
             return "its shortcut has other channels"
     elif chain.shortcut:
         size = (x.shape[1], x.shape[2], x.shape[3])

@@ -78,7 +78,7 @@ def _own_unit(relu: bool, conv: object) -> Unit:
 def _own_shortcut(conv: object) -> Shortcut:
     if not isinstance(conv, ConvBN) or born_as(conv) is not ConvBN or born_as(conv.act) is not nn.Identity:
         raise _Unfit("its shortcut is another one")
-    return _shortcut(conv.conv, conv.bn, conv.sampling)
+    return _shortcut(conv.conv, None if born_as(conv.bn) is nn.Identity else conv.bn, conv.sampling)
 
 
 def _timm_block(block: nn.Module) -> Chain:
@@ -150,19 +150,19 @@ def _unit(relu: bool, depthwise: object, pointwise: object, bn: object, padding:
     ):
         raise _Unfit("a stride, a padding or a depth multiplier")
     whole = pointwise.kernel_size == (1, 1) and pointwise.stride == (1, 1) and pointwise.groups == 1
-    if not whole or pointwise.padding != (0, 0) or depthwise.bias is not None or pointwise.bias is not None:
-        raise _Unfit("a bias, or a pointwise convolution that is none")
+    if not whole or pointwise.padding != (0, 0) or depthwise.bias is not None:
+        raise _Unfit("a bias of the depthwise convolution, or a pointwise one that is none")
     return Unit(relu, depthwise, pointwise, bn)
 
 
 def _shortcut(conv: object, bn: object, sampling: int) -> Shortcut:
-    if not _is_conv(conv) or born_as(bn) is not nn.BatchNorm2d:
+    if not _is_conv(conv) or (bn is not None and born_as(bn) is not nn.BatchNorm2d):
         raise _Unfit("its shortcut is another one")
     assert isinstance(conv, nn.Conv2d)
-    assert isinstance(bn, nn.BatchNorm2d)
+    assert bn is None or isinstance(bn, nn.BatchNorm2d)
     stride = conv.stride[0] * sampling
     simple = conv.kernel_size == (1, 1) and conv.groups == 1 and conv.stride[0] == conv.stride[1]
-    if not simple or conv.bias is not None or conv.padding != (0, 0):
+    if not simple or (conv.bias is not None and bn is not None) or conv.padding != (0, 0):
         raise _Unfit("its shortcut is another one")
     return Shortcut(conv, bn, stride)
 

@@ -100,7 +100,7 @@ def _run_step(step: _Step, x: Tensor, doubled: bool) -> Tensor:
 def _normalise_first(step: _Step, z: Tensor, doubled: bool) -> Tensor:
     norm, conv = step.first_norm, step.first
     if not uses_batch(norm):
-        affine = _running(norm, conv)
+        affine = running_affine(norm, conv.bias)
         return corners_affine_relu(z, *affine) if doubled else affine_act(z, *affine, Activation.RELU)
     values = (norm.weight, _offset(norm, conv), norm.eps)
     y, mean, variance = corners_norm_relu(z, *values) if doubled else batch_norm_act(z, *values, Activation.RELU)
@@ -120,7 +120,7 @@ def _add_normalised(step: _Step, z: Tensor, shortcut: Tensor, doubled: bool) -> 
         take_in(norm, z, _biased(mean, conv), variance)
         scale, shift = batch_affine(mean, variance, norm.weight, _offset(norm, conv), norm.eps)
     else:
-        scale, shift = _running(norm, conv)
+        scale, shift = running_affine(norm, conv.bias)
     shift = shift if bias is None else shift + bias
     return affine_add_doubled(z, shortcut, scale, shift) if doubled else add_normalised(z, scale, shift, shortcut)
 
@@ -133,12 +133,6 @@ def _offset(norm: nn.BatchNorm2d, conv: nn.Conv2d) -> Tensor:
 def _biased(mean: Tensor, conv: nn.Conv2d) -> Tensor:
     """The mean with the bias, which was left out."""
     return mean if conv.bias is None else mean + conv.bias.detach()
-
-
-def _running(norm: nn.BatchNorm2d, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Scale and shift by the running averages, for a convolution without its bias."""
-    scale, shift = running_affine(norm)
-    return scale, shift if conv.bias is None else torch.addcmul(shift, scale, conv.bias.float())
 
 
 def _step(up: Any) -> _Step | None:

@@ -11,17 +11,25 @@ def uses_batch(bn: nn.BatchNorm2d) -> bool:
     return bn.training or bn.running_mean is None
 
 
-def batch_affine(bn: nn.BatchNorm2d, z: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and shift that normalise z by the batch; the running averages take the batch in."""
-    take_in(bn, z, mean, variance)
-    return _affine(bn, mean, variance)
+def batch_affine(
+    bn: nn.BatchNorm2d, z: Tensor, mean: Tensor, variance: Tensor, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Scale and shift that normalise z by the batch; the running averages take the batch in.
+
+    `bias` is one that was left out of z. The mean takes it off again, so it has a gradient, of zeros; the running mean
+    has it.
+    """
+    take_in(bn, z, mean if bias is None else mean + bias.detach(), variance)
+    scale, shift = _affine(bn, mean, variance)
+    return scale, shift if bias is None else torch.add(shift, bias, alpha=0)
 
 
-def running_affine(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Scale and shift (C,) in fp32 by the running averages."""
+def running_affine(bn: nn.BatchNorm2d, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Scale and shift (C,) in fp32 by the running averages, for maps that `bias` was left out of."""
     assert bn.running_mean is not None
     assert bn.running_var is not None
-    return _affine(bn, bn.running_mean.float(), bn.running_var.float())
+    scale, shift = _affine(bn, bn.running_mean.float(), bn.running_var.float())
+    return scale, shift if bias is None else torch.addcmul(shift, scale, bias.float())
 
 
 @torch.no_grad()
