@@ -1,5 +1,6 @@
 """What the drawings say: labels, branches, repetitions, sections; and that the SVG is sound."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from separable.analysis.draw import page_of
+from separable.analysis.draw import draw_graph, page_of
 from separable.analysis.draw.blocks import Network, arrange, count_branches, signature
 from separable.analysis.draw.labels import shape_text
 from separable.analysis.draw.sections import divide
@@ -301,3 +302,39 @@ def test_nothing_is_lost(name: str) -> None:
     assert sorted(inside) == sorted(node.index for unit in units_of(graph)[1:] for node in unit.nodes)
     counted = sum(group.parameters for group in network.groups) + sum(side.block.parameters for side in network.sides)
     assert counted == sum(node.parameters for node in graph.nodes)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "joins", "blocks"),
+    [
+        (
+            "unet_xception",
+            {"skips": True},
+            ["Concat with down2 (20x20x128)", "Concat with down1 (40x40x64)", "Concat with entry (80x80x32)"],
+            ["down1", "down2", "down3", "up1", "up2", "up3", "up4"],
+        ),
+        ("unet", {"encoder": "mobilenet_v1"}, ["Concat with encoder.block11 (10x10x512)"], ["up1", "up4", "up5"]),
+        ("unet_xception", {}, [], ["down1", "up4"]),
+    ],
+)
+def test_maps_that_skip_the_way_down_and_up_are_named_where_they_arrive(
+    name: str, options: dict[str, Any], joins: list[str], blocks: list[str]
+) -> None:
+    """As lines they would hold the whole network together as one block without a name."""
+    with torch.device("meta"):
+        graph = record_graph(build_model(name, 3, **options), (1, 3, 160, 160))
+    drawn = draw_graph(graph, name)
+    said = re.findall(r">(Concat with [^<]*)<", drawn)
+    assert [text for text in said if text in joins] == joins
+    assert len(said) == sum(node.operation == "cat" for node in graph.nodes)
+    for block in blocks:
+        assert f">{block}</text>" in drawn
+    assert "Filter concat" not in drawn
+    assert "Filter concat" in draw_graph(graph, name, every_layer=True) or not joins, "there the lines are"
+
+
+def test_only_maps_that_pass_by_an_upsampling_are_named() -> None:
+    with torch.device("meta"):
+        drawn = draw_graph(record_graph(build_model("inception_v3"), (1, 3, 299, 299)), "x")
+    assert "Filter concat" in drawn
+    assert "Concat with" not in drawn

@@ -7,6 +7,7 @@ from separable.analysis.draw.labels import shape_text
 from separable.analysis.draw.marks import Mark, marks_of
 from separable.analysis.draw.names import title_of
 from separable.analysis.draw.page import Page, compose
+from separable.analysis.draw.skips import named_skips
 from separable.analysis.draw.style import Theme
 from separable.analysis.draw.svg import to_svg
 from separable.analysis.draw.units import units_of
@@ -47,6 +48,8 @@ def page_of(
 ) -> Page:
     """The same as shapes with places, before they become SVG."""
     units = units_of(graph, every_layer=every_layer)
+    if not every_layer:
+        units = named_skips(units)
     network: Network = arrange(graph, units, collapse=not every_layer)
     words = choose_words(units)
     return compose(network, words, title=title, subtitle=_subtitle(graph, source), marks=marks, inline=every_layer)
