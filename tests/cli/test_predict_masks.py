@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from separable.cli import predict_files
+from separable.cli import predict_files, predict_wishes
 from separable.cli.predict_names import Names, named_pictures
 from separable.cli.predict_shares import MaskAnswer, print_shares
 from separable.runtime.masks import MaskPredictor
@@ -286,6 +286,16 @@ def test_a_picture_beyond_any_memory_is_predicted_by_strips(
     mask = indices(Path("masks/large.png"))
     rows = np.repeat([1, 1, 1, 0, 0, 0], 50)
     assert np.array_equal(mask[np.r_[0:140, 160:300]], np.repeat(rows[:, None], 3000, 1)[np.r_[0:140, 160:300]])
+
+
+def test_many_tiles_are_worth_timing_kernels(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """40x52, 31x60 and 33x35 pixels are 3 * 4 + 2 * 4 + 3 * 3 = 29 tiles of 16; what cannot be read is none."""
+    monkeypatch.setattr(predict_wishes, "kernels_are_built", lambda: True)
+    for most, many in ((29, True), (30, False)):
+        monkeypatch.setattr(predict_wishes, "MANY", most)
+        assert predict_wishes.are_many_tiles([str(pictures)], (16, 16)) is many
+    assert not predict_wishes.are_many_tiles(["-"], (1, 1))
+    assert not predict_wishes.are_many_tiles(["no*.png"], (1, 1))
 
 
 def test_the_background() -> None:

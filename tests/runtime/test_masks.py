@@ -1,7 +1,9 @@
 """Masks are the classes of the network's own logits at the picture's own size, whatever the picture and the way."""
 
+import copy
 import io
 import json
+import math
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,11 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
+from separable.blocks.accelerate import entry, swapped
 from separable.data.decode import decode_picture
 from separable.data.preprocess import normalise, prepare, resize
 from separable.errors import UsageError, WeightsFormatError
 from separable.models import build_model
 from separable.models.segmentation import SegmentationModel, pixel_logits
+from separable.ops.cpu import load_kernels
 from separable.runtime import MaskPredictor, Predictor, load_predictor, mask_rows
 from separable.runtime.locate import Located, locate
 from separable.runtime.predictor import load_classifier, load_mask_predictor
@@ -303,6 +307,21 @@ def test_the_task_is_known_before_a_network_is_built(tmp_path: Path, network: Se
     with pytest.raises(WeightsFormatError):
         load_predictor(run)
     assert task_of(Located("factory", tmp_path / "net.py", "build")) == "classify"
+
+
+def test_the_kernels_serve_masks_too(network: SegmentationModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not load_kernels(automatic=False).available:
+        pytest.skip("the CPU kernels cannot be built here")
+    monkeypatch.setattr(swapped, "_MARGIN", math.inf)
+    monkeypatch.setattr(entry, "_faster", lambda *_: True)
+    pictures = [structured(40, 56, seed=seed) for seed in range(3)]
+    plain = MaskPredictor(network, network.input_contract)
+    fast = MaskPredictor(copy.deepcopy(network), network.input_contract, accelerate=True)
+    for tile in (32, None):
+        for ours, expected in zip(fast(pictures, tile=tile), plain(pictures, tile=tile), strict=True):
+            assert (ours.mask != expected.mask).mean() < 0.01
+    assert fast.acceleration is not None
+    assert fast.acceleration.changed
 
 
 def test_ways_that_do_not_exist(predictor: MaskPredictor) -> None:
