@@ -61,8 +61,8 @@ def accelerate(
             model's own mode and in eval, undoes a mode in which the model as a whole got no faster, and puts modules
             back that no mode uses: hand over a model in training mode if it is to be trained. Without an example each
             module measures itself when it is first called in a mode. Call inside `torch.autocast` to measure that.
-            The model runs ten to twenty times on it: buffers and torch's random state are put back, but what its forward
-            and its hooks do to Python's state stays done, and hooks on the gradients of parameters are called.
+            The model runs ten to twenty times on it: buffers and torch's random state are put back, but what its
+            forward and its hooks do to Python's state stays done, and hooks on the gradients of parameters are called.
         choices: `report.choices` or `choices_of(model)` of an earlier run: nothing is timed, the results are the same
             to the bit. In modes they do not name, the model computes as before.
         channels_last: convert the model to that layout, without which the kernels do not pay. The parameters that
