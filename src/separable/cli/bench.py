@@ -36,7 +36,7 @@ separable bench train
 separable bench train xception --batch 16 --precision bf16 --peers timm torch-compile keras-tf
 separable bench train xception inception_v3 --precision fp32 bf16 --seconds 600 --out results
 separable bench train timm:efficientnet_b0 --side 224 --peers timm torch-tuned
-separable bench train unet_xception --batch 16 --precision fp32 --peers torch-tuned keras-tf keras-torch
+separable bench train unet_xception --batch 16 --precision fp32 --peers torch-tuned keras-tf
 """
 INFER_EXAMPLES = """
 separable bench infer
