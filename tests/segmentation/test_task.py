@@ -175,6 +175,14 @@ def test_too_many_faulty_pairs_stop_and_mended_ones_go_on(root: Path, tmp_path: 
     assert train(config, read_pairs(own), task=TASK, resume=True).steps == 9
 
 
+def test_a_pair_is_mended_where_both_sides_can_be_read(root: Path, data: PairsData) -> None:
+    is_readable = TASK.mended(root, data, "pillow")
+    assert [is_readable(path) for path in FAULTS] == [False] * 3
+    assert is_readable("train/images/04.png")
+    assert is_readable("val/images/01.jpg")
+    assert not is_readable("04.png"), "no pair of this set goes by that name"
+
+
 def test_divergence_names_the_step_and_the_pictures(root: Path, data: PairsData, tmp_path: Path) -> None:
     config = segment_config(tmp_path, root)
     recipe = replace(

@@ -27,6 +27,7 @@ from separable.training.loop import train
 from separable.weights import load_model, save_model
 from tests.training.killable import small_config, write_pictures
 from tests.training.recorded import Recorder, losses
+from tests.training.test_resume import trace
 
 
 @pytest.mark.parametrize("after", [4, 6])
@@ -106,7 +107,7 @@ def test_a_run_begun_before_there_were_tasks_goes_on_to_the_same_bits(
     )
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(written))
     train(TrainConfig.from_yaml(tmp_path / "config.yaml"), data, resume=True)
-    assert losses(tmp_path) == losses(whole)
+    assert trace(tmp_path) == trace(whole)
     assert (tmp_path / "evaluation.json").read_text() == (whole / "evaluation.json").read_text()
 
 
