@@ -112,6 +112,7 @@ class _Masks(Measuring):
         if flips not in FLIPS:
             raise UsageError("Unknown --flips", got=repr(flips), expected=" or ".join(FLIPS))
         self._flips = FLIPS[flips]
+        self._scale: float | None = None
 
     def read(self, root: Path, class_names: tuple[str, ...], stored: "DataConfig | None") -> Any:
         from separable.segmentation.pairs import read_pairs
@@ -128,18 +129,26 @@ class _Masks(Measuring):
         return joined(train, val)
 
     def changed(self, run: Path, held_out: Any) -> str | None:
+        from separable.segmentation.same_masks import masks_changed
         from separable.training.own_set import changed_since
 
-        return changed_since(run, held_out, [held_out.masks.name(sample) for sample in range(len(held_out))])
+        changed = changed_since(run, held_out, [held_out.masks.name(sample) for sample in range(len(held_out))])
+        masks = () if changed else masks_changed(run, "val", held_out)
+        if masks:
+            more = f" and {len(masks) - 3} more" if len(masks) > 3 else ""
+            return f"the same pictures, but other masks of {', '.join(masks[:3])}{more}"
+        return changed
 
     def measure(self, model: "ImageModel", pictures: Any, loader: "LoaderConfig", label: str, run: Path | None) -> Any:
         from separable.segmentation.evaluate import evaluate_masks
+        from separable.segmentation.measured_at import picture_scale
 
         loss = None if run is None else _loss_of(run)
+        self._scale = picture_scale([pictures.root / path for path in pictures.paths], model.input_contract)
         return evaluate_masks(model, pictures, loader, set_name=label, loss=loss, pictures=True, flips=self._flips)
 
     def show(self, output: Output, document: dict[str, Any]) -> None:
-        show_masks(output, document)
+        show_masks(output, document, self._scale)
 
 
 def _loss_of(run: Path) -> Any:

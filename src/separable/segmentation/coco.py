@@ -5,6 +5,7 @@ fewest, so that a small thing before a large one stays seen; among equals, in th
 several outlines is all of them together; each outline is filled as `fill` says. Pixels of no object are background.
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -54,20 +55,32 @@ class CocoMasks(MaskSource):
 
     def read(self, sample: int, picture: PictureShape, max_pixels: int = MAX_PIXELS) -> Mask:
         """See `MaskSource`."""
+        self._demand_fit(sample, picture)
+        try:
+            return paint_objects(self.objects[sample], picture.size)
+        except BadPictureError as error:
+            raise BadPictureError(f"{self.source.name} has {error.what.rstrip('.')} for it") from error
+
+    def _demand_fit(self, sample: int, picture: PictureShape) -> None:
         (height, width), (wanted_height, wanted_width) = self.sizes[sample], picture.size
         if (height, width) != picture.size:
             turned = " (turned by EXIF)" if picture.orientation >= 5 else ""
             raise BadPictureError(
                 f"{self.source.name} has {width}x{height} pixels for it, it has {wanted_width}x{wanted_height}{turned}"
             )
-        try:
-            return paint_objects(self.objects[sample], picture.size)
-        except BadPictureError as error:
-            raise BadPictureError(f"{self.source.name} has {error.what.rstrip('.')} for it") from error
 
     def name(self, sample: int) -> str:
         """See `MaskSource`."""
         return self.names[sample]
+
+    def meanings(self) -> dict[str, str]:
+        """See `MaskSource`: the categories are the classes."""
+        return {}
+
+    def digest(self, sample: int, picture: PictureShape) -> str:
+        """See `MaskSource`; of its objects, in their order."""
+        self._demand_fit(sample, picture)
+        return hashlib.sha256(repr(self.objects[sample]).encode(errors="surrogatepass")).hexdigest()[:16]
 
     def chosen(self, samples: Sequence[int]) -> "CocoMasks":
         """See `MaskSource`."""

@@ -4,14 +4,16 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from separable.data.decode import MAX_PIXELS, PictureFile
 from separable.data.folder import held_out_first
-from separable.errors import DataFolderError
+from separable.errors import BadPictureError, DataFolderError
 from separable.segmentation.labels import Mask
 from separable.segmentation.layout import Paired
 from separable.segmentation.sources import JoinedMasks, MaskSource, PictureShape
@@ -32,12 +34,27 @@ class PairSet:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def fingerprint(self) -> str:
-        """The number of pairs and a hash of their paths, which tells two sets apart; not of their bytes."""
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells two sets apart, plain values: the number of `pairs` with a hash of their paths, and which class
+        each of the `values` in masks stands for; not what the files hold, see `mask_digests`."""
         digest = hashlib.sha256()
         for sample, path in enumerate(self.paths):
             digest.update(f"{path} {self.masks.name(sample)}\n".encode(errors="surrogateescape"))
-        return f"{len(self.paths)} ({digest.hexdigest()[:16]})"
+        pairs = f"{len(self.paths)} ({digest.hexdigest()[:16]})"
+        return {"pairs": pairs, "values": self.masks.meanings()}
+
+    @cached_property
+    def mask_digests(self) -> dict[str, str]:
+        """By the picture's path a hash of what its mask is made of; empty where one of the two is no picture, or they
+        do not fit. Files are read once in the life of this set, and not decoded."""
+        return {path: self._digest(sample) for sample, path in enumerate(self.paths)}
+
+    def _digest(self, sample: int) -> str:
+        try:
+            file = PictureFile(os.path.join(self.root, self.paths[sample]))
+            return self.masks.digest(sample, PictureShape(file.size, file.orientation))
+        except BadPictureError:
+            return ""
 
     def chosen(self, samples: Sequence[int]) -> "PairSet":
         """The pairs with these numbers alone, in this order."""

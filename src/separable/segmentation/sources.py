@@ -1,5 +1,6 @@
 """Where the masks of a set come from: files beside the pictures, or outlines in one file."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from typing import final
 
 from separable.data.decode import MAX_PIXELS
 from separable.errors import BadPictureError
-from separable.segmentation.coding import MaskCoding
+from separable.segmentation.coding import MaskCoding, value_name
 from separable.segmentation.labels import Mask
 from separable.segmentation.mask_file import MaskFile
 
@@ -39,6 +40,18 @@ class MaskSource(ABC):
         """What to call the mask, in messages and in fingerprints."""
 
     @abstractmethod
+    def meanings(self) -> dict[str, str]:
+        """What each stored value stands for, "ignored" among the classes; nothing where no values are stored."""
+
+    @abstractmethod
+    def digest(self, sample: int, picture: PictureShape) -> str:
+        """A hash of what the mask is made of, without decoding it.
+
+        Raises:
+            BadPictureError: it is no mask, or does not fit the picture.
+        """
+
+    @abstractmethod
     def chosen(self, samples: Sequence[int]) -> "MaskSource":
         """The masks of these samples alone, in this order."""
 
@@ -65,6 +78,22 @@ class MaskFiles(MaskSource):
         """See `MaskSource`."""
         return self.paths[sample]
 
+    def meanings(self) -> dict[str, str]:
+        """See `MaskSource`."""
+        coding = self.coding
+        ignored = {value_name(value): "ignored" for value in sorted(coding.ignored)}
+        return ignored | {value_name(value): coding.class_names[index] for value, index in sorted(coding.values)}
+
+    def digest(self, sample: int, picture: PictureShape) -> str:
+        """See `MaskSource`; of the file's bytes."""
+        path = self.root / self.paths[sample]
+        _demand_fit(MaskFile(path), picture)
+        try:
+            with path.open("rb") as handle:
+                return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+        except OSError as error:
+            raise BadPictureError(error.strerror or str(error)) from error
+
     def chosen(self, samples: Sequence[int]) -> "MaskFiles":
         """See `MaskSource`."""
         return replace(self, paths=tuple(self.paths[k] for k in samples))
@@ -89,6 +118,15 @@ class JoinedMasks(MaskSource):
         """See `MaskSource`."""
         source, own = self._place(sample)
         return source.name(own)
+
+    def meanings(self) -> dict[str, str]:
+        """See `MaskSource`; the first set's word where both have one."""
+        return self.second.meanings() | self.first.meanings()
+
+    def digest(self, sample: int, picture: PictureShape) -> str:
+        """See `MaskSource`."""
+        source, own = self._place(sample)
+        return source.digest(own, picture)
 
     def chosen(self, samples: Sequence[int]) -> "JoinedMasks":
         """See `MaskSource`."""

@@ -21,6 +21,7 @@ from separable.segmentation.evaluate import MaskEvaluation, PairEvaluationSet, e
 from separable.segmentation.loader import train_pair_batches
 from separable.segmentation.losses import LossTerms, parse_loss, segmentation_loss
 from separable.segmentation.pairs import PairsData
+from separable.segmentation.same_masks import demand_same_masks, write_mask_digests
 from separable.training.config import TrainConfig
 from separable.training.display import Display, format_seconds
 from separable.training.task import Objective, Task, Wording
@@ -80,6 +81,14 @@ class SegmentTask(Task[PairsData, PairEvaluationSet, MaskEvaluation]):
             return {}
         display.note("Counting the pixels of every class ...")
         return {"class_weights": list(median_frequency_weights(class_pixels(data.train)))}
+
+    def remember(self, config: TrainConfig, data: PairsData) -> None:
+        """See `Task`: hashes of the masks."""
+        write_mask_digests(Path(config.run), data)
+
+    def recognise(self, config: TrainConfig, data: PairsData) -> None:
+        """See `Task`: the same masks, but for those that were faulty and have been mended."""
+        demand_same_masks(Path(config.run), config.data.root, data)
 
     def objective(self, config: TrainConfig, num_classes: int, settled: Mapping[str, Any]) -> MaskObjective:
         """See `Task`."""

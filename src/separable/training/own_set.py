@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from separable.data.folder import PictureSet
 from separable.training.task import Samples
@@ -34,19 +35,34 @@ def changed_since(run: Path, held_out: Samples, shown: Sequence[str] | None = No
         before = f"{len(then)} pictures"
     if before == now:
         return None
-    count, new_count = before.split(" ")[0], now.split(" ")[0]
-    if count == new_count:
-        return f"{count} pictures as then, but other files or other labels"
-    return f"{count} pictures then, {new_count} now"
+    count, new_count = (_pictures_in(one).split(" ")[0] for one in (before, now))
+    if count != new_count:
+        return f"{count} pictures then, {new_count} now"
+    if isinstance(before, dict) and isinstance(now, dict) and before["pairs"] == now["pairs"]:
+        return _meanings_changed(before["values"], now["values"])
+    return f"{count} pictures as then, but other files or other labels"
 
 
-def _fingerprint_then(run: Path) -> str | None:
+def _pictures_in(fingerprint: str | dict[str, Any]) -> str:
+    return fingerprint if isinstance(fingerprint, str) else str(fingerprint["pairs"])
+
+
+def _meanings_changed(then: dict[str, str], now: dict[str, str]) -> str:
+    other = [value for value in {**then, **now} if then.get(value) != now.get(value)]
+    named = ", ".join(
+        f"{value} {then.get(value, 'nothing')} then, {now.get(value, 'nothing')} now" for value in other[:3]
+    )
+    more = f", and {len(other) - 3} more" if len(other) > 3 else ""
+    return f"the same pictures, but values in masks mean other classes: {named}{more}"
+
+
+def _fingerprint_then(run: Path) -> str | dict[str, Any] | None:
     for state in sorted((run / "checkpoints").glob("step-*/state.json"), reverse=True):
         try:
             found = json.loads(state.read_text(encoding="utf-8"))["body"]["identity"]["validation pictures"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if isinstance(found, str):
+        if isinstance(found, str) or (isinstance(found, dict) and {"pairs", "values"} <= found.keys()):
             return found
     return None
 

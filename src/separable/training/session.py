@@ -152,6 +152,8 @@ def open_session(config: TrainConfig, task: AnyTask, data: TaskData, display: Di
         warn=display.warn,
     )
     stored = store.progress()
+    if stored is not None:
+        task.recognise(config, data)
     chosen = choose(config) if stored is None else replay(stored.chosen, config, display)
     with ExitStack() as undo:
         settings = undo.enter_context(_tune(config, chosen["threads"]))
@@ -199,6 +201,7 @@ def _open(
     session = Session(config, task, data, model, stepper, progress, store, journal, loader, batch_size, steps, settings)
     if stored is None:
         session.save()
+        task.remember(config, data)
     else:
         display.note(f"Resuming {session.run} after step {progress.step} of {session.total_steps}.")
     return session

@@ -39,7 +39,7 @@ class Samples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str | dict[str, Any]: ...
 
 
 class TaskData(Protocol):
@@ -120,6 +120,16 @@ class Task(ABC, Generic[Data, Held, Measured]):
     @abstractmethod
     def settle(self, config: TrainConfig, data: Data, display: Display) -> dict[str, Any]:
         """What is measured on the data once, where the run begins: plain values for the checkpoint."""
+
+    def remember(self, config: TrainConfig, data: Data) -> None:
+        """Keep in the run what its resume has to find again beside the data's fingerprints."""
+
+    def recognise(self, config: TrainConfig, data: Data) -> None:
+        """Find what `remember` kept.
+
+        Raises:
+            CheckpointError: the data holds something else, which is named.
+        """
 
     @abstractmethod
     def objective(self, config: TrainConfig, num_classes: int, settled: Mapping[str, Any]) -> Objective:
