@@ -181,7 +181,7 @@ def test_detection_reads_every_file_and_leaves_out_the_damaged(tmp_path: Path) -
     assert len(coding.class_names) == 6
     assert note == (
         "Read in the masks: 0 is 0, 1 is 1, 2 is 2, 3 is 3 and so on up to 5. "
-        "A classes.yaml in the data folder says otherwise."
+        "Name them in a classes.yaml in the data folder, in this order: `classes: [background, cat, dog, ...]`."
     )
     with pytest.raises(DataFolderError, match="None of the masks can be read"):
         detect_coding(paths[-1:])
@@ -204,3 +204,44 @@ def test_masks_are_checked() -> None:
     for bad, said in ((np.zeros(3, int), "a table"), (np.zeros((2, 2)), "a table"), (np.full((1, 1), 2), "outside")):
         with pytest.raises(UsageError, match=said):
             as_mask(bad, 2)
+
+
+def folder_of_masks(folder: Path, colours: bool) -> list[Path]:
+    paths = []
+    for number in range(12):
+        mask = np.zeros((40, 40), np.uint8)
+        mask[:20] = 255
+        if number == 3:
+            mask[2:4, 5:9] = 77
+        pixels = np.stack([mask, mask // 2, np.zeros_like(mask)], axis=2) if colours else mask
+        paths.append(folder / f"{number:02d}.png")
+        paths[-1].write_bytes(encode(pixels, "PNG"))
+    return paths
+
+
+@pytest.mark.parametrize(("colours", "name"), [(False, "77"), (True, "#4d2600")])
+def test_a_stray_value_is_found(tmp_path: Path, colours: bool, name: str) -> None:
+    paths = folder_of_masks(tmp_path, colours)
+    with pytest.raises(DataFolderError) as refused:
+        detect_coding(paths)
+    assert refused.value.got == f"3 different ones; {name} occurs only in {paths[3]}, 8 pixels"
+    assert refused.value.fix is not None
+    assert refused.value.fix.startswith(f"Mend that mask if {name} is no class of yours; or put a classes.yaml into")
+
+
+def test_one_mask_that_is_a_photograph_is_found(tmp_path: Path) -> None:
+    paths = folder_of_masks(tmp_path, colours=False)
+    noise = np.zeros((40, 40), np.uint8)
+    noise.ravel()[:180] = np.arange(1, 181)
+    paths[3].write_bytes(encode(noise, "PNG"))
+    with pytest.raises(DataFolderError) as refused:
+        detect_coding(paths)
+    said = f"182 different ones; 1, 2, 3, 4 and 176 more occur only in {paths[3]}, 180 pixels"
+    assert refused.value.got == said
+    assert refused.value.fix is not None
+    assert refused.value.fix.startswith("Mend that mask: it may be a photograph")
+
+
+def test_values_in_many_masks_are_no_strays() -> None:
+    with pytest.raises(DataFolderError, match=r"3 different ones\. Put a classes\.yaml"):
+        coding_of(Counter([0, 100, 200]))

@@ -24,7 +24,10 @@ def test_pairs_are_split_by_a_keyed_hash(tmp_path: Path) -> None:
     assert read_pairs(tmp_path).train.fingerprint() == data.train.fingerprint()
     assert read_pairs(tmp_path, seed=1).val.paths != data.val.paths
     assert data.class_names == ("0", "1")
-    assert data.notes == ("Read in the masks: 0 is 0, 1 is 1. A classes.yaml in the data folder says otherwise.",)
+    assert data.notes == (
+        "Read in the masks: 0 is 0, 1 is 1. Name them in a classes.yaml in the data folder, in this order: "
+        "`classes: [background, cat]`.",
+    )
     picture, mask = data.val.read(1)
     number = int(Path(data.val.paths[1]).stem)
     assert np.array_equal(mask, blobs(24, 30, 2, seed=number))
@@ -76,8 +79,8 @@ def test_left_over_files_are_named_and_not_used(tmp_path: Path) -> None:
     data = read_pairs(tmp_path, coding=MaskCoding.indices(["a", "b"]))
     assert len(data.train) + len(data.val) == 3
     assert data.notes == (
-        "1 pictures without a mask left out: 000.jpg.",
-        "1 masks without a picture left out: 001.png.",
+        "1 picture without a mask left out: 000.jpg.",
+        "1 mask without a picture left out: 001.png.",
         "3 files whose name several share left out: 002.jpg, 002.png, 002.png.",
     )
     kinds = {problem.kind: problem for problem in check_pairs(data).found}
@@ -98,7 +101,7 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
         read_pairs(tmp_path)
     (tmp_path / "images/a.jpg").write_bytes(jpeg(structured(8, 8)))
     (tmp_path / "masks/a_mask.png").write_bytes(b"")
-    with pytest.raises(DataFolderError, match=r"a\.jpg \(1 files, \.jpg\) against a_mask\.png"):
+    with pytest.raises(DataFolderError, match=r"a\.jpg \(1 file, \.jpg\) against a_mask\.png"):
         read_pairs(tmp_path)
     (tmp_path / "masks/a_mask.png").rename(tmp_path / "masks/a.png")
     with pytest.raises(DataFolderError, match="has one picture with a mask"):

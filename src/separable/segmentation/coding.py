@@ -1,7 +1,7 @@
 """How the values in mask files stand for classes: indices, 0/255, trimaps, colours."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,10 @@ class MaskCoding:
     """Stored values that become `IGNORE`, unless they stand for a class."""
     colours: tuple[tuple[int, int, int], ...] = field(default=())
     """What each class looks like in pictures for people; by default the palette of `palette.class_colours`."""
+    ignored_by_default: bool = field(default=False, compare=False)
+    """Nobody said what is ignored."""
+    told_by_values: bool = field(default=False, compare=False)
+    """Nobody said what the classes are."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.class_names) <= MAX_CLASSES:
@@ -71,7 +75,19 @@ class MaskCoding:
         for place, colour in zip(places, self.colours, strict=True):
             colours[place] = colour
         values = tuple((value, places[index]) for value, index in self.values)
-        return MaskCoding(tuple(names), values, self.ignored, tuple(colours))
+        return replace(self, class_names=tuple(names), values=values, colours=tuple(colours))
+
+    def merged(self) -> list[str]:
+        """A sentence on each class that several values stand for."""
+        words = ("No", "One", "Two", "Three", "Four")
+        found = []
+        for index, name in enumerate(self.class_names):
+            values = [value_name(value) for value, place in self.values if place == index]
+            if len(values) > 1:
+                count = words[len(values)] if len(values) < len(words) else str(len(values))
+                more = f" and {len(values) - _NAMED} more" if len(values) > _NAMED else ""
+                found.append(f"{count} values are merged into {name}: {', '.join(values[:_NAMED])}{more}.")
+        return found
 
     def decode(self, stored: NDArray[np.int32]) -> Mask:
         """Stored values (height, width) to class indices.

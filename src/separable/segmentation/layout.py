@@ -2,10 +2,12 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from separable.data.walk import pictures_below, subfolders
+from separable.data.check_problems import counted
+from separable.data.walk import holds_pictures, pictures_below, subfolders
 from separable.errors import DataFolderError
 
 __all__ = ["HELD_OUT", "IMAGES", "LAYOUT", "MASKS", "TRAIN", "Paired", "Side", "find_sides", "pair"]
@@ -39,11 +41,11 @@ class Paired:
     def notes(self) -> list[str]:
         """Sentences about what is not used."""
         said = (
-            ("pictures without a mask", self.without_mask),
-            ("masks without a picture", self.without_picture),
-            ("files whose name several share", self.ambiguous + self.ambiguous_masks),
+            ("picture", "without a mask", self.without_mask),
+            ("mask", "without a picture", self.without_picture),
+            ("file", "whose name several share", self.ambiguous + self.ambiguous_masks),
         )
-        return [f"{len(which)} {what} left out: {_some(which)}." for what, which in said if which]
+        return [f"{counted(len(which), one)} {what} left out: {_some(which)}." for one, what, which in said if which]
 
 
 def find_sides(root: Path) -> tuple[Side, Side | None]:
@@ -63,7 +65,7 @@ def find_sides(root: Path) -> tuple[Side, Side | None]:
     if whole is None:
         raise DataFolderError(
             f"{root} is not laid out as pictures with masks",
-            got=", ".join(f"{name}/" for name in sorted(folders)[:8]) or "no folder in it",
+            got=_listed(folders.values()) + _classes_said(folders) or "no folder in it",
             expected=LAYOUT,
         )
     inside = [_named(folder) for folder in whole]
@@ -104,6 +106,20 @@ def pair(side: Side) -> Paired:
     )
 
 
+def _listed(folders: Iterable[Path]) -> str:
+    return ", ".join(f"{name}/" for name in sorted(folder.name for folder in folders)[:8])
+
+
+def _classes_said(folders: dict[str, Path]) -> str:
+    """Where there are folders of pictures instead: what that looks like."""
+    train = next((folders[name] for name in TRAIN if name in folders), None)
+    classes = list(folders.values()) if train is None else subfolders(train)
+    if len(classes) < 2 or not all(holds_pictures(one) for one in classes):
+        return ""
+    where = f", and {train.name}/ holds {_listed(classes)}" if train is not None else ""
+    return f"{where}: that looks like a folder for each class, for one answer a picture"
+
+
 def _named(folder: Path) -> dict[str, Path]:
     return {path.name.lower(): path for path in subfolders(folder)}
 
@@ -129,7 +145,7 @@ def _examples(found: dict[str, list[str]]) -> str:
         return "no picture file"
     paths = [path for group in found.values() for path in group]
     endings = Counter(os.path.splitext(path)[1] for path in paths)
-    return f"{min(paths)} ({len(paths)} files, {', '.join(ending for ending, _ in endings.most_common(2))})"
+    return f"{min(paths)} ({counted(len(paths), 'file')}, {', '.join(ending for ending, _ in endings.most_common(2))})"
 
 
 def _some(names: tuple[str, ...]) -> str:

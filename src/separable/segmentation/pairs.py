@@ -102,7 +102,9 @@ def _find(root: Path) -> CocoFiles | tuple[Side, Side | None]:
 
 def _coding(root: Path, paired: list[Paired], max_pixels: int, notes: list[str]) -> MaskCoding:
     if (root / _CLASSES).exists():
-        return read_classes(root / _CLASSES)
+        coding = read_classes(root / _CLASSES)
+        notes += coding.merged()
+        return coding
     coding, note = detect_coding([one.masks / mask for one in paired for _, mask in one.paths], max_pixels)
     notes.append(note)
     return coding
