@@ -37,7 +37,7 @@ def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_text_for_people(spoilt: Path) -> None:
     text = check_folder(spoilt).to_text()
     expected = f"""\
-{spoilt}: 32 pictures to train on, 12 to validate on, 2 classes.
+{spoilt}: 32 pictures to train on (of which 1 cannot be used), 12 to validate on, 2 classes.
 
 class     train       val
 rose         16         7

@@ -42,7 +42,8 @@ def test_one_report_on_pictures_and_masks(tmp_path: Path) -> None:
     assert [one.pixels for one in report.classes] == [sum(int((mask == k).sum()) for mask in masks) for k in (0, 1)]
     share = 35 * 80 / (12 * 70 * 80)
     assert (
-        f"{100 * share:.1f} % of the masks' pixels are ignored: they teach nothing, and do not count." in report.notes
+        f"{100 * share:.1f} % of the masks' pixels are ignored (255 by default, as nobody wrote `ignore:`): they teach "
+        "nothing, and do not count." in report.notes
     )
     text = report.to_text()
     assert "6 pictures to train on, 6 to validate on, 2 classes." in text

@@ -32,6 +32,10 @@ class CheckReport:
     """What reading the folder had to say."""
     masked: tuple[ClassCount, ...] = ()
     """What the masks show, where pictures have masks."""
+    told: tuple[str, ...] = ()
+    """Those of `remarks` that a problem tells as well: they are said once."""
+    unusable: tuple[int, int] | None = None
+    """Pictures for training and validation that cannot be used; by default those that cannot be read."""
 
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
@@ -42,13 +46,17 @@ class CheckReport:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What is good to know, a sentence or two each."""
-        return (*self.remarks, *(f"{one.what} {one.fix}" for one in self._said))
+        return (*self._remarks, *(f"{one.what} {one.fix}" for one in self._said))
 
     @cached_property
     def classes(self) -> tuple[ClassCount, ...]:
         """What there is of each class."""
         counts = (self.survey.counts(held_out=held_out).tolist() for held_out in (False, True))
         return self.masked or tuple(map(ClassCount, self.survey.class_names, *counts))
+
+    @property
+    def _remarks(self) -> tuple[str, ...]:
+        return tuple(remark for remark in self.remarks if remark not in self.told)
 
     @cached_property
     def _said(self) -> tuple[Problem, ...]:
@@ -133,9 +141,12 @@ class CheckReport:
     def _summary(self) -> Iterator[str]:
         survey, sides = self.survey, self._sides()
         held = int(survey.held_out.sum())
-        yield f"{self.root}: {counted(len(survey.facts) - held, 'picture')} to train on, {held:,} to validate on, " + (
-            counted(len(self.classes), "class", "classes") + "."
+        lost = self.unusable or tuple(
+            int((~survey.readable & (survey.held_out == part)).sum()) for part in (False, True)
         )
+        without = [f" (of which {count:,} cannot be used)" if count else "" for count in lost]
+        train, classes = counted(len(survey.facts) - held, "picture"), counted(len(self.classes), "class", "classes")
+        yield f"{self.root}: {train} to train on{without[0]}, {held:,} to validate on{without[1]}, {classes}."
         yield ""
         yield from self._table()
         if sides:
@@ -177,7 +188,7 @@ class CheckReport:
                 yield f"    and {len(one.findings) - _SHOWN:,} more"
             yield f"    -> {one.fix}"
             yield ""
-        for remark in self.remarks:
+        for remark in self._remarks:
             yield f"note  {_printable(remark)}"
         for one in self._said:
             yield f"note  {one.what} {one.fix}"

@@ -13,13 +13,16 @@ import numpy as np
 
 from separable.data.check_copies import copy_problems
 from separable.data.check_pictures import picture_problems
-from separable.data.check_problems import Limits, Survey, percent
+from separable.data.check_problems import Limits, Survey
 from separable.data.check_processes import Scan, scan_all
 from separable.data.check_report import CheckReport
 from separable.data.check_scan import PictureFacts, scan_picture
 from separable.data.decode import MAX_PIXELS, PictureFile
 from separable.errors import BadPictureError
-from separable.segmentation.check_masks import PairFacts, class_counts, mask_problems
+from separable.segmentation.check_facts import PairFacts
+from separable.segmentation.check_ignored import ignored_notes
+from separable.segmentation.check_masks import class_counts, mask_problems
+from separable.segmentation.coding import MaskCoding
 from separable.segmentation.labels import IGNORE
 from separable.segmentation.mask_file import MaskFile
 from separable.segmentation.pair_set import PairsData, PairSet
@@ -32,9 +35,15 @@ def scan_pair(pairs: PairSet, sample: int, max_pixels: int = MAX_PIXELS, *, deco
     """Read a mask completely, and its picture, unless `decode` is False. Never raises for what the files hold: that
     becomes `cause`."""
     path = pairs.paths[sample]
+    turned = False
+    values: tuple[tuple[int, int], ...] = ()
     try:
         file, mask = pairs.open(sample, max_pixels=max_pixels)
-        turned = _ambiguous(pairs, sample, file)
+        if isinstance(pairs.masks, MaskFiles):
+            stored = MaskFile(pairs.masks.root / pairs.masks.paths[sample], max_pixels=max_pixels)
+            turned = _ambiguous(file, stored)
+            if (mask == IGNORE).any():
+                values = _ignored_values(stored, pairs.masks.coding)
         if decode:
             file.pixels()
     except BadPictureError as error:
@@ -42,7 +51,7 @@ def scan_pair(pairs: PairSet, sample: int, max_pixels: int = MAX_PIXELS, *, deco
     except MemoryError:
         return PairFacts(path, cause="needs more memory than there is")
     counts = np.bincount(mask[mask != IGNORE], minlength=len(pairs.class_names))
-    return PairFacts(path, None, tuple(counts.tolist()), int((mask == IGNORE).sum()), turned)
+    return PairFacts(path, None, tuple(counts.tolist()), int((mask == IGNORE).sum()), turned, ignored_values=values)
 
 
 def check_pairs(
@@ -81,7 +90,18 @@ def check_pairs(
         *copy_problems(survey),
         *picture_problems(survey),
     )
-    return CheckReport(root, survey, problems, (*data.notes, *_ignored(pairs)), class_counts(data, pairs))
+    unusable = [
+        sum(one.cause is not None for one in part) for part in (pairs[: len(data.train)], pairs[len(data.train) :])
+    ]
+    return CheckReport(
+        root,
+        survey,
+        problems,
+        (*data.notes, *ignored_notes(data, pairs)),
+        class_counts(data, pairs),
+        told=tuple(note for one in data.paired for note in one.notes()),
+        unusable=(unusable[0], unusable[1]),
+    )
 
 
 @final
@@ -113,19 +133,15 @@ def _shown(root: Path, part: PairSet) -> Iterator[str]:
     return ((inside / path).as_posix() for path in part.paths)
 
 
-def _ignored(pairs: list[PairFacts]) -> Iterator[str]:
-    ignored, labelled = sum(one.ignored for one in pairs), sum(sum(one.pixels) for one in pairs)
-    if ignored:
-        share = percent(ignored / (ignored + labelled))
-        yield f"{share} of the masks' pixels are ignored: they teach nothing, and do not count."
-
-
-def _ambiguous(pairs: PairSet, sample: int, file: PictureFile) -> bool:
-    if not isinstance(pairs.masks, MaskFiles):
-        return False
-    mask = MaskFile(pairs.masks.root / pairs.masks.paths[sample])
+def _ambiguous(file: PictureFile, mask: MaskFile) -> bool:
     if file.orientation == mask.orientation:
         return False
     height, width = file.size
     # A quarter turn of a picture that is not square shows in its size, and the sizes fit.
     return height == width or (file.orientation >= 5) == (mask.orientation >= 5)
+
+
+def _ignored_values(mask: MaskFile, coding: MaskCoding) -> tuple[tuple[int, int], ...]:
+    values, counts = np.unique(mask.values(colours=coding.by_colour), return_counts=True)
+    known = {value for value, _ in coding.values}
+    return tuple((v, n) for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v not in known)

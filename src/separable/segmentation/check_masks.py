@@ -1,7 +1,6 @@
 """What is wrong with masks: with their files, with how they fit their pictures, and with what they show."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,29 +8,18 @@ from numpy.typing import NDArray
 
 from separable.data.check_problems import ClassCount, Finding, Problem, counted, percent
 from separable.files import path_from
+from separable.segmentation.check_facts import PairFacts
+from separable.segmentation.check_ignored import coding_of_masks, ignored_share, mistaken_values
+from separable.segmentation.coding import value_name
 from separable.segmentation.layout import Paired
 from separable.segmentation.pair_set import PairsData
 
-__all__ = ["PairFacts", "class_counts", "mask_problems"]
+__all__ = ["class_counts", "mask_problems"]
 
 _UNREADABLE_SHARE = 0.05
 _RARE = 0.001
+_SHOWN = 3
 _OF_MASKS = ("without_picture", "ambiguous_masks")
-
-
-@dataclass(frozen=True)
-class PairFacts:
-    """What one pair is. `cause` is why it cannot be used; then nothing else is known."""
-
-    path: str
-    cause: str | None = None
-    pixels: tuple[int, ...] = ()
-    """Labelled pixels of each class."""
-    ignored: int = 0
-    turned: bool = False
-    """EXIF turns or mirrors one of the two only, and their sizes cannot tell whether the mask was drawn so."""
-    of_picture: bool = False
-    """The cause lies in the picture."""
 
 
 def mask_problems(data: PairsData, facts: list[PairFacts], root: Path) -> Iterator[Problem]:
@@ -85,14 +73,17 @@ def _left_over(paired: tuple[Paired, ...], root: Path) -> Iterator[Problem]:
 def _unusable(facts: list[PairFacts]) -> Iterator[Problem]:
     bad = tuple(Finding(one.path, detail=one.cause) for one in facts if one.cause is not None and not one.of_picture)
     if bad:
-        share = len(bad) / len(facts)
-        yield Problem(
-            "unusable pair",
-            "error" if share > _UNREADABLE_SHARE else "warning",
-            f"{counted(len(bad), 'pair')} of {len(facts):,} ({percent(share)}) cannot be used for their masks.",
-            "Mend or remove them: training goes on without them, and `--max-bad` limits how many.",
-            bad,
+        # Training counts unreadable pictures and masks together.
+        stops = sum(one.cause is not None for one in facts) > _UNREADABLE_SHARE * len(facts)
+        fix = (
+            f"Mend or remove them. A training stops where more than {percent(_UNREADABLE_SHARE)} of the pairs cannot "
+            "be used, unless `--max-bad` allows it; then it goes on without them."
+            if stops
+            else "Mend or remove them. They stop no training: it goes on without them."
         )
+        what = f"{counted(len(bad), 'pair')} of {len(facts):,} ({percent(len(bad) / len(facts))}) cannot be used for "
+        what += "its mask." if len(bad) == 1 else "their masks."
+        yield Problem("unusable pair", "error" if stops else "warning", what, fix, bad)
 
 
 def _doubtful(facts: list[PairFacts]) -> Iterator[Problem]:
@@ -113,14 +104,19 @@ def _doubtful(facts: list[PairFacts]) -> Iterator[Problem]:
 
 def _class_problems(data: PairsData, facts: list[PairFacts]) -> Iterator[Problem]:
     counts = _pixels(data, facts)
-    for row, name in ((0, "training"), (1, "validation")):
-        absent = [data.class_names[k] for k in np.flatnonzero(counts[row] == 0)]
-        if absent:
+    absent = [[data.class_names[k] for k in np.flatnonzero(row == 0)] for row in counts]
+    mistaken = list(mistaken_values(data, facts, absent[0]))
+    yield from mistaken
+    if len(data.class_names) < 2:
+        yield _one_class(data, facts)
+    for names, part in zip(absent, ("training", "validation"), strict=True):
+        left = [name for name in names if not mistaken or name not in absent[0]]
+        if left:
             yield Problem(
-                f"class without {name}",
-                "error" if row == 0 else "warning",
-                f"No {name} mask shows {', '.join(absent)}.",
-                "Add pictures that do, or take the class out of classes.yaml.",
+                f"class without {part}",
+                "error" if part == "training" else "warning",
+                f"No {part} mask shows {', '.join(left)}.",
+                _without_them(data, left),
             )
     shares = counts[0] / max(1, counts[0].sum())
     rare = tuple(
@@ -130,3 +126,33 @@ def _class_problems(data: PairsData, facts: list[PairFacts]) -> Iterator[Problem
     if rare:
         fix = "Class weights or the Dice loss let them count."
         yield Problem("rare class", "note", f"{counted(len(rare), 'class', 'classes')} of few pixels.", fix, rare)
+
+
+def _one_class(data: PairsData, facts: list[PairFacts]) -> Problem:
+    """What training refuses, in its words."""
+    coding = coding_of_masks(data)
+    fix = "Give two classes names in classes.yaml."
+    for value in sorted(coding.ignored) if coding is not None else ():
+        share = ignored_share(facts, value)
+        if share:
+            fix += f" {value_name(value)}, in {percent(share)} of the pixels, is ignored: is it one?"
+    what = "Masks of one class leave nothing to learn. Expected: two classes, a background among them."
+    return Problem("one class", "error", what, fix)
+
+
+def _without_them(data: PairsData, absent: list[str]) -> str:
+    """What to do where no mask shows these classes."""
+    coding = coding_of_masks(data)
+    if coding is None:
+        return "Add pictures that do, or take the category out of the file."
+    if not coding.told_by_values:
+        return "Add pictures that do, or take the class out of classes.yaml."
+    shown = [
+        (value, data.class_names[index]) for value, index in coding.values if data.class_names[index] not in absent
+    ]
+    entries = ", ".join(f"{{name: class {name}, value: {value}}}" for value, name in shown[:_SHOWN])
+    more = ", ..." if len(shown) > _SHOWN else ""
+    return (
+        "Add pictures that do; or, if there is no such class, put a classes.yaml into the data folder that has the "
+        f"others, such as `classes: [{entries}{more}]`."
+    )
