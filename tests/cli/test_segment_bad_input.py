@@ -84,22 +84,53 @@ def test_a_broken_file_of_outlines(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "said", "fix"),
     [
-        (("--task", "segment"), "flowers is not laid out as pictures with masks (--task segment)"),
-        (("--model", "unet"), "flowers is not laid out as pictures with masks (unet answers for every pixel)"),
+        (("--task", "segment"), "(--task segment)", "leave out --task segment"),
+        (
+            ("--model", "unet"),
+            "(unet answers for every pixel)",
+            "leave out --model unet or choose a network that classifies, such as xception",
+        ),
+        (("--task", "segment", "--model", "unet"), "(--task segment)", "leave out --task segment and --model unet"),
     ],
 )
-def test_classes_where_masks_are_asked_for(cli: Cli, classes: Path, options: tuple[str, ...], said: str) -> None:
-    refused(cli("train", classes, *options), said, "got       a/, b/", "leave out --task segment, and choose a network")
+def test_classes_where_masks_are_asked_for(
+    cli: Cli, classes: Path, options: tuple[str, ...], said: str, fix: str
+) -> None:
+    outcome = cli("train", classes, *options)
+    what = f"flowers is not laid out as pictures with masks {said}"
+    refused(
+        outcome, what, "got       a/, b/: that looks like a folder for each class", f"For one answer a picture {fix}"
+    )
+    assert ("--task segment" in outcome.err) == ("--task" in options), "advice fits what was typed"
+
+
+def test_parts_of_classes_where_masks_are_asked_for(cli: Cli, tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        for name in ("daisy", "dandelion"):
+            write_pictures(tmp_path / "flowers" / part / name, 2, 0.3)
+    looks = "got       train/, val/, and train/ holds daisy/, dandelion/: that looks like a folder for each class"
+    refused(cli("train", "flowers", "--task", "segment"), looks)
 
 
 @pytest.mark.parametrize(
-    ("options", "got"), [(("--task", "classify"), "--task classify"), (("--model", "xception"), "classifies pictures")]
+    ("options", "got", "fix"),
+    [
+        (("--task", "classify"), "--task classify", "leave out --task classify"),
+        (("--model", "xception"), "classifies pictures", "leave out --model xception or choose a network such as unet"),
+    ],
 )
-def test_masks_where_classes_are_asked_for(cli: Cli, masked: Path, options: tuple[str, ...], got: str) -> None:
-    said = ("cats holds pictures with masks", got, "For one answer a pixel take --task segment")
-    refused(cli("train", masked, *options), *said)
+def test_masks_where_classes_are_asked_for(
+    cli: Cli, masked: Path, options: tuple[str, ...], got: str, fix: str
+) -> None:
+    refused(cli("train", masked, *options), "cats holds pictures with masks", got, f"For one answer a pixel {fix}")
+
+
+@pytest.mark.parametrize("verb", ["train", "check"])
+def test_a_folder_that_is_not_there_has_both_layouts_to_choose_from(cli: Cli, verb: str) -> None:
+    said = ("a folder of pictures for each class, in train/ and val/ or not", "images/ with masks/ beside it")
+    refused(cli(verb, "nonexistent"), "There is no folder nonexistent", *said, "Check the path")
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,11 @@ class ClassifyJob(Job):
 
     def describe(self, data: Any) -> list[str]:
         """See `Job`."""
-        total, classes = len(data.train) + len(data.val), len(data.class_names)
+        from separable.data.check_problems import counted
+
+        total, classes = len(data.train) + len(data.val), counted(len(data.class_names), "class", "classes")
         split = f"{len(data.train):,} to train on, {len(data.val):,} held out."
-        return [f"{total:,} pictures in {classes} classes: {split}", *data.notes]
+        return [f"{counted(total, 'picture')} in {classes}: {split}", *data.notes]
 
     def check(self, data: Any, workers: int, progress: Progress) -> "CheckReport":
         """See `Job`."""
@@ -156,10 +158,13 @@ class SegmentJob(Job):
 
     def describe(self, data: Any) -> list[str]:
         """See `Job`."""
+        from separable.data.check_problems import counted
+
         total, names = len(data.train) + len(data.val), data.class_names
         listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         split = f"{len(data.train):,} to train on, {len(data.val):,} held out."
-        return [f"{total:,} pictures with masks of {len(names)} classes ({listed}): {split}", *data.notes]
+        classes = counted(len(names), "class", "classes")
+        return [f"{counted(total, 'picture')} with masks of {classes} ({listed}): {split}", *data.notes]
 
     def check(self, data: Any, workers: int, progress: Progress) -> "CheckReport":
         """See `Job`."""

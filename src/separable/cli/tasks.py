@@ -36,12 +36,34 @@ def tell_task(data: Path, wish: str = "auto", model: str | None = None) -> str:
             expected=f"one of {', '.join(list_models(task))}",
         )
     asked = f"--task {task}" if wish != "auto" else f"{model} {SAID[task]}" if model else None
-    fixes = {
-        "segment": "For one answer a picture leave out --task segment, and choose a network that classifies",
-        "classify": "For one answer a pixel take --task segment, with a network such as unet_xception",
-    }
-    demand_layout(data, task, asked, fixes[task])
+    if asked is None and task == "classify" and not data.is_dir():
+        _refuse(data)
+    demand_layout(data, task, asked, _other_task(task, wish, model))
     return task
+
+
+def _other_task(task: str, wish: str, model: str | None) -> str:
+    """How to ask for the other task, by changing what was given."""
+    answer, network = {
+        "segment": ("picture", "a network that classifies, such as xception"),
+        "classify": ("pixel", "a network such as unet_xception"),
+    }[task]
+    if wish == "auto":
+        return f"For one answer a {answer} leave out --model {model} or choose {network}"
+    return f"For one answer a {answer} leave out --task {wish}" + (f" and --model {model}" if model else "")
+
+
+def _refuse(data: Path) -> None:
+    """Name both layouts where neither the folder nor anybody says which task it is.
+
+    Raises:
+        DataFolderError: always, but where the folder has come into being.
+    """
+    from separable.data.folder import demand_folder
+    from separable.segmentation.layout import LAYOUT
+
+    classes = "a folder of pictures for each class, in train/ and val/ or not"
+    demand_folder(data, f"{classes}; or, for pictures with masks, {LAYOUT}")
 
 
 def demand_layout(data: Path, task: str, asked: str | None, fix: str) -> None:
