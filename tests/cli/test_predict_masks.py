@@ -1,5 +1,6 @@
 """`separable predict` for networks that answer for every pixel: files, names, words; nothing that was there is lost."""
 
+import io
 import json
 import re
 import sys
@@ -12,12 +13,14 @@ import pytest
 from PIL import Image
 
 from separable.cli import predict_files, predict_wishes
-from separable.cli.predict_names import Names, named_pictures
+from separable.cli.predict_names import Names, named_pictures, shared_stems
 from separable.cli.predict_shares import MaskAnswer, print_shares
 from separable.runtime.masks import MaskPredictor
 from separable.runtime.predictor import load_mask_predictor
 from separable.segmentation.coco import read_coco
+from separable.segmentation.labels import background_of
 from separable.segmentation.overlay_strips import OverlayStrips
+from separable.segmentation.palette import class_colours, distinct_colours
 from separable.segmentation.png_writer import is_written_here, write_rgb_png
 from separable.segmentation.views import overlay
 from tests.cli.conftest import Cli
@@ -68,7 +71,7 @@ def test_lines_of_shares(cli: Cli, run: Path, pictures: Path) -> None:
 
 def test_masks_and_overlays_are_those_of_the_predictor(cli: Cli, run: Path, pictures: Path) -> None:
     predictor = load_mask_predictor(run)
-    names = {"a.jpg": "a.png", "a.png": "a.png.png", "sub/a.bmp": "sub/a.png"}
+    names = {"a.jpg": "a.jpg.png", "a.png": "a.png.png", "sub/a.bmp": "sub/a.png"}
     for options, way in (((), {}), (("--tile", "32x40", "--overlap", "8", "--flips", "all"), None)):
         way = {"tile": (32, 40), "overlap": 8, "flips": "all"} if way is None else way
         outcome = cli("predict", run, pictures, "--out", "masks", "--overlay", "seen", *options)
@@ -93,7 +96,7 @@ def test_the_document(cli: Cli, run: Path, pictures: Path) -> None:
     places = {name: told[name] for name in ("out", "outlines", "pictures", "failed")}
     assert places == {"out": "masks", "outlines": "o.json", "pictures": 4, "failed": 1}
     assert [answer.get("mask") for answer in told["answers"]] == [
-        "masks/a.png",
+        "masks/a.jpg.png",
         "masks/a.png.png",
         None,
         "masks/sub/a.png",
@@ -117,11 +120,11 @@ def test_nothing_that_was_there_is_written_over(cli: Cli, run: Path, pictures: P
             "choose another folder"
         ]
         assert (masks / "kept.png").read_bytes() == drawn
-        assert is_written_here(masks / "a.png")
-    outcome = cli("predict", run, pictures / "a.jpg", pictures / "a.png", "--out", pictures)
+        assert is_written_here(masks / "a.jpg.png")
+    outcome = cli("predict", run, pictures / "a.jpg", pictures / "kept.jpg", "--out", pictures)
     assert [line.split("\t")[1].startswith("error: ") for line in outcome.out.splitlines()] == [True, False]
     assert (pictures / "a.png").read_bytes() == original
-    own = masks / "a.png"
+    own = masks / "a.jpg.png"
     before = own.read_bytes()
     assert "error" in cli("predict", run, own, "--out", masks).out, "a picture is not replaced by its own mask"
     assert own.read_bytes() == before
@@ -145,12 +148,40 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         *("cat", "cat.png", "CAT.JPG", "cat.jpg-2", "cat.jpg-3"),
         *("sub/cat", "dog"),
     ]
+    known = Names({"cat"})
+    assert [known.free(name) for name in given] == [
+        *("cat.jpg", "cat.png", "CAT.JPG-2", "cat.jpg-3", "cat.jpg-4"),
+        *("sub/cat", "dog"),
+    ]
     monkeypatch.chdir(tmp_path)
     for path in ("x/y/1.png", "x/2.png", "3.png"):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).touch()
     found = named_pictures(["x", "x/y/1.png", "x/**/*.png", "*.png", "-"], ["x/2.png\n"], [])
+    assert shared_stems(["x", "3.png", "-"], []) == frozenset()
+    assert shared_stems(["x", "x/2.png", "no/*.png"], []) == {"2"}
     assert [one.name for one in found] == ["2.png", "y/1.png", "1.png", "2.png", "y/1.png", "3.png", "2.png"]
+
+
+def test_names_that_come_one_by_one_are_said(
+    cli: Cli, run: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{pictures}/a.jpg\n{pictures}/a.png\n"))
+    said = cli("predict", run, "-", "--out", "masks").err
+    assert f"note: the file of {pictures}/a.png is masks/a.png.png, as another picture has the plain name" in said
+    assert "plain name" not in cli("predict", run, pictures, "--out", "masks2").err
+
+
+def test_overlays_have_the_colours_of_the_report(cli: Cli, tmp_path: Path, pictures: Path) -> None:
+    plain = mask_run(tmp_path / "plain")
+    (plain / "evaluation.json").write_text(json.dumps({"task": "segment"}))
+    assert cli("predict", plain, pictures / "a.png", "--out", "masks", "--overlay", "seen").code == 0
+    mask = indices(Path("masks/a.png"))
+    palette = distinct_colours(class_colours(len(NAMES)))
+    assert palette != class_colours(len(NAMES))
+    with Image.open(pictures / "a.png") as picture, Image.open("seen/a.png") as seen:
+        expected = overlay(np.asarray(picture), mask.astype(np.int16), palette, background=0)
+        assert np.array_equal(np.asarray(seen), expected)
 
 
 def crossings(rings: list[list[list[float]]], size: tuple[int, int]) -> np.ndarray:
@@ -192,7 +223,7 @@ def test_outlines_are_the_masks(cli: Cli, run: Path, pictures: Path) -> None:
     assert coco["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     assert len({one["id"] for one in coco["annotations"]}) == len(coco["annotations"]) > 3
     assert any(isinstance(one["segmentation"], dict) for one in coco["annotations"]), "with a hole"
-    for image, name in zip(coco["images"], ("a.png", "a.png.png", "sub/a.png"), strict=True):
+    for image, name in zip(coco["images"], ("a.jpg.png", "a.png.png", "sub/a.png"), strict=True):
         mask = indices(Path("masks", name))
         size = (image["height"], image["width"])
         assert mask.shape == size
@@ -218,8 +249,18 @@ def test_outlines_that_cannot_be(cli: Cli, run: Path, pictures: Path, monkeypatc
     lines = cli("predict", run, pictures, "--out", "masks", "--outlines", "o.json").out.splitlines()
     assert "error: too ragged for outlines: " in lines[0]
     assert lines[1].endswith("error: too large for outlines: 52x40 pixels; leave --outlines out")
-    assert not list(Path("masks").glob("*.png")), "what failed leaves nothing"
     assert json.loads(Path("o.json").read_text())["annotations"] == []
+    cli("predict", run, pictures, "--out", "plain", "--overlay", "shown")
+    told = json.loads(
+        cli("predict", run, pictures, "--out", "masks", "--overlay", "over", "--outlines", "o.json", "--json").out
+    )["answers"]
+    assert all("for outlines" in one["error"] and Path(one["mask"]).is_file() for one in told if one["size"])
+    assert sum(bool(one["size"]) for one in told) == 3, "masks and overlays are there all the same"
+    for one, other in (("masks", "plain"), ("over", "shown")):
+        found, wanted = (sorted(path for path in Path(name).rglob("*.png")) for name in (one, other))
+        assert [path.read_bytes() for path in found] == [path.read_bytes() for path in wanted] != []
+    alone = json.loads(cli("predict", run, pictures, "--outlines", "o.json", "--json").out)["answers"]
+    assert [bool(one["shares"]) for one in alone].count(True) == 2, "nothing but outlines: too large is not predicted"
 
 
 @pytest.mark.parametrize(
@@ -300,7 +341,7 @@ def test_many_tiles_are_worth_timing_kernels(pictures: Path, monkeypatch: pytest
 
 def test_the_background() -> None:
     names = {("cat", "Background"): 1, ("0", "1"): 0, ("cat", "dog"): None, ("class 0", "class 1"): 0, (): None}
-    assert {given: predict_files.background_of(given) for given in names} == names
+    assert {given: background_of(given) for given in names} == names
 
 
 def test_a_reader_that_goes_away_is_no_trouble_of_the_file(tmp_path: Path) -> None:

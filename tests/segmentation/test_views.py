@@ -6,7 +6,7 @@ import pytest
 from separable.errors import UsageError
 from separable.segmentation.labels import IGNORE
 from separable.segmentation.palette import class_colours
-from separable.segmentation.views import coloured_mask, disagreement, overlay
+from separable.segmentation.views import coloured_mask, disagreement, disagreement_kinds, overlay
 from tests.data.made import structured
 from tests.segmentation.made import blobs
 
@@ -45,6 +45,9 @@ def test_disagreement_has_a_colour_for_every_kind() -> None:
     shown = disagreement(truth, predicted)[0].tolist()
     assert shown[0] == shown[1]
     assert len({tuple(colour) for colour in shown}) == 5
+    assert disagreement_kinds(truth, predicted).tolist() == [[0, 0, 1, 2, 3, 4]]
+    assert disagreement_kinds(truth, predicted, 1).tolist() == [[0, 0, 2, 3, 2, 4]]
+    assert disagreement_kinds(truth, predicted, None).tolist() == [[0, 0, 3, 3, 3, 4]], "nothing to miss or to add"
 
 
 def test_what_does_not_fit() -> None:

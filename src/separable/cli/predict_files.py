@@ -11,12 +11,12 @@ import numpy as np
 from separable.errors import BadPictureError, UsageError
 from separable.files import atomic_path, make_directory
 from separable.runtime.mask_rows import MaskStrip
-from separable.segmentation.labels import Mask
+from separable.segmentation.labels import Mask, background_of
 from separable.segmentation.overlay_strips import OverlayStrips
 from separable.segmentation.png_writer import index_png, rgb_png
-from separable.segmentation.vector import Region, coco_annotations, geojson_features, regions
+from separable.segmentation.vector import Region, coco_annotations, coco_categories, geojson_features, regions
 
-__all__ = ["ENDINGS", "OutlineFile", "background_of", "demand_ending", "mask_file", "outline_file", "overlay_file"]
+__all__ = ["ENDINGS", "OutlineFile", "demand_ending", "mask_file", "outline_file", "overlay_file"]
 
 Colours = Sequence[tuple[int, int, int]]
 Sink = Callable[[MaskStrip], None]
@@ -24,14 +24,6 @@ ENDINGS = (".geojson", ".json")
 _MOST_PIXELS = 1 << 27
 _MOST_EDGES = 4_000_000
 """Pixel edges between two classes: following them takes hundreds of bytes each."""
-
-
-def background_of(class_names: Sequence[str]) -> int | None:
-    """The class that is left out of overlays and outlines: the one that is called background, or 0 where classes have
-    no names but their numbers."""
-    if class_names and class_names[0] in ("0", "class 0"):
-        return 0
-    return next((index for index, name in enumerate(class_names) if name.casefold() == "background"), None)
 
 
 def demand_ending(path: Path) -> None:
@@ -89,6 +81,7 @@ class OutlineFile:
     def __init__(self, file: TextIO, class_names: Sequence[str], coco: bool) -> None:
         self._file, self._names, self._coco = file, class_names, coco
         self._background = background_of(class_names)
+        self._categories = coco_categories(class_names, self._background)
         self._images: list[dict[str, Any]] = []
         self._count = 0
         file.write('{"annotations": [' if coco else '{"type": "FeatureCollection", "features": [')
@@ -119,7 +112,7 @@ class OutlineFile:
         image_id = len(self._images) + 1
         self._images.append({"id": image_id, "file_name": name, "height": size[0], "width": size[1]})
         if self._coco:
-            found = coco_annotations(parts, size, image_id, first_id=self._count + 1)
+            found = coco_annotations(parts, size, image_id, self._categories, first_id=self._count + 1)
         else:
             found = geojson_features(parts, self._names, picture=name)
         for one in found:
@@ -130,7 +123,6 @@ class OutlineFile:
         """What follows the last region."""
         self._file.write("\n]")
         if self._coco:
-            named = [(index, name) for index, name in enumerate(self._names) if index != self._background]
-            categories = [{"id": index, "name": name} for index, name in named]
+            categories = [{"id": number, "name": self._names[index]} for index, number in self._categories.items()]
             self._file.write(f',\n"images": {json.dumps(self._images)},\n"categories": {json.dumps(categories)}')
         self._file.write("}\n")

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from separable.cli.output import Output, counter
-from separable.cli.predict_files import OutlineFile, Sink, background_of, mask_file, outline_file, overlay_file
-from separable.cli.predict_names import Names, demand_ours, named_pictures
+from separable.cli.predict_files import OutlineFile, Sink, mask_file, outline_file, overlay_file
+from separable.cli.predict_names import Names, demand_ours, named_pictures, shared_stems
 from separable.cli.predict_shares import MaskAnswer, print_shares
 from separable.cli.predict_wishes import MaskWishes
 from separable.cli.predict_words import note, one_line
 from separable.cli.tuning import runtime_of
 from separable.errors import BadPictureError
+from separable.segmentation.labels import background_of
 
 if TYPE_CHECKING:
     from separable.machine.runtime import Settings
@@ -65,13 +66,15 @@ class _Work:
     def __init__(self, predictor: "MaskPredictor", wishes: MaskWishes, outlines: OutlineFile | None) -> None:
         self._predictor, self._wishes, self._outlines = predictor, wishes, outlines
         self._names = Names()
-        self._told = False
+        self._told = self._names_told = False
         self._progress = counter("pictures")
         self._rows_done = counter("rows of a picture")
 
     def answers(self, pictures: Sequence[str]) -> Iterator[MaskAnswer]:
         wishes, waiting = self._wishes, deque[str]()
         folders = [folder for folder in (wishes.out, wishes.overlay) if folder is not None]
+        if folders:
+            self._names = Names(shared_stems(pictures, folders))
 
         def paths() -> Iterator[str]:
             for path, name in named_pictures(pictures, sys.stdin, folders):
@@ -97,13 +100,20 @@ class _Work:
         free = self._names.free(name)
         folders = {"mask": self._wishes.out, "overlay": self._wishes.overlay}
         files = {kind: folder / f"{free}.png" for kind, folder in folders.items() if folder is not None}
+        self._tell_name(rows.source, name, free, files)
         for target in files.values():
             demand_ours(target, rows.source)
-        if self._outlines is not None:
-            self._outlines.demand_size(rows.size)
+        outlines, refused = self._outlines, None
+        try:
+            if outlines is not None:
+                outlines.demand_size(rows.size)
+        except BadPictureError as error:
+            if not files:
+                raise
+            outlines, refused = None, error  # masks and overlays are written all the same
         pixels = np.zeros(len(self._predictor.class_names), np.int64)
         with ExitStack() as stack:
-            sinks, kept = self._sinks(stack, files, rows.size)
+            sinks, kept = self._sinks(stack, files, rows.size, keep=outlines is not None)
             done = 0
             for strip in rows.strips():
                 pixels += np.bincount(strip.mask.ravel(), minlength=len(pixels))
@@ -111,26 +121,39 @@ class _Work:
                     sink(strip)
                 done += len(strip.mask)
                 self._rows_done(done, rows.size[0])
-            parts = None if self._outlines is None else self._outlines.trace(np.concatenate(kept))
-        if self._outlines is not None and parts is not None:
-            self._outlines.add(name, rows.size, parts)
+        if outlines is not None:
+            refused = _outlined(outlines, name, rows.size, np.concatenate(kept))
         shares = (pixels / pixels.sum()).tolist()
         named = dict(zip(self._predictor.class_names, shares, strict=True))
-        return MaskAnswer(rows.source, rows.size, named, {kind: str(path) for kind, path in files.items()})
+        cause = None if refused is None else str(refused).rstrip(".")
+        return MaskAnswer(rows.source, rows.size, named, {kind: str(path) for kind, path in files.items()}, cause)
 
     def _sinks(
-        self, stack: ExitStack, files: dict[str, Path], size: tuple[int, int]
+        self, stack: ExitStack, files: dict[str, Path], size: tuple[int, int], *, keep: bool
     ) -> tuple[list[Sink], "list[Mask]"]:
+        from separable.segmentation.palette import distinct_colours
+
         colours, kept = self._predictor.colours, list["Mask"]()
         sinks: list[Sink] = []
         if "mask" in files:
             sinks.append(stack.enter_context(mask_file(files["mask"], size, colours)))
         if "overlay" in files:
             background = background_of(self._predictor.class_names)
-            sinks.append(stack.enter_context(overlay_file(files["overlay"], size, colours, background)))
-        if self._outlines is not None:
+            sinks.append(
+                stack.enter_context(overlay_file(files["overlay"], size, distinct_colours(colours), background))
+            )
+        if keep:
             sinks.append(lambda strip: kept.append(strip.mask))
         return sinks, kept
+
+    def _tell_name(self, source: str, name: str, free: str, files: dict[str, Path]) -> None:
+        """Once, that a file is not called as its picture, where nobody could know of the other in time."""
+        if files and not self._names_told and not self._names.was_known(name, free):
+            self._names_told = True
+            note(
+                f"the file of {one_line(source)} is {one_line(str(next(iter(files.values()))))}, as another picture "
+                "has the plain name; --json lists the file of every picture"
+            )
 
     def _tell(self, rows: "MaskRows") -> None:
         """Once, that tiles are there."""
@@ -147,6 +170,15 @@ class _Work:
                 f"{width}x{height}; with --tile 512 it sees every pixel, tile by tile, which suits networks that have "
                 "learnt at that scale"
             )
+
+
+def _outlined(outlines: OutlineFile, name: str, size: tuple[int, int], mask: "Mask") -> BadPictureError | None:
+    """Add the regions of a picture; or why there are none."""
+    try:
+        outlines.add(name, size, outlines.trace(mask))
+    except BadPictureError as error:
+        return error
+    return None
 
 
 def _counted(answers: Iterator[MaskAnswer], counts: Counter[str]) -> Iterator[MaskAnswer]:

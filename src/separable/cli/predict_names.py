@@ -2,13 +2,15 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple, final
 
-from separable.errors import BadPictureError, UsageError
+from separable.errors import BadPictureError, SeparableError, UsageError
 
-__all__ = ["Named", "Names", "demand_folder", "demand_ours", "named_pictures"]
+__all__ = ["Named", "Names", "demand_folder", "demand_ours", "named_pictures", "shared_stems"]
 
 
 class Named(NamedTuple):
@@ -55,27 +57,46 @@ def _lies_in(path: str, folder: str) -> bool:
     return path != folder and os.path.commonpath([path, folder]) == folder
 
 
+def shared_stems(arguments: Sequence[str], outputs: Sequence[Path]) -> frozenset[str]:
+    """Names without their endings that two pictures have, in small letters: "cat" of cat.jpg and cat.png.
+
+    What standard input names is not known yet, and what cannot be found is said when its turn comes.
+    """
+    seen, shared = set[str](), set[str]()
+    with suppress(SeparableError):
+        for picture in named_pictures([one for one in arguments if one != "-"], (), outputs):
+            stem = _stem(picture.name)
+            (shared if stem in seen else seen).add(stem)
+    return frozenset(shared)
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0].casefold()
+
+
 @final
 class Names:
-    """Names without their endings, each given once: of "cat.jpg" and "cat.png" the first is
-    "cat", the second "cat.png".
+    """Names without their endings, each given once. Those in `shared`, of `shared_stems`, keep their endings: "cat.jpg"
+    and "cat.png". Where that was not known, the first is "cat", the second "cat.png".
 
     Capital letters make no difference, as they do not on some disks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Collection[str] = ()) -> None:
         self._taken: set[str] = set()
+        self._shared = shared
 
     def free(self, name: str) -> str:
         """A name for a picture called `name` that no other has got."""
-        candidates = iter((os.path.splitext(name)[0], name))
-        number = 0
-        while True:
-            found = next(candidates, f"{name}-{number}")
-            if found.casefold() not in self._taken:
-                self._taken.add(found.casefold())
-                return found
-            number += 1
+        plain = [] if _stem(name) in self._shared else [os.path.splitext(name)[0]]
+        candidates = chain(plain, [name], (f"{name}-{number}" for number in count(2)))
+        found = next(one for one in candidates if one.casefold() not in self._taken)
+        self._taken.add(found.casefold())
+        return found
+
+    def was_known(self, name: str, found: str) -> bool:
+        """Whether nobody is misled by `found`, what `free` gave to `name`."""
+        return found.casefold() == _stem(name) or _stem(name) in self._shared
 
 
 def demand_folder(folder: Path, arguments: Sequence[str], option: str) -> None:

@@ -17,7 +17,8 @@ _ROWS = 50
 
 @dataclass(frozen=True)
 class MaskAnswer:
-    """Shares of the picture that the classes cover, and the files written of it; or `error`, why there are none."""
+    """Shares of the picture that the classes cover, and the files written of it; or `error`, why something that was
+    asked for is not there: all of it, where there are no shares, else its outlines."""
 
     path: str
     size: tuple[int, int] = (0, 0)
@@ -28,7 +29,7 @@ class MaskAnswer:
     def to_json(self) -> dict[str, Any]:
         """`size` is height and width."""
         shares = {name: round(share, 6) for name, share in self.shares.items()}
-        size = None if self.error else self.size
+        size = self.size if self.shares else None
         return {"path": self.path, "size": size, "shares": shares, **self.files, "error": self.error}
 
     def largest(self) -> list[tuple[str, float]]:

@@ -1,5 +1,6 @@
 """What a mask is here, whatever file it came from: a class index for every pixel, or `IGNORE`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from separable.errors import UsageError
 
-__all__ = ["IGNORE", "MAX_CLASSES", "Mask", "as_mask"]
+__all__ = ["IGNORE", "MAX_CLASSES", "Mask", "as_mask", "background_of"]
 
 Mask = NDArray[np.int16]
 """(height, width), class indices from 0 on, or `IGNORE`."""
@@ -35,3 +36,11 @@ def as_mask(values: NDArray[Any], num_classes: int = MAX_CLASSES) -> Mask:
             expected=f"{IGNORE} (ignored) to {num_classes - 1}",
         )
     return values.astype(np.int16, copy=False)
+
+
+def background_of(class_names: Sequence[str]) -> int | None:
+    """The class that is what is left over: the one that is called background, or 0 where classes have no names but
+    their numbers. None: every class is something, and overlays, outlines and mistakes are of all of them."""
+    if class_names and class_names[0] in ("0", "class 0"):
+        return 0
+    return next((index for index, name in enumerate(class_names) if name.casefold() == "background"), None)

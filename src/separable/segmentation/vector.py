@@ -1,6 +1,6 @@
 """Masks as polygons for other programs: GeoJSON and COCO, exact to the pixel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,16 @@ from separable.segmentation.labels import IGNORE, Mask
 from separable.segmentation.rle import encode_counts, string_from_counts
 from separable.segmentation.trace import Outline, trace
 
-__all__ = ["Region", "coco_annotations", "coco_document", "geojson", "geojson_features", "paint_regions", "regions"]
+__all__ = [
+    "Region",
+    "coco_annotations",
+    "coco_categories",
+    "coco_document",
+    "geojson",
+    "geojson_features",
+    "paint_regions",
+    "regions",
+]
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,19 @@ def geojson_features(
         }
 
 
+def coco_categories(class_names: Sequence[str], background: int | None) -> dict[int, int]:
+    """The category of each class index, but of the background, which has none: the index itself where the background
+    is class 0, else one more. No category is 0, which readers take for a background."""
+    first = 0 if background == 0 else 1
+    return {index: index + first for index in range(len(class_names)) if index != background}
+
+
 def coco_annotations(
-    parts: Sequence[Region], size: tuple[int, int], image_id: int, first_id: int = 1
+    parts: Sequence[Region], size: tuple[int, int], image_id: int, categories: Mapping[int, int], first_id: int = 1
 ) -> Iterator[dict[str, Any]]:
     """One annotation a region: an outline, or run lengths where it has holes, which COCO's outlines cannot have.
 
-    `category_id` is the class index, so class 0 should be a background that has been left out.
+    `categories` is what `coco_categories` gives; the regions are of classes in it.
     """
     for number, part in enumerate(parts, start=first_id):
         outer = part.outline.outer
@@ -83,7 +99,7 @@ def coco_annotations(
         yield {
             "id": number,
             "image_id": image_id,
-            "category_id": part.class_index,
+            "category_id": categories[part.class_index],
             "segmentation": segmentation,
             "area": part.outline.area,
             "bbox": [left, top, right - left, bottom - top],
@@ -92,16 +108,17 @@ def coco_annotations(
 
 
 def coco_document(
-    masks: Sequence[tuple[str, Mask]], class_names: Sequence[str], *, background: int = 0
+    masks: Sequence[tuple[str, Mask]], class_names: Sequence[str], *, background: int | None = 0
 ) -> dict[str, Any]:
     """An instances file of (file name, mask) pairs, which `coco.read_coco` reads."""
+    numbers = coco_categories(class_names, background)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (name, mask) in enumerate(masks, start=1):
         size = (mask.shape[0], mask.shape[1])
         images.append({"id": image_id, "file_name": name, "height": size[0], "width": size[1]})
         annotations += coco_annotations(
-            regions(mask, background=background), size, image_id, first_id=len(annotations) + 1
+            regions(mask, background=background), size, image_id, numbers, first_id=len(annotations) + 1
         )
-    categories = [{"id": index, "name": name} for index, name in enumerate(class_names) if index != background]
+    categories = [{"id": number, "name": class_names[index]} for index, number in numbers.items()]
     return {"images": images, "annotations": annotations, "categories": categories}

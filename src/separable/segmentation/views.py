@@ -53,17 +53,20 @@ def overlay(
     return result
 
 
-def disagreement(truth: Mask, predicted: Mask, background: int = 0) -> Pixels:
+def disagreement(truth: Mask, predicted: Mask, background: int | None = 0) -> Pixels:
     """(height, width, 3): right in light grey, missed in blue, found where there is background in orange, one class
     for another in purple; pixels without a label in dark grey."""
     shown: Pixels = np.array(DISAGREEMENT, np.uint8)[disagreement_kinds(truth, predicted, background)]
     return shown
 
 
-def disagreement_kinds(truth: Mask, predicted: Mask, background: int = 0) -> NDArray[np.uint8]:
-    """(height, width): 0 right, 1 missed, 2 found where there is background, 3 one class for another, 4 no label."""
+def disagreement_kinds(truth: Mask, predicted: Mask, background: int | None = 0) -> NDArray[np.uint8]:
+    """(height, width): 0 right, 1 missed, 2 found where there is background, 3 one class for another, 4 no label.
+
+    Where no class is the `background`, nothing is missed or found: one class is taken for another.
+    """
     if truth.shape != predicted.shape:
         raise UsageError("Truth and prediction differ in size", got=f"{truth.shape} and {predicted.shape}")
-    wrong = truth != predicted
-    kinds = np.select([truth == IGNORE, ~wrong, predicted == background, truth == background], [4, 0, 1, 2], default=3)
+    wrong, nothing = truth != predicted, IGNORE if background is None else background
+    kinds = np.select([truth == IGNORE, ~wrong, predicted == nothing, truth == nothing], [4, 0, 1, 2], default=3)
     return kinds.astype(np.uint8)

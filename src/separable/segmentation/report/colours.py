@@ -3,6 +3,7 @@
 from separable.analysis.page.html import folded, section
 from separable.analysis.page.wording import count_of
 from separable.analysis.plots.markup import Markup, element, join, shorten
+from separable.segmentation.labels import background_of
 from separable.segmentation.report.record import MaskScores
 from separable.segmentation.views import DISAGREEMENT
 
@@ -19,7 +20,8 @@ def colour_section(scores: MaskScores) -> Markup:
     if len(classes) > _MOST_OPEN:
         more = count_of(len(classes) - _MOST_OPEN, "more class", "more classes")
         content.append(folded(f"{more}, of fewer pixels", _list(classes[_MOST_OPEN:])))
-    background = shorten(scores.class_names[0], 60) if scores.class_names else ""
+    nothing = background_of(scores.class_names)
+    background = "" if nothing is None else shorten(scores.class_names[nothing], 60)
     words = (
         "right",
         f"missed: the prediction says {background}, the truth shows another class",
@@ -28,11 +30,16 @@ def colour_section(scores: MaskScores) -> Markup:
         "not labelled: does not count",
     )
     kinds = [_entry(colour, text) for colour, text in zip(DISAGREEMENT, words, strict=True)]
-    kinds = kinds if len(scores.class_names) > 2 else kinds[:3] + kinds[4:]
+    if nothing is None:
+        kinds = kinds[:1] + kinds[3:]
+    elif len(scores.class_names) <= 2:
+        kinds = kinds[:3] + kinds[4:]
     content += [element("h3", "Where they disagree"), _list(kinds)]
     lead = "The same in every picture below."
     if len(scores.class_names) > 8:
         lead += " So many colours cannot all be told apart: below each picture its classes are named."
+    if scores.recoloured:
+        lead += " The mask files themselves carry Pascal VOC's palette, as index PNGs do; what they hold is the same."
     return section("colours", "Colours", lead, *content)
 
 

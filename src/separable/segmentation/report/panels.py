@@ -12,7 +12,7 @@ from separable.data.decode import decode_picture
 from separable.data.preprocess import seen_region
 from separable.errors import BadPictureError
 from separable.models.contract import InputContract
-from separable.segmentation.labels import IGNORE, Mask, as_mask
+from separable.segmentation.labels import IGNORE, Mask, as_mask, background_of
 from separable.segmentation.mask_file import MaskFile
 from separable.segmentation.nearest import resize_mask
 from separable.segmentation.report.record import MaskScores, Measured, PictureRow
@@ -74,7 +74,7 @@ class Panels:
         masks = [mask for mask in (predicted, truth) if mask is not None]
         kinds = None
         if truth is not None and predicted is not None and truth.shape == predicted.shape:
-            kinds = disagreement_kinds(truth, predicted)
+            kinds = disagreement_kinds(truth, predicted, background_of(self._evaluation.class_names))
         colours = self._evaluation.colours
         return Shown(
             (seen.height, seen.width) if seen is not None else (*masks[0].shape,) if masks else (1, 1),
