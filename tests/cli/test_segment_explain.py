@@ -52,10 +52,16 @@ def picture(tmp_path: Path) -> Path:
 def test_a_page_of_a_segmentation(cli: Cli, folder: Path, picture: Path) -> None:
     said = cli("explain", folder, picture, "--out", "why.html", "--png", *QUICK, "--class", "dog", "--class", "cat")
     assert said.code == 0, said.err
-    assert said.out.startswith("why.html: ")
+    assert said.out.startswith("why.html: of the 32x32 pixels that the network sees, ")
     assert "No pixel of this picture is taken for dog: there is nothing to explain." in said.err
     page = Path("why.html").read_text()
-    for words in ("Why these pixels?", "The pixels taken for it", "of the picture", "Seg-Grad-CAM", "sum of logits"):
+    for words in (
+        "Why these pixels?",
+        "The pixels taken for it",
+        "32x32 pixels that it sees of this picture",
+        "Seg-Grad-CAM",
+        "sum of logits",
+    ):
         assert words in page, words
     drawn = {path.name for path in Path("why").iterdir()}
     assert {"predicted.png", "seen.png", "maps-down2.png", "maps-up3.png"} <= drawn

@@ -32,7 +32,11 @@ def test_what_is_estimated(data: FolderData, tmp_path: Path) -> None:
     text = found.to_text()
     assert f"xception at 32x32: {found.parameters:,} parameters" in text
     assert "6 steps of" in text
-    assert "4 epochs" in text
+    assert "4 epochs: an estimate, measured just now on this machine.\n" in f"{text}\n"
+    single = replace(found, batch_size=1, steps_per_epoch=1, epochs=1).to_text()
+    assert "1 picture a step" in single
+    assert "(1 step of" in single
+    assert "1 epoch:" in single
     assert not (tmp_path / "run").exists()
     tight = replace(found, memory=found.memory_limit)
     assert "That may not fit: use a smaller --batch" in tight.to_text()

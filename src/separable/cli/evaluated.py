@@ -21,8 +21,10 @@ def show_classes(output: Output, document: dict[str, Any]) -> None:
     output.show(_confidence(document["calibration"]))
 
 
-def show_masks(output: Output, document: dict[str, Any]) -> None:
-    """Of one class a pixel."""
+def show_masks(output: Output, document: dict[str, Any], scale: float | None) -> None:
+    """Of one class a pixel. `scale` is that of `measured_at.picture_scale`."""
+    from separable.segmentation.measured_at import measured_at
+
     scores = {name: _percent(document[name]) for name in ("miou", "mean_dice", "pixel_accuracy", "boundary_f1")}
     loss = "-" if document["loss"] is None else f"{document['loss']:.4f}"
     output.show(
@@ -39,10 +41,7 @@ def show_masks(output: Output, document: dict[str, Any]) -> None:
     output.table(header, rows, right=range(1, len(header)))
     output.show()
     height, width = document["input"]
-    output.show(
-        f"Over all pixels of the set together, at the network's {height}x{width}; a boundary counts within "
-        f"{document['boundary_tolerance']:g} pixels."
-    )
+    output.show(f"{measured_at((height, width), document['boundary_tolerance'], scale)} All pixels count together.")
 
 
 def _confidence(found: dict[str, Any]) -> str:

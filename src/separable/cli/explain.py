@@ -73,7 +73,8 @@ def explain(
 ) -> None:
     """Show what in a picture made a network answer as it did: a page with heat maps, attributions and feature maps.
 
-    Of a network that answers for every pixel: what made it take the pixels of a class for that class.
+    Of a network that answers for every pixel: what made it take the pixels of a class for that class. Shares are of the
+    pixels that the network sees; those of `predict` are of the picture's own.
     A picture that cannot be read gets a message and no page; the others get theirs, and the exit code is 1.
     """
     from separable.cli.explaining import Explainer, Wishes, page_paths
@@ -105,7 +106,8 @@ def _one(explainer: "Explainer", source: str, path: Path, png: bool, output: Out
         return {"path": source, "page": None, "error": cause}
     share = "share" if "share" in row["top"][0] else "probability"
     shown = row["top"][: 3 if share == "share" else 1]
-    output.show(f"{path}: " + ", ".join(f"{one['class']} {100 * one[share]:.1f} %" for one in shown))
+    whole = "of the {}x{} pixels that the network sees, ".format(*row["input"]) if share == "share" else ""
+    output.show(f"{path}: {whole}" + ", ".join(f"{one['class']} {100 * one[share]:.1f} %" for one in shown))
     for alert in row["alerts"]:
         write_lines(sys.stderr, f"separable: {plain(source)}: {alert}")
     return row

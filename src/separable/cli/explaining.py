@@ -276,6 +276,7 @@ def _to_json(subject: Subject, path: Path, pictures: list[str]) -> dict[str, Any
         "page": str(path),
         "pictures": [str(path.with_suffix("") / name) for name in pictures],
         "error": None,
+        "input": list(subject.contract.size),
         "top": [{"class": subject.name(i), probability: float(found.probabilities[i])} for i in found.top],
         "layer": layer and {"name": layer.name, "shape": [layer.channels, layer.height, layer.width]},
         "explained": explained,

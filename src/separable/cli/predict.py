@@ -37,7 +37,8 @@ def predict(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write to .csv, .jsonl or .parquet instead; of a segmentation, a folder for its masks.",
+            help="Write to .csv, .jsonl or .parquet instead; of a segmentation, a folder for its masks, called as the "
+            "pictures are: with the ending, where two differ in nothing else.",
             show_default=False,
         ),
     ] = None,
@@ -95,7 +96,8 @@ def predict(
 
     A picture that cannot be read is an answer too, with the cause; the exit code is 1 only when every one failed.
     On a terminal the answers are a table, elsewhere lines of path, answer and confidence, separated by tabs; of a
-    segmentation, of path, and class and share of the picture for each class on it.
+    segmentation, of path, and class and share of the picture for each class on it. In its --json, size is height and
+    width, and with --out and --overlay each answer names its files.
     """
     from separable.machine.runtime import tune_runtime
 

@@ -1,6 +1,8 @@
 """What `train` and `demo` do between reading a folder and saying what came out."""
 
+import json
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +58,7 @@ def carry_out(plan: Plan, out: Output) -> bool:
     settle_device(config)
     out.say(f"Recipe {config.recipe.name}; everything goes to {run}.")
     if recorded is None or plan.dry_run:
+        out.say("Timing a few steps on this machine, to estimate what the training takes ...")
         expected = estimate(config, data, job.task())
         out.say(expected.to_text())
         if plan.dry_run:
@@ -110,7 +113,8 @@ def run_training(
         result = train(config, data, task=job.task(), resume=resume, display=display, stop=stop)
     report = write_report(result.run)
     if not result.interrupted:
-        _summarise(result, job.achieved(result.metrics, data), report, time.monotonic() - begun, out)
+        achieved = [job.achieved(result.metrics, data), *_how_measured(config, result, data)]
+        _summarise(result, achieved, report, time.monotonic() - begun, out)
     out.document(_document(result, report))
     return result
 
@@ -134,8 +138,27 @@ def _check(job: Job, config: "TrainConfig", data: Any, resume: bool, out: Output
         out.say(f"Training on this may mislead; see `separable check {config.data.root}`.")
 
 
-def _summarise(result: "TrainResult", achieved: str, report: Path, seconds: float, out: Output) -> None:
-    out.say(f"\nDone in {human_seconds(seconds)}: {achieved}.")
+def _how_measured(config: "TrainConfig", result: "TrainResult", data: Any) -> Iterator[str]:
+    """What must be known to compare the figures of the end with others."""
+    if config.precision == "bf16":
+        yield "The epochs were measured in bf16, this in fp32: last digits may differ."
+    if config.task != "segment":
+        return
+    from separable.models import InputContract
+    from separable.segmentation.measured_at import measured_at, picture_scale
+
+    stored, model = (
+        json.loads((result.run / name).read_text(encoding="utf-8")) for name in ("evaluation.json", "model/config.json")
+    )
+    contract = InputContract.from_json(model["input"])
+    scale = picture_scale([data.val.root / path for path in data.val.paths], contract)
+    yield measured_at(contract.size, stored["boundary_tolerance"], scale)
+
+
+def _summarise(result: "TrainResult", achieved: Sequence[str], report: Path, seconds: float, out: Output) -> None:
+    out.say(f"\nDone in {human_seconds(seconds)}: {achieved[0]}.")
+    for remark in achieved[1:]:
+        out.say(remark)
     out.say(f"  look at it    {report}")
     out.say(f"  use it        separable predict {run_argument(result.run)} PICTURES...")
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from separable.analysis import profile
+from separable.analysis.page.wording import count_of
 from separable.data.loader import Batch, pictures_per_epoch
 from separable.machine.processor import read_processor
 from separable.models.base import ImageModel
@@ -66,9 +67,10 @@ class Estimate:
             f"{self.model} at {height}x{width}: {self.parameters:,} parameters, {_amount(self.macs)} multiply-adds a "
             "picture.",
             f"About {self.memory / 2**30:.1f} GiB of {self.memory_limit / 2**30:.1f} GiB memory at "
-            f"{self.batch_size} pictures a step.",
-            f"About {format_seconds(self.seconds_per_epoch)} an epoch ({self.steps_per_epoch} steps of "
-            f"{format_seconds(self.seconds_per_step)}), {format_seconds(self.seconds)} for {self.epochs} epochs.",
+            f"{count_of(self.batch_size, 'picture')} a step.",
+            f"About {format_seconds(self.seconds_per_epoch)} an epoch ({count_of(self.steps_per_epoch, 'step')} of "
+            f"{format_seconds(self.seconds_per_step)}), {format_seconds(self.seconds)} for "
+            f"{count_of(self.epochs, 'epoch')}: an estimate, measured just now on this machine.",
         ]
         if not self.fits:
             lines.append(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from separable.analysis.page.wording import amount, count_of, duration, listed, percent, wilson_interval
+from separable.analysis.page.wording import amount, count_of, duration, listed, milliseconds, percent, wilson_interval
 from separable.training.report.confidence import coverage_curve
 from separable.training.report.learning import thinned
 from separable.training.report.record import Predicted
@@ -38,6 +38,14 @@ def test_percent(value: float, expected: str) -> None:
 )  # fmt: skip
 def test_duration(value: float, expected: str) -> None:
     assert duration(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.4567, "0.457 ms"), (23.46, "23.5 ms"), (999.4, "999 ms"), (2580, "2.6 s"), (95e3, "1 min 35 s")],
+)
+def test_milliseconds(value: float, expected: str) -> None:
+    assert milliseconds(value) == expected
 
 
 @pytest.mark.parametrize(

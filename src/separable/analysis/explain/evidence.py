@@ -21,7 +21,7 @@ def evidence_section(subject: Subject, images: Mapping[str, bytes]) -> Markup:
     content: list[Markup] = []
     for evidence in subject.explanation.evidence:
         name = subject.name(evidence.index)
-        share = " of the picture" if subject.of_pixels else ""
+        share = " of the pixels seen" if subject.of_pixels else ""
         head = element("span", f"{subject.role(evidence)}, {percent(evidence.probability)}{share}")
         content.append(element("p", shorten(name, 80), " \N{MIDDLE DOT} ", head, class_="why"))
         looks = _looks(subject, evidence, images)

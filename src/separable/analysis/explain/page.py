@@ -74,7 +74,8 @@ def _summary(subject: Subject) -> str:
     sure = percent(float(found.probabilities[best]))
     if subject.of_pixels:
         shares = [f"{percent(float(found.probabilities[k]))} for {shorten(subject.name(k), 60)}" for k in found.top]
-        return f"Of this picture {subject.network} takes {', '.join(shares)}. Below is what in it made it so."
+        seen = "the {}x{} pixels that it sees of this picture".format(*subject.contract.size)
+        return f"Of {seen} {subject.network} takes {', '.join(shares)}. Below is what in them made it so."
     words = f"{subject.network} takes this picture for {shorten(subject.name(best), 60)} with a confidence of {sure}"
     if len(found.top) > 1:
         second = found.top[1]
@@ -84,7 +85,7 @@ def _summary(subject: Subject) -> str:
 
 def _tiles(subject: Subject) -> list[Markup]:
     found = subject.explanation
-    what = "of the pixels" if subject.of_pixels else "confidence"
+    what = "of the pixels it sees" if subject.of_pixels else "confidence"
     tiles = [tile(percent(float(found.probabilities[found.top[0]])), what, subject.name(found.top[0])[:60])]
     if subject.layer is not None and subject.shows_cam:
         layer = subject.layer

@@ -123,7 +123,8 @@ def _cut(subject: Subject) -> str:
 def _confidence(subject: Subject) -> str:
     if subject.of_pixels:
         shown = int((subject.explanation.probabilities > 0).sum())
-        return f"The areas of the {len(subject.explanation.top)} largest of {shown} classes that the picture shows."
+        words = f"The areas of the {len(subject.explanation.top)} largest of {shown} classes that the picture shows"
+        return f"{words}, among the pixels that the network sees; `predict` counts those of the picture itself."
     if len(subject.explanation.probabilities) == 1:
         return "The network has one output: its sigmoid."
     words = f"The {len(subject.explanation.top)} best of {len(subject.explanation.probabilities):,} classes"

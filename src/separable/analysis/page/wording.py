@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["amount", "count_of", "duration", "listed", "percent", "wilson_interval"]
+__all__ = ["amount", "count_of", "duration", "listed", "milliseconds", "percent", "wilson_interval"]
 
 _Z95 = 1.959963984540054
 
@@ -45,6 +45,11 @@ def duration(seconds: float) -> str:
     if minutes < 48 * 60:
         return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def milliseconds(value: float) -> str:
+    """23.46 as "23.5 ms", 2580 as "2.6 s"."""
+    return f"{amount(value)} ms" if value < 999.5 else duration(value / 1000)
 
 
 def amount(value: float, digits: int = 3) -> str:

@@ -39,6 +39,8 @@ def _evaluation(value: object) -> MaskScores:
     per_class = [_overlap(row) for row in fields.get("per_class") or []]
     if per_class and [one.name for one in per_class] != names:
         raise ValueError("the scores are of other classes than the names")
+    stored = _colours(fields.get("colours"), len(names))
+    colours = distinct_colours(stored)
     shares = ("miou", "mean_dice", "pixel_accuracy", "boundary_f1")
     return MaskScores(
         set_name=str(fields.get("set", "val")),
@@ -46,12 +48,20 @@ def _evaluation(value: object) -> MaskScores:
         loss=parse_number(fields.get("loss")),
         boundary_tolerance=parse_number(fields.get("boundary_tolerance")),
         class_names=names,
-        colours=distinct_colours(_colours(fields.get("colours"), len(names))),
+        colours=colours,
         per_class=per_class,
         confusion=parse_confusion(fields, len(names)),
         bad=parse_unreadable(fields),
+        size=_size(fields.get("input")),
+        recoloured=colours != stored,
         **{name: parse_share(fields.get(name)) for name in shares},
     )
+
+
+def _size(stored: object) -> tuple[int, int] | None:
+    if isinstance(stored, list) and len(stored) == 2 and all(isinstance(side, int) and side > 0 for side in stored):
+        return stored[0], stored[1]
+    return None
 
 
 def _overlap(row: Fields) -> Overlap:

@@ -39,6 +39,10 @@ class MaskScores:
     per_class: Sequence[Overlap]
     confusion: Sequence[Sequence[int]]
     bad: Sequence[tuple[str, str]]
+    size: tuple[int, int] | None = None
+    """Height and width of the network's input, at which everything was measured; None where the file does not say."""
+    recoloured: bool = False
+    """Whether `colours` are others than those of the masks' files."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def learning_section(record: RunRecord, curves: Sequence[Curve], measured: bool)
     charts = [_loss(record, per_epoch, axis, end), *(_score(record, curve, axis, end) for curve in curves)]
     charts += [_steps_chart(record, per_epoch, axis, end, *what) for what in _STEP_CHARTS]
     drawn = [figure(chart) for chart in charts if chart is not None]
-    content = [element("div", *drawn, class_="pair"), note(_how_drawn(record, per_epoch))]
+    content = [element("div", *drawn, class_="pair"), note(_how_drawn(record, per_epoch, measured))]
     if record.epochs:
         content.append(
             folded("The numbers by epoch", element("div", _epoch_table(record.epochs, curves), class_="tall"))
@@ -146,8 +146,10 @@ def _lead(record: RunRecord, curves: Sequence[Curve]) -> str:
     return words
 
 
-def _how_drawn(record: RunRecord, per_epoch: float) -> str:
+def _how_drawn(record: RunRecord, per_epoch: float, measured: bool) -> str:
     parts = ["Held-out values are measured after each epoch; the ring marks the best."] if record.epochs else []
+    if record.epochs and measured and value_at(record.config, "precision") == "bf16":
+        parts.append("The epochs were measured in bf16, the figures of the page in fp32: last digits may differ.")
     if len(record.steps) > _MOST_POINTS:
         parts.append(f"Values of {count_of(len(record.steps), 'step')} are drawn as {_MOST_POINTS} means.")
     if value_at(record.config, "recipe", "regularisation", "label_smoothing") and record.epochs:

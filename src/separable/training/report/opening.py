@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from separable.analysis.page.html import command, section, tile
-from separable.analysis.page.wording import amount, count_of, duration
+from separable.analysis.page.wording import amount, count_of, duration, milliseconds
 from separable.analysis.plots.markup import Markup, element, join, shorten
 from separable.training.report.commands import evaluate_command, repeat_command, resume_command
 from separable.training.report.record import RunRecord, value_at
@@ -111,5 +111,5 @@ def _cost_tiles(profile: Mapping[str, object] | None) -> list[Markup]:
         tiles.append(tile(amount(parameters), "parameters"))
     latency = value_at(profile, "latency_ms_batch1")
     if isinstance(latency, int | float):
-        tiles.append(tile(f"{latency:.3g} ms", "for one picture", "this machine, batch 1"))
+        tiles.append(tile(milliseconds(latency), "for one picture", "this machine, batch 1"))
     return tiles

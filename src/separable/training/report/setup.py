@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from separable.analysis.page.html import folded, key_values, note, section
-from separable.analysis.page.wording import amount, count_of
+from separable.analysis.page.wording import amount, count_of, milliseconds
 from separable.analysis.plots.markup import Markup, element, shorten
 from separable.training.report.record import RunRecord, value_at
 
@@ -24,8 +24,8 @@ def cost_section(profile: Mapping[str, Any] | None) -> Markup | None:
         ("parameters", "parameters", lambda v: f"{amount(v)} ({v:,.0f})"),
         ("macs", "multiply-adds for one picture", lambda v: f"{amount(v, 4)}"),
         ("activations", "activation values for one picture", amount),
-        ("images_per_second_train", "pictures per second in training", lambda v: f"{v:.3g}"),
-        ("latency_ms_batch1", "milliseconds for one picture, batch 1", lambda v: f"{v:.3g}"),
+        ("images_per_second_train", "pictures per second in training", amount),
+        ("latency_ms_batch1", "time for one picture, batch 1", milliseconds),
     )
     pairs = [(words, write(numbers[key])) for key, words, write in wording if key in numbers]
     if not pairs:
@@ -36,7 +36,9 @@ def cost_section(profile: Mapping[str, Any] | None) -> Markup | None:
 def _cost_lead(numbers: Mapping[str, float]) -> str:
     latency = numbers.get("latency_ms_batch1", math.nan)
     if latency > 0:
-        return f"About {1000 / latency:.3g} pictures a second, one at a time, measured on the machine that trained it."
+        return (
+            f"About {amount(1000 / latency)} pictures a second, one at a time, measured on the machine that trained it."
+        )
     return "As counted on the network itself."
 
 
