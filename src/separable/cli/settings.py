@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from separable.training.config import ModelConfig, Recipe, TrainConfig
     from separable.training.task import TaskData
 
-__all__ = ["Wishes", "base_name", "choose_device", "configure", "new_run", "newest_run", "run_argument"]
+__all__ = [
+    "Wishes",
+    "base_name",
+    "choose_device",
+    "configure",
+    "network_options",
+    "new_run",
+    "newest_run",
+    "run_argument",
+]
 
 _RUNS = Path("runs")
 _BATCH = 32
@@ -93,7 +102,7 @@ def configure(
             labels_csv=str(wishes.labels) if wishes.labels else None,
             max_bad=wishes.max_bad,
         ),
-        model=_model(wishes, weights),
+        model=_model(wishes, weights, recorded),
         machine=MachineConfig(workers=_workers(device) if wishes.workers is None else wishes.workers),
         epochs=wishes.epochs,
         batch_size=wishes.batch or min(_BATCH, recipe.global_batch),
@@ -116,14 +125,23 @@ def _recipe(wishes: Wishes, weights: str | None) -> "Recipe":
     return replace(recipe, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
 
 
-def _model(wishes: Wishes, weights: str | None) -> "ModelConfig":
+def _model(wishes: Wishes, weights: str | None, recorded: "TrainConfig | None") -> "ModelConfig":
     """Nobody publishes a network that segments: for one, "keras" is where its encoder starts."""
     from separable.training.config import ModelConfig
 
-    encoder = "keras" if wishes.task == "segment" and weights == "keras" else None
-    return ModelConfig(
-        wishes.model, wishes.options, None if encoder else weights, wishes.image_size, encoder_weights=encoder
-    )
+    encoder = None
+    if recorded is not None and wishes.weights in ("auto", "keras"):
+        encoder = recorded.model.encoder_weights
+    elif wishes.task == "segment" and weights == "keras":
+        weights, encoder = None, "keras"
+    return ModelConfig(wishes.model, wishes.options, weights, wishes.image_size, encoder_weights=encoder)
+
+
+def network_options(wishes: Wishes) -> dict[str, Any]:
+    """Those of --option, and of --set where it names one: `model.options.encoder`."""
+    chosen = {path: value for path, value in wishes.settings.items() if path.startswith("model.options.")}
+    options: dict[str, Any] = _overridden({"model": {"options": dict(wishes.options)}}, chosen)["model"]["options"]
+    return options
 
 
 def choose_device(wishes: Wishes, recorded: "TrainConfig | None") -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from separable.cli.settings import Wishes
+from separable.cli.settings import Wishes, network_options
 from separable.errors import DownloadError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def starting_weights(
             raise UsageError(f"There is no weight file {wishes.weights}", expected="auto, none, keras or a file")
         return wishes.weights, None
     if recorded is not None:
-        return recorded.model.weights or recorded.model.encoder_weights, None
+        return recorded.model.weights, None  # its encoder's, `configure` takes from the record itself
     try:
         reason = _fetch_published(wishes, progress)
     except DownloadError as error:
@@ -47,7 +47,7 @@ def _fetch_published(wishes: Wishes, progress: Callable[[int, int | None], None]
     from separable.models import build_model, model_spec
 
     with torch.device("meta"):
-        model = build_model(wishes.model, **wishes.options)
+        model = build_model(wishes.model, **network_options(wishes))
         wanted = getattr(model, "encoder", model)
         plain = build_model(wanted.name).options
     for entry in model_spec(wanted.name).keras_weights:
@@ -57,7 +57,7 @@ def _fetch_published(wishes: Wishes, progress: Callable[[int, int | None], None]
             fetch(entry.url, entry.sha256, progress=progress, attempts=2, timeout=10.0)
             return None
     some = " with these options" if model_spec(wanted.name).keras_weights else ""
-    return f"No weights are published for {_called(wishes.model, wanted)}{some}."
+    return f"No weights are published for {_called(wishes.model, wanted)}{some}".rstrip(",") + "."
 
 
 def _kernels(options: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from separable.analysis.plots.markup import Markup
+from separable.segmentation.measured_at import picture_scale
 from separable.segmentation.report.classes import class_section, pixel_confusion
 from separable.segmentation.report.colours import colour_section
 from separable.segmentation.report.headline import headline, spread_section
@@ -19,7 +20,7 @@ from separable.training.report.opening import use_section
 from separable.training.report.reading import RunReader, read_record
 from separable.training.report.record import RunRecord
 from separable.training.report.setup import cost_section, setup_section
-from separable.training.report.thumbnails import Gallery
+from separable.training.report.thumbnails import Gallery, leads_outside
 
 __all__ = ["write_report"]
 
@@ -60,7 +61,20 @@ def write_report(run: Path) -> Path:
     measured = read_measured(reader)
     record = read_record(reader)
     thumbnails = f"Pictures and masks are at most {LONGEST_SIDE} pixels wide or high."
-    return write_page(record, headline(record, measured.scores), _sections(record, measured), _STYLE, thumbnails)
+    top = headline(record, measured.scores, _scale(record, measured))
+    return write_page(record, top, _sections(record, measured), _STYLE, thumbnails)
+
+
+def _scale(record: RunRecord, measured: Measured) -> float | None:
+    """How many of the held-out pictures' own pixels one of the network's input covers along a side."""
+    if measured.contract is None:
+        return None
+    names = [row.path for row in measured.pictures if not leads_outside(Path(row.path))]
+    for root in picture_roots(record, "val_root"):
+        found = picture_scale([root / name for name in names], measured.contract)
+        if found is not None:
+            return found
+    return None
 
 
 def _sections(record: RunRecord, measured: Measured) -> list[tuple[str, str, Markup | None]]:
