@@ -7,6 +7,7 @@
 #include "depthwise_dense.h"
 #include "depthwise_patches.h"
 #include "depthwise_whole.h"
+#include "depthwise_window.h"
 
 namespace separable {
 
@@ -47,7 +48,8 @@ DepthwiseGradients depthwise_backward_into(Tensor dx, const Tensor& g_, const Te
     prologue.with<T>([&](auto act) {
 #ifdef HAS_BF16_PAIRS
       if constexpr (EngineOf<T>::Type::kRows == 2)
-        if (s.dense() && need_weight) return backward_patches<T>(maps, w, s, act, parts);
+        if (s.dense() && need_weight)
+          return need_input ? backward_patches<T>(maps, w, s, act, parts) : backward_window<T>(maps, s, act, parts);
 #endif
       if (s.dense() && !need_weight && need_input) {
         Tensor flipped = weight.flip({2, 3}).contiguous();

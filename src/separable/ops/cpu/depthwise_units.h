@@ -22,6 +22,27 @@ INLINE Pair load_act(const T* p, int count, const At& act) {
   return act(Block<T>::template load<Full>(p, count));
 }
 
+#ifdef HAS_BF16_PAIRS
+// A block of channels of two pixels (null: zeros), through batch normalisation and ReLU, woven into pairs.
+template <typename T, bool Full, bool Acts, typename At>
+INLINE void woven(const T* first, const T* second, int count, const At& act, __m512i& low, __m512i& high) {
+  if constexpr (Acts) {
+    const __m512i weave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+                                           19, 3, 18, 2, 17, 1, 16, 0);
+    Pair x = first ? load_act<T, Full>(first, count, act) : zero(), y = second ? load_act<T, Full>(second, count, act) : zero();
+    low = _mm512_permutexvar_epi16(weave, (__m512i)_mm512_cvtne2ps_pbh(y.a, x.a));
+    high = _mm512_permutexvar_epi16(weave, (__m512i)_mm512_cvtne2ps_pbh(y.b, x.b));
+  } else {
+    auto load = [&](const T* p) INLINED {
+      if (p == nullptr) return _mm512_setzero_si512();
+      return Full ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16((1u << count) - 1, p);
+    };
+    __m512i x = load(first), y = load(second);
+    low = _mm512_unpacklo_epi16(x, y), high = _mm512_unpackhi_epi16(x, y);
+  }
+}
+#endif
+
 // One column of a unit and block of channels, from one or two rows (null: zeros).
 template <typename T, typename E, bool Full, bool Acts, typename At>
 INLINE void prepare_column(const T* first, const T* second, int count, const At& act, float* place) {
@@ -30,20 +51,7 @@ INLINE void prepare_column(const T* first, const T* second, int count, const At&
   } else {
 #ifdef HAS_BF16_PAIRS
     __m512i low, high;
-    if constexpr (Acts) {
-      const __m512i weave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
-                                             20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-      Pair x = first ? load_act<T, Full>(first, count, act) : zero(), y = second ? load_act<T, Full>(second, count, act) : zero();
-      low = _mm512_permutexvar_epi16(weave, (__m512i)_mm512_cvtne2ps_pbh(y.a, x.a));
-      high = _mm512_permutexvar_epi16(weave, (__m512i)_mm512_cvtne2ps_pbh(y.b, x.b));
-    } else {
-      auto load = [&](const T* p) {
-        if (p == nullptr) return _mm512_setzero_si512();
-        return Full ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16((1u << count) - 1, p);
-      };
-      __m512i x = load(first), y = load(second);
-      low = _mm512_unpacklo_epi16(x, y), high = _mm512_unpackhi_epi16(x, y);
-    }
+    woven<T, Full, Acts>(first, second, count, act, low, high);
     _mm512_store_si512(place, low);
     _mm512_store_si512(place + kLanes, high);
 #endif
