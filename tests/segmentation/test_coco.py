@@ -151,7 +151,7 @@ def test_absent_pictures_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "images/p1.jpg").unlink()
     pairs, notes = read_coco(path, tmp_path / "images")
     assert pairs.paths == ("p0.jpg", "p2.jpg")
-    assert notes == ("1 pictures of instances.json are not in images/, the first: p1.jpg.",)
+    assert notes == ("1 picture of instances.json is not in images/, the first: p1.jpg.",)
     with pytest.raises(DataFolderError, match="has none of the pictures"):
         read_coco(path, tmp_path)
 
@@ -174,6 +174,24 @@ def test_absent_pictures_are_left_out(tmp_path: Path) -> None:
 def test_senseless_files_are_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(DataFolderError, match=said):
         read_coco(written(tmp_path, **changes), tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "no object at its top. Got: an empty list."),
+        ("[1]", "no object at its top. Got: a list of other things than objects."),
+        ("null", "no object at its top. Got: nothing."),
+        ('{"categories": {}}', "no list of categories. Got: an object."),
+        ('{"categories": "cat"}', 'no list of categories. Got: "cat".'),
+        ("{}", "no list of categories. Got: nothing."),
+    ],
+)
+def test_what_is_there_instead_is_told_in_words_of_json(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "i.json").write_text(text)
+    with pytest.raises(DataFolderError) as refused:
+        read_coco(tmp_path / "i.json", tmp_path)
+    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "[" * 100_000])

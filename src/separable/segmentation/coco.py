@@ -17,6 +17,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from separable.data.check_problems import counted
 from separable.data.decode import MAX_PIXELS
 from separable.errors import BadPictureError, DataFolderError
 from separable.segmentation.fill import as_ring, fill
@@ -176,7 +177,8 @@ def _pairs(
     masks = CocoMasks(source, paths, tuple(row[1] for row in rows), tuple(row[2] for row in rows))
     notes: tuple[str, ...] = ()
     if absent:
-        notes = (f"{len(absent)} pictures of {source.name} are not in {root.name}/, the first: {absent[0][0]}.",)
+        lost = counted(len(absent), f"picture of {source.name} is", f"pictures of {source.name} are")
+        notes = (f"{lost} not in {root.name}/, the first: {absent[0][0]}.",)
     return PairSet(root, paths, masks, names, class_colours(len(names))), notes
 
 
@@ -209,14 +211,14 @@ def _load(source: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataFolderError(f"{source} is not JSON", got=str(error)[:120]) from error
     if not isinstance(content, dict):
-        raise _bad(source, "no object at its top", type(content).__name__)
+        raise _bad(source, "no object at its top", _kind(content))
     return content
 
 
 def _list(content: dict[str, Any], key: str, source: Path) -> list[dict[str, Any]]:
     entries = content.get(key)
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
-        raise _bad(source, f"no list of {key}", type(entries).__name__)
+        raise _bad(source, f"no list of {key}", _kind(entries))
     return entries
 
 
@@ -225,6 +227,15 @@ def _whole(entry: dict[str, Any], key: str, source: Path) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _bad(source, f"an entry whose {key} is no whole number", repr(value)[:60])
     return value
+
+
+def _kind(value: Any) -> str:
+    """In JSON's words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, list):
+        return "a list of other things than objects" if value else "an empty list"
+    return "an object" if isinstance(value, dict) else json.dumps(value)[:60]
 
 
 def _bad(source: Path, what: str, got: str) -> DataFolderError:
