@@ -101,7 +101,8 @@ def test_the_loss_is_the_mean_over_pictures_and_an_answer_is_a_pixels() -> None:
         )[0]
         for k in range(8)
     ]
-    assert outcome.loss == pytest.approx(sum(one.loss for one in alone) / 8, rel=1e-5)
+    assert outcome.loss == pytest.approx(sum(one.loss for one in alone) / 7, rel=1e-5), "the first has no label"
+    assert (outcome.count, outcome.counting) == (8, 7)
     assert outcome.judged == int((batch.labels >= 0).sum()) == sum(one.judged for one in alone)
     assert outcome.correct == sum(one.correct for one in alone)
     assert (alone[0].loss, alone[0].judged, alone[0].correct) == (0.0, 0, 0)
@@ -119,6 +120,19 @@ def test_a_batch_without_a_label_costs_nothing_and_moves_nothing(loss: str) -> N
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
+@pytest.mark.parametrize("parts", [1, 4])
+def test_pictures_without_a_label_do_not_dilute_the_others(parts: int) -> None:
+    """Half of the batch is blank, two whole parts of it: loss and gradient are those of the other half alone."""
+    batch, config = masks_batch(), config_with(recipe_with(loss="cross_entropy + dice"))
+    batch.labels[:4] = -1
+    half = Batch(*(part[4:] for part in (batch.images, batch.labels, batch.samples, batch.positions)))
+    alone, gradients = stepped(narrow(depth=1), config, half)
+    outcome, found = stepped(narrow(depth=1), replace(config, accumulate=parts), batch)
+    assert (outcome.count, outcome.counting, alone.counting) == (8, 4, 4)
+    assert outcome.loss == pytest.approx(alone.loss, rel=1e-5)
+    assert largest_relative(gradients, found) < ACCUMULATED_GRADIENT
+
+
 def test_logits_fit_pictures_of_any_size() -> None:
     """The network leaves 4n pixels a side: a picture is padded by its edge, and the loss is that of its own pixels."""
     config = config_with(recipe_with(loss="cross_entropy"))
@@ -129,7 +143,7 @@ def test_logits_fit_pictures_of_any_size() -> None:
     losses = torch.nn.functional.cross_entropy(logits, batch.labels.long(), ignore_index=-1, reduction="none")
     counted = (batch.labels >= 0).sum((1, 2))
     outcome, gradients = stepped(model, config, batch)
-    assert outcome.loss == pytest.approx(float((losses.sum((1, 2)) / counted.clamp_min(1)).mean()), rel=1e-5)
+    assert outcome.loss == pytest.approx(float((losses.sum((1, 2)) / counted)[counted > 0].mean()), rel=1e-5)
     assert outcome.judged == int(counted.sum())
     assert all(gradient.any() for gradient in gradients.values())
 

@@ -31,7 +31,8 @@ __all__ = ["MaskObjective", "SegmentTask", "loss_terms"]
 
 @final
 class MaskObjective(Objective):
-    """The recipe's losses of every pixel; a picture counts as much as any other, one without labels as none."""
+    """The recipe's losses of every pixel; a picture counts as much as any other, one without labels not at all: loss
+    and gradient are means over the pictures with a labelled pixel, as the held-out loss is (0 where there are none)."""
 
     def __init__(self, terms: LossTerms) -> None:
         self.terms = terms
@@ -49,6 +50,10 @@ class MaskObjective(Objective):
         """See `Objective`: an answer is that of a labelled pixel."""
         right = output.detach().argmax(1) == targets  # never where there is no label
         return segmentation_loss(output, targets, self.terms).sum(), right.sum(), (targets >= 0).sum()
+
+    def counting(self, targets: torch.Tensor) -> torch.Tensor:
+        """See `Objective`: the pictures with a labelled pixel."""
+        return (targets >= 0).flatten(1).any(dim=1).sum()
 
     def blank(self, count: int, size: tuple[int, int]) -> torch.Tensor:
         """(count, height, width) of the first class."""
@@ -174,10 +179,11 @@ class SegmentTask(Task[PairsData, PairEvaluationSet, MaskEvaluation]):
         """See `Task`."""
         shares = (row[name] for name in ("train_pixel_accuracy", "val_miou", "val_pixel_accuracy"))
         train, miou, held_out = ("?" if share is None else f"{100 * share:.1f} %" for share in shares)
-        loss = "?" if row["val_loss"] is None else f"{row['val_loss']:.4f}"
+        losses = (row["train_loss"], row["val_loss"])
+        loss, held_out_loss = ("?" if value is None else f"{value:.4f}" for value in losses)
         return (
-            f"epoch {row['epoch'] + 1}: loss {row['train_loss']:.4f}, pixels right {train}; "
-            f"held out {loss}, mean IoU {miou}, pixels {held_out}; {format_seconds(row['seconds'])}"
+            f"epoch {row['epoch'] + 1}: loss {loss}, pixels right {train}; "
+            f"held out {held_out_loss}, mean IoU {miou}, pixels {held_out}; {format_seconds(row['seconds'])}"
         )
 
     def write_results(

@@ -177,10 +177,10 @@ class _Loop:
     def count(self, outcome: StepOutcome, seconds: float) -> None:
         progress = self.progress
         progress.step += 1
-        progress.loss_sum += outcome.loss * outcome.count
+        progress.loss_sum += outcome.loss * outcome.counting
         progress.correct += outcome.correct
         progress.judged += outcome.judged
-        progress.seen += outcome.count
+        progress.seen += outcome.counting
         progress.seconds += seconds
 
     def end_epoch(self) -> None:
@@ -197,7 +197,7 @@ class _Loop:
             "kind": "epoch",
             "epoch": progress.epochs_done,
             "step": progress.step,
-            "train_loss": progress.loss_sum / progress.seen,
+            "train_loss": progress.loss_sum / progress.seen if progress.seen else None,
             f"train_{self.task.right.key}": _share(progress.correct, progress.judged),
             **self.task.scores(answer),
             "seconds": progress.seconds + time.perf_counter() - begun,

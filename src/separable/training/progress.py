@@ -11,7 +11,8 @@ __all__ = ["Progress"]
 class Progress:
     """The sums run since the present epoch began; `chosen` is what the first step settled.
 
-    `correct` answers of those `judged`, which are the pictures `seen` or their labelled pixels.
+    `loss_sum` is of the pictures `seen` that count in it (`Objective.counting`), `correct` are answers of those
+    `judged`: pictures, or labelled pixels.
     """
 
     step: int = 0

@@ -31,14 +31,16 @@ __all__ = ["StepOutcome", "Stepper", "explained_batch_norm", "part_sizes", "prep
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """Mean loss over the batch; how many answers were `correct` of those `judged`: one a picture, or one a labelled
-    pixel; the batch's pictures, and the body's learning rate."""
+    """Mean loss over the pictures of the batch that count (`counting` of them, see `Objective`; 0 where there are
+    none); how many answers were `correct` of those `judged`: one a picture, or one a labelled pixel; the batch's
+    pictures, and the body's learning rate."""
 
     loss: float
     correct: int
     judged: int
     count: int
     learning_rate: float
+    counting: int
 
 
 def prepare_for_training(model: ImageModel, config: TrainConfig) -> None:
@@ -113,14 +115,14 @@ class Stepper:
         """
         rate = set_learning_rate(self.optimiser, self._factor(step))
         self.optimiser.zero_grad(set_to_none=True)
-        loss, correct, judged = self._accumulate(batch, step)
+        loss, correct, judged, counting = self._accumulate(batch, step)
         norm = self._clip()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise DivergedError(f"{'The loss' if not math.isfinite(loss) else 'The gradient'} is not finite", got=loss)
         self.optimiser.step()
         if self.average is not None:
             self.average.update()
-        return StepOutcome(loss, correct, judged, len(batch.labels), rate)
+        return StepOutcome(loss, correct, judged, len(batch.labels), rate, counting)
 
     def _factor(self, step: int) -> float:
         return schedule_factor(
@@ -131,13 +133,15 @@ class Stepper:
             total_steps=self._config.total_epochs * self._steps_per_epoch,
         )
 
-    def _accumulate(self, batch: Batch, step: int) -> tuple[float, int, int]:
-        """Gradients of the batch's mean loss; each part counts by its pictures."""
+    def _accumulate(self, batch: Batch, step: int) -> tuple[float, int, int, int]:
+        """Gradients of the batch's mean loss; each part counts by its pictures that do."""
         images, targets = self._inputs(batch, step)
         keys = dropout_keys(self._config.seed, step, batch.positions).to(self._config.device)
         set_train_mode(self.model, self._config)
         total = torch.zeros((), device=images.device, dtype=torch.float64)
         correct, judged = torch.zeros((2,), device=images.device, dtype=torch.int64)
+        counting = int(self.objective.counting(targets))
+        divisor = max(1, counting)
         ends = itertools.accumulate(part_sizes(len(images), self._config), initial=0)
         for part in itertools.starmap(slice, itertools.pairwise(ends)):
             set_dropout_keys(self.model, keys[part])
@@ -145,12 +149,12 @@ class Stepper:
             with autocast, explained_batch_norm():
                 output = self.objective.answer(self.model, images[part])
             loss, right, counted = self.objective.judge(output, targets[part])
-            (loss / len(images)).backward()
+            (loss / divisor).backward()
             total += loss.detach()
             correct += right
             judged += counted
         set_dropout_keys(self.model, None)
-        return float(total) / len(images), int(correct), int(judged)
+        return float(total) / divisor, int(correct), int(judged), counting
 
     def _inputs(self, batch: Batch, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         images = normalise(batch.images.to(self._config.device), self.model.input_contract)

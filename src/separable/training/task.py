@@ -66,7 +66,8 @@ class Answer(Protocol):
 
 
 class Objective(ABC):
-    """What a step minimises. Sums over pictures, so that a batch cut into parts has the same gradient."""
+    """What a step minimises: the mean over the pictures that count. Parts of a batch give sums over pictures, which
+    are divided by the count of the whole batch, so that a batch cut into parts has the same gradient."""
 
     @abstractmethod
     def targets(self, batch: Batch, images: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,6 +80,10 @@ class Objective(ABC):
     @abstractmethod
     def judge(self, output: Any, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | int]:
         """The loss summed over pictures; how many answers were right; how many there were."""
+
+    def counting(self, targets: torch.Tensor) -> torch.Tensor | int:
+        """How many of a batch's pictures count: all of them, unless some have nothing to learn from."""
+        return len(targets)
 
     @abstractmethod
     def blank(self, count: int, size: tuple[int, int]) -> torch.Tensor:
