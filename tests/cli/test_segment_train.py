@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,13 @@ def test_a_network_with_an_encoder_starts_from_its_published_weights(
     data = read_pairs(masked)
     config = configure(wishes, Path("r"), masked, data, "keras", None)
     assert (config.model.weights, config.model.encoder_weights) == (None, "keras")
-    assert starting_weights(wishes, config) == ("keras", None), "a resume takes what the run recorded"
+    again, why = starting_weights(wishes, config)
+    assert (configure(wishes, Path("r"), masked, data, again, config), why) == (config, None), "a resume is the same"
+    for found in ("keras", None):
+        own = replace(wishes, settings={"model.encoder_weights": "enc.safetensors"})
+        first = configure(own, Path("r"), masked, data, found, None)
+        assert (first.model.weights, first.model.encoder_weights) == (None, "enc.safetensors")
+        assert configure(own, Path("r"), masked, data, starting_weights(own, first)[0], first) == first
     narrow = Wishes("unet", {"encoder": "xception", "width": 0.5}, task="segment")
     assert starting_weights(narrow, None) == (
         None,
@@ -163,8 +170,8 @@ def test_train_looks_at_every_pair_first(cli: Cli, tmp_path: Path) -> None:
     Image.fromarray(mask).save(data / "masks/002.png")
     said = cli("train", data, *QUICK, "--epochs", "1", "--batch", "5", "--max-bad", "0.2")
     assert said.code == 0, said.err
-    assert "4.5 % of the masks' pixels are ignored: they teach nothing, and do not count.\n" in said.out
-    assert "error: 1 pair of 12 (8.3 %) cannot be used for their masks.\n" in said.out
+    assert "4.5 % of the masks' pixels are ignored (255 by default, as nobody wrote `ignore:`): they teach" in said.out
+    assert "error: 1 pair of 12 (8.3 %) cannot be used for its mask.\n" in said.out
     assert f"Training on this may mislead; see `separable check {data}`.\n" in said.out
     assert "its mask 001.png: 9x9 pixels" in Path("runs/askew/quarantine.csv").read_text()
 

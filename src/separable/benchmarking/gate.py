@@ -12,7 +12,7 @@ from separable.benchmarking.contest import Answer
 __all__ = ["Verdict", "distance", "judge"]
 
 _ALLOWED = 2.0
-"""Times plain torch's own error in the same precision: DESIGN.md, Numerics."""
+"""Times plain torch's own error in the same precision: docs/numerics.md."""
 _LEAST = 2e-5
 """Relative. Two fp32 implementations of one network differ by this much though both are right; in bf16 torch's own
 error is a hundred times larger, and this says nothing."""
