@@ -79,8 +79,11 @@ def evaluate(
         measuring = measuring_for(model.task, flips)
         pictures, label = _pictures(measuring, located, model, data, part)
         own_run = located.path if located.kind == "run" else None
+        lacking = None if own_run is None else measuring.lacking(own_run)
+        if lacking is not None:
+            output.say(lacking)
         if data is None and label == "val" and located.path is not None:
-            label = _own_label(measuring, located.path, pictures, output)
+            label = _own_label(measuring, located.path, pictures, lacking, output)
         acceleration = _accelerate(model, output) if accelerate else None
         loader = LoaderConfig(batch_size=batch, workers=workers, max_bad=1.0)
         result = measuring.measure(model, pictures, loader, label, own_run)
@@ -100,14 +103,17 @@ def evaluate(
         output.document({"run": run, "out": str(folder), **document, "runtime": runtime})
 
 
-def _own_label(measuring: Measuring, run: Path, pictures: Any, output: Output) -> str:
+def _own_label(measuring: Measuring, run: Path, pictures: Any, lacking: str | None, output: Output) -> str:
     """ "val" where what is measured may renew the run's own figures."""
     if measuring.flips != "none":
         output.say("The run's own figures are those without flips, and stay as they are.\n")
         return f"val-flips-{measuring.flips}"
     changed = measuring.changed(run, pictures)
-    if changed is None:
+    if changed is None and lacking is None:
         return "val"
+    if changed is None:
+        output.say("So the run's own figures stay as they are.\n")
+        return "val-unweighted"
     output.say(
         f"These are not the pictures that the run was measured on ({changed}), so its own figures stay as they are.\n"
     )

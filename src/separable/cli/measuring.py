@@ -1,5 +1,6 @@
 """What `evaluate` does with folders of classes, and with pictures that have masks."""
 
+import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -48,6 +49,10 @@ class Measuring(ABC):
     @abstractmethod
     def measure(self, model: "ImageModel", pictures: Any, loader: "LoaderConfig", label: str, run: Path | None) -> Any:
         """What the model scores on them, with `to_json` and `write`."""
+
+    def lacking(self, run: Path) -> str | None:
+        """What of the run's own way of measuring cannot be had, as a sentence; None where nothing is amiss."""
+        return None
 
     @abstractmethod
     def show(self, output: Output, document: dict[str, Any]) -> None:
@@ -147,26 +152,45 @@ class _Masks(Measuring):
         self._scale = picture_scale([pictures.root / path for path in pictures.paths], model.input_contract)
         return evaluate_masks(model, pictures, loader, set_name=label, loss=loss, pictures=True, flips=self._flips)
 
+    def lacking(self, run: Path) -> str | None:
+        if not _is_balanced(run) or _class_weights(run) is not None:
+            return None
+        return (
+            f"Neither a checkpoint of {run} nor its environment.json has the class weights that it was trained with: "
+            "the loss is the one without them."
+        )
+
     def show(self, output: Output, document: dict[str, Any]) -> None:
         show_masks(output, document, self._scale)
 
 
 def _loss_of(run: Path) -> Any:
-    """The losses that the run minimised, with the class weights that it settled on."""
-    import json
-
+    """The losses that the run minimised, with the class weights that it settled on, if these can be had."""
     from separable.segmentation.task import loss_terms
     from separable.training.config import TrainConfig
 
-    config = TrainConfig.from_yaml(run / "config.yaml")
-    weights = None
-    if config.recipe.class_weights != "none":
+    return loss_terms(TrainConfig.from_yaml(run / "config.yaml"), _class_weights(run) if _is_balanced(run) else None)
+
+
+def _is_balanced(run: Path) -> bool:
+    from separable.training.config import TrainConfig
+
+    return TrainConfig.from_yaml(run / "config.yaml").recipe.class_weights != "none"
+
+
+def _class_weights(run: Path) -> list[float] | None:
+    """From the newest checkpoint that has them, else from `environment.json`."""
+    checkpoints = sorted((run / "checkpoints").glob("step-*/state.json"), reverse=True)
+    sections = [(path, ("body", "progress", "chosen")) for path in checkpoints]
+    for path, keys in [*sections, (run / "environment.json", ("chosen",))]:
         try:
-            stored = json.loads((run / "environment.json").read_text(encoding="utf-8"))["chosen"]["class_weights"]
-            weights = [float(one) for one in stored]
+            found = json.loads(path.read_text(encoding="utf-8"))
+            for key in (*keys, "class_weights"):
+                found = found[key]
+            return [float(one) for one in found]
         except (OSError, ValueError, KeyError, TypeError):
-            weights = None  # a loss without them is better than none: the scores do not depend on it
-    return loss_terms(config, weights)
+            continue
+    return None
 
 
 def measuring_for(task: str, flips: str) -> Measuring:
