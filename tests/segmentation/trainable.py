@@ -17,7 +17,7 @@ FAULTS = {
 
 
 def write_training_pairs(folder: Path, *, train: int = 16, val: int = 5) -> Path:
-    """Noisy reds and blues on green, 40x44, masks of three indices and 255; three training pairs are faulty, one blank."""
+    """Noisy reds and blues on green, 40x44, masks of three indices and 255; of training three are faulty, one blank."""
     folder.mkdir(parents=True)
     lines = "".join(f"  - {{name: {name}, value: {value}}}\n" for value, name in enumerate(CLASSES))
     (folder / "classes.yaml").write_text(f"classes:\n{lines}ignore: [255]\n")

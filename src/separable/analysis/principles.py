@@ -8,7 +8,8 @@ exactly. Stages are runs of cuts on one grid. A finding is
   its cuts), when the new stage then widens it to 1.5 times or more: the left of figure 9, pooling before widening, has
   0.25 and 2. Or one to an eighth or less, whatever follows;
 - a cut within a stage of at most an eighth of the widest one before it that convolutions widen to twice its size or
-  more: a needle. (The logits of pixels are no such cut where they are resized to the picture.) (Cheaper 1x1 reductions are principle 3, and beside other branches they are no cut at all.)
+  more: a needle. (Cheaper 1x1 reductions are principle 3, and beside other branches they are no cut at all; nor are the
+  logits of pixels where they are resized to the picture.)
 
 Principle 4, "Balance the width and depth": "the computational budget should be distributed in a balanced way". By
 stage: its share of the multiply-adds and its share of the longest chain of convolutions. A finding is a stage with a
