@@ -1,12 +1,18 @@
 """Where `evaluate` finds the class weights of a balanced run, and what it says where they are gone."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from separable.cli.measuring import _loss_of, measuring_for
+from separable.training import signals
+from tests.cli.conftest import Cli
+from tests.cli.test_segment_train import QUICK
+from tests.segmentation.made import write_pairs
 from tests.segmentation.trainable import segment_config
 
 
@@ -44,3 +50,25 @@ def test_a_run_without_weights_lacks_none(run: Path) -> None:
     assert _loss_of(run).class_weights is None
     (run / "environment.json").unlink()
     assert measuring_for("segment", "none").lacking(run) is None
+
+
+def test_a_stop_while_pixels_are_counted_is_said_and_can_be_resumed(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def stopped_at_once(_: object) -> Iterator[signals.StopRequest]:
+        stop = signals.StopRequest()
+        stop.request()
+        yield stop
+
+    command = ("train", write_pairs(tmp_path / "blobs", 8), "--run", tmp_path / "run", *QUICK)
+    command = (*command, "--class-weights", "balanced", "--epochs", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(signals, "stop_on_signals", stopped_at_once)
+        outcome = cli(*command)
+    assert outcome.code == 130
+    assert "Stopped before the first step: there is nothing of the training in" in outcome.err
+    assert f"these options:  --run {tmp_path / 'run'} --resume" in outcome.out
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert cli(*command, "--resume").code == 0
+    assert (tmp_path / "run" / "report.html").exists()

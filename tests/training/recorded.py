@@ -15,6 +15,7 @@ class Recorder(Display):
         self.notes: list[str] = []
         self.views: list[StepView] = []
         self.rows: list[dict[str, Any]] = []
+        self.counts: list[tuple[str, int, int]] = []
         self.stop, self._stop_after = StopRequest(), stop_after
 
     def note(self, text: str) -> None:
@@ -22,6 +23,9 @@ class Recorder(Display):
 
     def warn(self, text: str) -> None:
         self.notes.append(f"Warning: {text}")
+
+    def counted(self, what: str, done: int, total: int) -> None:
+        self.counts.append((what, done, total))
 
     def step(self, view: StepView) -> None:
         self.views.append(view)

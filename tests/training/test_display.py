@@ -83,6 +83,18 @@ def test_the_live_line_shows_everything_on_any_terminal(width: int) -> None:
     assert "\x1b[?25h" in text, "the cursor was not shown again"
 
 
+def test_the_live_line_counts_and_goes_on_with_steps() -> None:
+    stream = io.StringIO()
+    display = LiveDisplay(Console(file=stream, force_terminal=True, width=140, color_system=None))
+    display.counted("masks counted", 7, 1300)
+    display.counted("masks counted", 1300, 1300)
+    assert "1,300 of 1,300 masks counted" in stream.getvalue()
+    assert "\x1b[?25h" in stream.getvalue(), "put away while kernels are timed"
+    display.step(view(3))
+    display.close()
+    assert "epoch 1 3/40" in stream.getvalue()
+
+
 def test_the_kind_follows_the_stream() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

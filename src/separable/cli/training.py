@@ -102,6 +102,7 @@ def run_training(
     from separable.cli.reports import write_report
     from separable.training.display import make_display
     from separable.training.loop import train
+    from separable.training.session import has_checkpoint
     from separable.training.signals import stop_on_signals
 
     job = job_for(config)
@@ -111,8 +112,10 @@ def run_training(
     display = make_display()
     with stop_on_signals(display.note) as stop:
         result = train(config, data, task=job.task(), resume=resume, display=display, stop=stop)
-    report = write_report(result.run)
+    # Stopped before the first checkpoint, there is nothing to report.
+    report = write_report(result.run) if not result.interrupted or has_checkpoint(result.run) else None
     if not result.interrupted:
+        assert report is not None
         achieved = [job.achieved(result.metrics, data), *_how_measured(config, result, data)]
         _summarise(result, achieved, report, time.monotonic() - begun, out)
     out.document(_document(result, report))
@@ -163,11 +166,11 @@ def _summarise(result: "TrainResult", achieved: Sequence[str], report: Path, sec
     out.say(f"  use it        separable predict {run_argument(result.run)} PICTURES...")
 
 
-def _document(result: "TrainResult", report: Path) -> dict[str, Any]:
+def _document(result: "TrainResult", report: Path | None) -> dict[str, Any]:
     return {
         "run": str(result.run),
         "interrupted": result.interrupted,
         "steps": result.steps,
         "metrics": result.metrics,
-        "report": str(report),
+        "report": None if report is None else str(report),
     }

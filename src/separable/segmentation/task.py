@@ -1,6 +1,7 @@
 """Learning which class each pixel is of: what `training` has to know of pictures with masks."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -80,12 +81,16 @@ class SegmentTask(Task[PairsData, PairEvaluationSet, MaskEvaluation]):
             )
         loss_terms(config, None)
 
-    def settle(self, config: TrainConfig, data: PairsData, display: Display) -> dict[str, Any]:
+    def settle(
+        self, config: TrainConfig, data: PairsData, display: Display, should_stop: Callable[[], bool]
+    ) -> dict[str, Any]:
         """The classes' weights where they are to be balanced: what they are later in the masks changes nothing."""
         if config.recipe.class_weights == "none":
             return {}
         display.note("Counting the pixels of every class ...")
-        return {"class_weights": list(median_frequency_weights(class_pixels(data.train)))}
+        progress = partial(display.counted, "masks counted")
+        pixels = class_pixels(data.train, progress=progress, should_stop=should_stop)
+        return {"class_weights": list(median_frequency_weights(pixels))}
 
     def remember(self, config: TrainConfig, data: PairsData) -> None:
         """See `Task`: hashes of the masks."""

@@ -73,7 +73,9 @@ class Classification(Task[FolderData, EvaluationSet, Evaluation]):
                 fix="Choose a recipe such as small or finetune, or --task segment for pictures with masks",
             )
 
-    def settle(self, config: TrainConfig, data: FolderData, display: Display) -> dict[str, Any]:
+    def settle(
+        self, config: TrainConfig, data: FolderData, display: Display, should_stop: Callable[[], bool]
+    ) -> dict[str, Any]:
         """Nothing."""
         return {}
 

@@ -55,6 +55,9 @@ class Display(ABC):
     def warn(self, text: str) -> None:
         """Something that went otherwise than hoped, such as a damaged checkpoint."""
 
+    def counted(self, what: str, done: int, total: int) -> None:  # noqa: B027 - older displays say nothing of it
+        """Before the first step: so much of the data has been looked at, such as "masks counted"."""
+
     @abstractmethod
     def step(self, view: StepView) -> None:
         """A step is done."""
@@ -131,6 +134,13 @@ class PlainDisplay(Display):
         """The sentence on a line, marked."""
         self.note(f"Warning: {text}")
 
+    def counted(self, what: str, done: int, total: int) -> None:
+        """A line when the last one is old enough."""
+        now = self._clock()
+        if now - self._last >= self._interval:
+            self._last = now
+            self.note(f"{done:,} of {total:,} {what}")
+
     def step(self, view: StepView) -> None:
         """A line when the last one is old enough."""
         self._pace.add(view)
@@ -166,23 +176,28 @@ class LiveDisplay(Display):
         """The sentence above the bar, marked."""
         self.note(f"Warning: {text}")
 
+    def counted(self, what: str, done: int, total: int) -> None:
+        """Move the bar, and put it away at the end."""
+        self._move(done, total, f"{done:,} of {total:,} {what}", "")
+        if done == total:
+            self.close()
+
     def step(self, view: StepView) -> None:
         """Move the bar."""
         self._pace.add(view)
+        where = f"epoch {view.epoch + 1} {view.step}/{view.total_steps}"
+        self._move(view.step, view.total_steps, where, self._pace.text(view))
+
+    def _move(self, done: int, total: int, description: str, status: str) -> None:
         if self._progress is None:
             bar = [BarColumn(bar_width=20)] if self._console.width >= 110 else []
-            status = TextColumn("{task.fields[status]}", table_column=Column(overflow="fold"))
-            columns = (TextColumn("{task.description}"), *bar, status)
+            column = TextColumn("{task.fields[status]}", table_column=Column(overflow="fold"))
+            columns = (TextColumn("{task.description}"), *bar, column)
             self._progress = Progress(*columns, console=self._console, refresh_per_second=5)
             self._progress.start()
-            self._task = self._progress.add_task("", total=view.total_steps, status="")
+            self._task = self._progress.add_task("", total=total, status="")
         assert self._task is not None
-        self._progress.update(
-            self._task,
-            completed=view.step,
-            description=f"epoch {view.epoch + 1} {view.step}/{view.total_steps}",
-            status=self._pace.text(view),
-        )
+        self._progress.update(self._task, completed=done, description=description, status=status)
 
     def epoch(self, row: dict[str, Any], text: str) -> None:
         """A line above the bar."""

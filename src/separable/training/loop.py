@@ -56,7 +56,8 @@ def train(
         task: what is learnt; None for classes of pictures.
         resume: whether the run may have begun.
         display: where words go; None for none.
-        stop: asks to stop after a step.
+        stop: asks to stop after a step; before the first one, where what is settled on the data takes long, no
+            checkpoint is left, and the run begins anew.
 
     Raises:
         UsageError: network or settings are of another task.
@@ -68,6 +69,7 @@ def train(
         OutputError: no space or no permission; the last checkpoint stays whole.
     """
     display, run, task = display or SilentDisplay(), Path(config.run), task_for(config, task)
+    stop = stop or StopRequest()
     refuse_occupied(run, resume, config.data.root)
     make_directory(run)
     # The kernels serve what the run has chosen, whatever this process has loaded: a resume may be in another one.
@@ -75,9 +77,16 @@ def train(
         claim_run(config, resume)
         if resume and not has_checkpoint(run):
             display.note(f"There is nothing to resume in {run}: starting from the beginning.")
-        with closing(display), closing(open_session(config, task, data, display)) as session:
-            write_environment(run, config, session.progress.chosen, runtime=session.settings.since_start().to_json())
-            return _Loop(session, display, stop or StopRequest()).run()
+        with closing(display):
+            try:
+                session = open_session(config, task, data, display, lambda: stop.requested)
+            except EvaluationStopped:
+                display.note(f"Stopped before the first step: there is nothing of the training in {run} yet.")
+                return TrainResult(run, {}, 0, True)
+            with closing(session):
+                runtime = session.settings.since_start().to_json()
+                write_environment(run, config, session.progress.chosen, runtime=runtime)
+                return _Loop(session, display, stop).run()
 
 
 class _Loop:

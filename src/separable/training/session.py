@@ -1,6 +1,7 @@
 """Opening a training: fresh from its starting weights, or restored from the newest whole checkpoint."""
 
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,13 +137,20 @@ def _strangers(run: Path) -> list[str]:
     return sorted(path.name for path in run.iterdir() if not _LEFT.fullmatch(path.name))
 
 
-def open_session(config: TrainConfig, task: AnyTask, data: TaskData, display: Display) -> Session:
+def open_session(
+    config: TrainConfig,
+    task: AnyTask,
+    data: TaskData,
+    display: Display,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Session:
     """Build model and optimiser and bring them to the newest checkpoint; the starting weights become checkpoint 0.
 
     The process is tuned until `Session.close`; whatever ends this early, Ctrl-C too, leaves it as it was.
 
     Raises:
         CheckpointError: the checkpoint belongs to another training, or every one is damaged.
+        EvaluationStopped: `should_stop` said yes before there was a checkpoint; nothing of the run is kept.
     """
     settle_device(config)
     store = CheckpointStore(
@@ -157,7 +165,7 @@ def open_session(config: TrainConfig, task: AnyTask, data: TaskData, display: Di
     chosen = choose(config) if stored is None else replay(stored.chosen, config, display)
     with ExitStack() as undo:
         settings = undo.enter_context(_tune(config, chosen["threads"]))
-        session = _open(config, task, data, display, store, stored, chosen, settings)
+        session = _open(config, task, data, display, store, stored, chosen, settings, should_stop)
         undo.pop_all()
     return session
 
@@ -171,6 +179,7 @@ def _open(
     stored: Progress | None,
     chosen: dict[str, Any],
     settings: Settings,
+    should_stop: Callable[[], bool],
 ) -> Session:
     """`chosen` gets what is settled on the network itself, where the run begins."""
     batch_size = min(config.batch_size, len(data.train))
@@ -186,7 +195,7 @@ def _open(
     model = _model(config, data.train, loader, store, display)
     if stored is None:
         ahead = config.total_epochs * steps
-        chosen |= task.settle(config, data, display)
+        chosen |= task.settle(config, data, display, should_stop)
         chosen["runtime"] = {one.name: one.after for one in settings.settings}
         chosen["acceleration"] = choose_acceleration(model, config, display, batch_size=batch_size, steps=ahead)
     else:

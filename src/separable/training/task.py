@@ -123,8 +123,14 @@ class Task(ABC, Generic[Data, Held, Measured]):
         """
 
     @abstractmethod
-    def settle(self, config: TrainConfig, data: Data, display: Display) -> dict[str, Any]:
-        """What is measured on the data once, where the run begins: plain values for the checkpoint."""
+    def settle(
+        self, config: TrainConfig, data: Data, display: Display, should_stop: Callable[[], bool]
+    ) -> dict[str, Any]:
+        """What is measured on the data once, where the run begins: plain values for the checkpoint.
+
+        Raises:
+            EvaluationStopped: `should_stop` said yes.
+        """
 
     def remember(self, config: TrainConfig, data: Data) -> None:
         """Keep in the run what its resume has to find again beside the data's fingerprints."""
