@@ -193,9 +193,11 @@ def test_the_command_to_repeat_a_run_gives_its_configuration(config: TrainConfig
     with pytest.MonkeyPatch.context() as patch:
         plans: list[Plan] = []
         patch.chdir(tmp_path)
-        if config.task == "segment":  # the command line looks whether that is what lies there
-            for name in ("images", "masks"):
-                (tmp_path / config.data.root / name).mkdir(parents=True)
+        for name in (
+            ("images", "masks") if config.task == "segment" else (".",)
+        ):  # the command line looks what lies there
+            if not Path(config.data.root).is_absolute():
+                (tmp_path / config.data.root / name).mkdir(parents=True, exist_ok=True)
         patch.setattr("separable.cli.training.carry_out", lambda plan, out: plans.append(plan))
         app(said[1:], standalone_mode=False)
     (plan,) = plans
