@@ -148,9 +148,12 @@ def test_the_device_is_settled_before_the_estimate_uses_it(
     assert order == ["settle True", "estimate"]
 
 
-def test_a_gpu_that_is_not_there_is_refused_first(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_is_not_there_is_refused_before_pictures_are_read(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    outcome = cli("train", "no such folder", "--device", "cuda")
+    (tmp_path / "nothing in it").mkdir()
+    outcome = cli("train", tmp_path / "nothing in it", "--device", "cuda")
     assert outcome.code == 2
     assert "There is no GPU that torch can use" in outcome.err
 
