@@ -30,9 +30,9 @@ torch's noise brings more, and never more than the second. Noise as large as bf1
 too short from every distance, but not from its projection, in which noise cancels out. Measured against plain torch of
 the same batch, layout and precision: up to 0.001 in fp32, 0.008 in bf16 where torch is 0.1 off, 0.03 where 0.25."""
 _DEVIATIONS, _COMMON = 4.0, 0.25
-"""What noise brings: so many deviations of its projection if each number had its own (of a few hundred parameters one is
-beyond three by chance), and this part of its length,
-as numbers also have noise in common: a residual's gradient reaches every block below."""
+"""What noise brings: so many deviations of its projection if each number had its own (of some hundred parameters one is
+beyond three by chance), and this part of its length, as numbers also have noise in common: a residual's gradient
+reaches every block below."""
 _NOTHING = 1e-10
 """Of the length of everything: what ought to be 0, as the gradient of a bias before batch normalisation."""
 
