@@ -1,6 +1,6 @@
 """What a published table or figure is, as data: its claim, its rows, and what each scale trains in its place.
 
-Nothing here runs anything. One file below `experiments.papers` holds one `Experiment`; `experiments.catalog` lists them.
+Nothing here runs anything. One file below `experiments.papers` holds one `Experiment`; `experiments.catalog` has all.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ SCALES: tuple[Scale, ...] = ("smoke", "laptop", "gpu", "paper")
 Task = Literal["classify", "tag", "segment"]
 Relation = Literal["above", "below", "same"]
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class Setup:
     """What one scale trains for an experiment, the same for all arms.
 
     `data` is where pictures come from when the user names none: "digits" (scanned digits on photographs, one a
-    picture), "tags" (several a picture), "scenes" (with masks), "imagenet". `options` are laid over the options of every
-    arm of a network, by its name: narrower, shallower. `image_sizes` are by the published side where arms differ in it,
-    or by "" for all. `learning_rates` are factors that every arm tries once, on a part held out of the training
-    pictures, before its seeds are run: equal budgets; one factor means that nothing is tuned.
+    picture), "tags" (several a picture), "scenes" (with masks), "imagenet". `options` are laid over those of every
+    arm of a network, by its name: narrower, shallower. `image_sizes` are by the published side where arms differ in
+    it, else `image_size` is everybody's. `learning_rates` are factors that every arm tries once, on a part held out of
+    the training pictures, before its seeds are run: equal budgets; one factor means that nothing is tuned.
     """
 
     data: str
