@@ -14,6 +14,15 @@ def test_survives_json() -> None:
         assert InputContract.from_json(json.loads(json.dumps(contract.to_json()))) == contract
 
 
+def test_the_answer_is_stored_only_where_it_is_no_softmax() -> None:
+    contract = model_spec("xception").input
+    assert contract.answer == "softmax"
+    assert "answer" not in contract.to_json(), "files of networks that classify stay what they are"
+    tagging = replace(contract, answer="sigmoid")
+    assert tagging.to_json() == {**contract.to_json(), "answer": "sigmoid"}
+    assert InputContract.from_json(json.loads(json.dumps(tagging.to_json()))) == tagging
+
+
 def test_old_files_get_the_defaults_and_broken_ones_are_named() -> None:
     assert InputContract.from_json({"size": [9, 8], "mean": [0, 0, 0], "std": [1, 1, 1]}).crop_fraction == 0.875
     with pytest.raises(WeightsFormatError, match=r"missing \['size'\], unknown \['scale'\]"):
@@ -49,6 +58,8 @@ def test_old_files_get_the_defaults_and_broken_ones_are_named() -> None:
         ("class_names", 5, r"illegal class_names\. Got: 5\. Expected: a list of texts"),
         ("class_names", "cat", r"illegal class_names"),
         ("class_names", ["cat", 2], r"illegal class_names"),
+        ("answer", "relu", r"illegal answer\. Got: 'relu'\. Expected: softmax or sigmoid"),
+        ("answer", None, r"illegal answer"),
     ],
 )
 def test_values_that_no_contract_has(field: str, value: object, message: str) -> None:

@@ -36,10 +36,16 @@ class InputContract:
     min_size: int = 1
     """Smallest side that the network can take."""
     class_names: tuple[str, ...] = ()
+    answer: str = "softmax"
+    """What makes probabilities of the logits: "softmax", one class a picture; "sigmoid", each class for itself."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists, numbers and strings, as `json.dump` takes them."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """Plain lists, numbers and strings, as `json.dump` takes them; without an `answer` that is a softmax, which
+        older versions know no other than."""
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        if self.answer == "softmax":
+            del plain["answer"]
+        return plain
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "InputContract":
@@ -118,5 +124,6 @@ _LEGAL: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, tuple) and all(isinstance(one, str) for one in value),
         "a list of texts",
     ),
+    "answer": _one_of("softmax", "sigmoid"),
 }
 """What each stored field may be, and how to say so."""

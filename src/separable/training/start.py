@@ -69,6 +69,7 @@ def model_options(config: TrainConfig) -> dict[str, Any]:
 
 def _with_contract(model: ImageModel, config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
     changes: dict[str, Any] = {"class_names": tuple(class_names)}
+    changes["answer"] = "sigmoid" if config.task == "tag" else "softmax"
     size = config.model.image_size or config.recipe.image_size
     if size is not None:
         changes["size"] = size
