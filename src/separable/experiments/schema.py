@@ -95,8 +95,9 @@ class Setup:
 
     `data` is where pictures come from when the user names none: "digits" (scanned digits on photographs, one a
     picture), "tags" (several a picture), "scenes" (with masks), "imagenet". `options` are laid over those of every
-    arm of a network, by its name: narrower, shallower. `image_sizes` are by the published side where arms differ in
-    it, else `image_size` is everybody's. `learning_rates` are factors that every arm tries once, on a part held out of
+    arm of a network, by its name: narrower, shallower; `arm_options` over those, by the arm's name, where arms of one
+    network differ in width. `image_sizes` are by the published side where arms differ in it, else `image_size` is
+    everybody's. `learning_rates` are factors that every arm tries once, on a part held out of
     the training pictures, before its seeds are run: equal budgets; one factor means that nothing is tuned.
     """
 
@@ -108,6 +109,7 @@ class Setup:
     seeds: tuple[int, ...] = (0, 1, 2)
     changes: Mapping[str, Any] = _NOTHING
     options: Mapping[str, Mapping[str, Any]] = _NOTHING
+    arm_options: Mapping[str, Mapping[str, Any]] = _NOTHING
     image_sizes: Mapping[int, int] = _NOTHING
     learning_rates: tuple[float, ...] = (1.0,)
     pictures: tuple[int, int] | None = None
@@ -116,6 +118,16 @@ class Setup:
     device: str = "cpu"
     accelerate: bool = False
     """The kernels are chosen by timing, so fresh runs would differ in the last bits: off where tables must repeat."""
+
+    def options_of(self, arm: Arm) -> dict[str, Any]:
+        """What the arm's network is built with at this scale."""
+        return {**arm.options, **self.options.get(arm.model, {}), **self.arm_options.get(arm.name, {})}
+
+    def size_of(self, arm: Arm) -> int | None:
+        """The side in pixels of the arm's pictures at this scale; None: the recipe's or the network's own."""
+        if arm.image_size is None:
+            return self.image_size
+        return self.image_sizes.get(arm.image_size, self.image_size or arm.image_size)
 
 
 @dataclass(frozen=True)
