@@ -5,7 +5,6 @@ Nothing here runs anything. One file below `experiments.papers` holds one `Exper
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 __all__ = ["MEASURES", "SCALES", "Arm", "Claim", "Experiment", "Measure", "Relation", "Scale", "Setup", "Task"]
@@ -14,8 +13,6 @@ Scale = Literal["smoke", "laptop", "gpu", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "laptop", "gpu", "paper")
 Task = Literal["classify", "tag", "segment"]
 Relation = Literal["above", "below", "same"]
-
-_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,9 @@ class Arm:
 
     name: str
     model: str
-    options: Mapping[str, Any] = _NOTHING
-    recipe: Mapping[str, Any] = _NOTHING
-    published: Mapping[str, float] = _NOTHING
+    options: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    published: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     image_size: int | None = None
     """Where rows differ in it: as published. A scale's own comes from `Setup.image_sizes`."""
@@ -107,10 +104,10 @@ class Setup:
     batch_size: int
     image_size: int | None = None
     seeds: tuple[int, ...] = (0, 1, 2)
-    changes: Mapping[str, Any] = _NOTHING
-    options: Mapping[str, Mapping[str, Any]] = _NOTHING
-    arm_options: Mapping[str, Mapping[str, Any]] = _NOTHING
-    image_sizes: Mapping[int, int] = _NOTHING
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    arm_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    image_sizes: Mapping[int, int] = field(default_factory=dict)
     learning_rates: tuple[float, ...] = (1.0,)
     pictures: tuple[int, int] | None = None
     """Of drawn data: how many to train on and to hold out."""
