@@ -1,10 +1,10 @@
-"""What `train`, `check` and `evaluate` do differently for one answer a picture and for one a pixel."""
+"""What `train`, `check` and `evaluate` do differently by what is learnt: one file for each kind."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from separable.cli.settings import Wishes
 from separable.errors import UsageError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from separable.training.config import TrainConfig
     from separable.training.task import AnyTask
 
-__all__ = ["ClassifyJob", "Job", "SegmentJob", "job_for"]
+__all__ = ["Job", "Progress", "job_for", "refuse_options_of_masks"]
 
 Progress = Callable[[int, int], None]
 
@@ -50,9 +50,14 @@ class Job(ABC):
     def check(self, data: Any, workers: int, progress: Progress) -> "CheckReport":
         """Look at every picture, and what belongs to it."""
 
-    @abstractmethod
     def within(self, budget_ms: float, wishes: Wishes, data: Any, out: "Output") -> Wishes:
-        """The wishes with a network and size that answer within so many milliseconds."""
+        """The wishes with a network and size that answer within so many milliseconds: one of those that classify."""
+        from separable.training.budget import choose_network
+
+        choice = choose_network(budget_ms, len(data.class_names))
+        out.say(choice.to_text())
+        chosen = choice.chosen
+        return replace(wishes, model=chosen.name, options=chosen.options, image_size=(chosen.size, chosen.size))
 
     @abstractmethod
     def task(self) -> "AnyTask":
@@ -63,134 +68,32 @@ class Job(ABC):
         """What a training came to, as the end of a sentence."""
 
 
-@final
-class ClassifyJob(Job):
-    """One class a picture."""
-
-    network = "xception"
-
-    def refuse(self, wishes: Wishes, budget_ms: float | None) -> None:
-        """See `Job`."""
-        given = [name for name, value in (("--loss", wishes.loss), ("--class-weights", wishes.class_weights)) if value]
-        if given:
-            raise UsageError(
-                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for pictures with masks",
-                got="folders of classes",
-                expected="images/ with masks/, or --task segment",
-            )
-
-    def read(self, root: Path, wishes: Wishes) -> Any:
-        """See `Job`."""
-        from separable.data.folder import read_folder
-
-        return read_folder(root, val_fraction=wishes.val_fraction, labels_csv=wishes.labels)
-
-    def describe(self, data: Any) -> list[str]:
-        """See `Job`."""
-        from separable.data.check_problems import counted
-
-        total, classes = len(data.train) + len(data.val), counted(len(data.class_names), "class", "classes")
-        split = f"{len(data.train):,} to train on, {len(data.val):,} held out."
-        return [f"{counted(total, 'picture')} in {classes}: {split}", *data.notes]
-
-    def check(self, data: Any, workers: int, progress: Progress) -> "CheckReport":
-        """See `Job`."""
-        from separable.data.check import check_folder
-
-        return check_folder(data, workers, progress)
-
-    def within(self, budget_ms: float, wishes: Wishes, data: Any, out: "Output") -> Wishes:
-        """See `Job`."""
-        from separable.training.budget import choose_network
-
-        choice = choose_network(budget_ms, len(data.class_names))
-        out.say(choice.to_text())
-        chosen = choice.chosen
-        return replace(wishes, model=chosen.name, options=chosen.options, image_size=(chosen.size, chosen.size))
-
-    def task(self) -> "AnyTask":
-        """See `Job`."""
-        from separable.training.classification import Classification
-
-        return Classification()
-
-    def achieved(self, metrics: dict[str, Any], data: Any) -> str:
-        """See `Job`."""
-        return f"{100 * metrics['val_top1']:.1f} % of the {len(data.val):,} held-out pictures named right"
-
-
-@final
-class SegmentJob(Job):
-    """One class a pixel."""
-
-    network = "unet_xception"
-
-    def refuse(self, wishes: Wishes, budget_ms: float | None) -> None:
-        """See `Job`."""
-        if wishes.labels is not None:
-            raise UsageError(
-                "--labels corrects the class of a picture, and pictures with masks have none",
-                got=str(wishes.labels),
-                fix="Correct the masks themselves, and train again",
-            )
-        if budget_ms is not None:
-            raise UsageError(
-                "--budget-ms chooses among networks that classify, by their published accuracy",
-                got="pictures with masks",
-                fix="Name a narrower network or a smaller size, such as --width 0.5 --image-size 128; "
-                "`separable profile unet_xception --option width=0.5 --size 128 --measure` times it",
-            )
-        if wishes.loss is not None:
-            from separable.segmentation.losses import parse_loss
-
-            parse_loss(wishes.loss)
-        if wishes.class_weights not in (None, "none", "balanced"):
-            raise UsageError(
-                f"Unknown class weights {wishes.class_weights!r}",
-                expected="balanced, by which rare classes count as much as frequent ones, or none",
-            )
-
-    def read(self, root: Path, wishes: Wishes) -> Any:
-        """See `Job`."""
-        from separable.segmentation.pairs import read_pairs
-
-        return read_pairs(root, val_fraction=wishes.val_fraction)
-
-    def describe(self, data: Any) -> list[str]:
-        """See `Job`."""
-        from separable.data.check_problems import counted
-
-        total, names = len(data.train) + len(data.val), data.class_names
-        listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        split = f"{len(data.train):,} to train on, {len(data.val):,} held out."
-        classes = counted(len(names), "class", "classes")
-        return [f"{counted(total, 'picture')} with masks of {classes} ({listed}): {split}", *data.notes]
-
-    def check(self, data: Any, workers: int, progress: Progress) -> "CheckReport":
-        """See `Job`."""
-        from separable.segmentation.check import check_pairs
-
-        return check_pairs(data, workers, progress)
-
-    def within(self, budget_ms: float, wishes: Wishes, data: Any, out: "Output") -> Wishes:
-        """Refused before."""
-        raise AssertionError("--budget-ms is refused for masks")
-
-    def task(self) -> "AnyTask":
-        """See `Job`."""
-        from separable.segmentation.task import SegmentTask
-
-        return SegmentTask()
-
-    def achieved(self, metrics: dict[str, Any], data: Any) -> str:
-        """See `Job`."""
-        miou, accuracy = (metrics[name] for name in ("val_miou", "val_pixel_accuracy"))
-        if miou is None:
-            return f"the {len(data.val):,} held-out masks have no labelled pixel to measure on"
-        right = f"{100 * accuracy:.1f} % of their pixels right"
-        return f"mean IoU {100 * miou:.1f} % on the {len(data.val):,} held-out pictures, {right}"
-
-
 def job_for(what: "str | TrainConfig") -> Job:
     """Of a task by its name, or of a training."""
-    return SegmentJob() if (what if isinstance(what, str) else what.task) == "segment" else ClassifyJob()
+    task = what if isinstance(what, str) else what.task
+    if task == "segment":
+        from separable.cli.job_segment import SegmentJob
+
+        return SegmentJob()
+    if task == "tag":
+        from separable.cli.job_tag import TagJob
+
+        return TagJob()
+    from separable.cli.job_classify import ClassifyJob
+
+    return ClassifyJob()
+
+
+def refuse_options_of_masks(wishes: Wishes, data: str) -> None:
+    """For the jobs whose pictures have none; `data` says what they have instead.
+
+    Raises:
+        UsageError: --loss or --class-weights were given.
+    """
+    given = [name for name, value in (("--loss", wishes.loss), ("--class-weights", wishes.class_weights)) if value]
+    if given:
+        raise UsageError(
+            f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for pictures with masks",
+            got=data,
+            expected="images/ with masks/, or --task segment",
+        )
