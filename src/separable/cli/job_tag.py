@@ -65,5 +65,5 @@ class TagJob(Job):
         plain, weighted = (metrics[name] for name in ("val_map100", "val_weighted_map100"))
         if plain is None:
             return f"the {len(data.val):,} held-out pictures have no tag to measure on"
-        said = f"MAP@100 {100 * plain:.1f} % on the {len(data.val):,} held-out pictures"
-        return said + ("" if weighted is None else f", {100 * weighted:.1f} % with classes weighted by how common they are")
+        more = "" if weighted is None else f", {100 * weighted:.1f} % with frequent classes counting more"
+        return f"MAP@100 {100 * plain:.1f} % on the {len(data.val):,} held-out pictures{more}"
