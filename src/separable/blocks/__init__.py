@@ -36,7 +36,9 @@ from separable.blocks.naive_inception import NaiveInception
 from separable.blocks.pixel_head import PixelHead
 from separable.blocks.pool import AveragePool, MaxPool
 from separable.blocks.residual import Bottleneck
+from separable.blocks.segments import SegmentedConv2d
 from separable.blocks.separable import SeparableConv2d
+from separable.blocks.spectrum import SpectrumConv2d
 from separable.blocks.step_conversion import regroup, to_extreme
 from separable.blocks.unet import UNetUp, XceptionUp
 from separable.blocks.upsample import Upsample
@@ -93,9 +95,11 @@ __all__ = [
     "ReductionA",
     "RegroupedInception",
     "ScaledResidual",
+    "SegmentedConv2d",
     "SeparableConv2d",
     "SeparableStem",
     "SimplifiedInception",
+    "SpectrumConv2d",
     "UNetUp",
     "Upsample",
     "XceptionDown",

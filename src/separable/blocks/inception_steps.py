@@ -10,7 +10,8 @@ In steps 1 to 4 every convolution is a `ConvBN`, so that both operations are nor
 are. Step 5 differs from step 4 in two ways. The order "we argue is unimportant, in particular because these operations
 are meant to be used in a stacked setting": a stack of extreme modules *is* a pointwise convolution, separable
 convolutions, and a last depthwise one. The nonlinearity between the two matters (figure 10).
-`blocks.step_conversion` carries the weights from step to step.
+`blocks.step_conversion` carries the weights from step to step. `SpectrumConv2d` is steps 3 to 5 in one, for any number
+of segments of alike widths, in either order, with or without the nonlinearity.
 """
 
 from collections.abc import Sequence
@@ -93,7 +94,8 @@ class SimplifiedInception(nn.Module):
 class RegroupedInception(nn.Module):
     """Figure 3: one 1x1, then spatial convolutions on non-overlapping segments of its channels; concatenated.
 
-    One segment is a regular convolution behind a 1x1; as many segments as channels are an `ExtremeInception`.
+    One segment is a regular convolution behind a 1x1; as many segments as channels are an `ExtremeInception`. Here the
+    widths of the segments are free; where they are alike, `SpectrumConv2d` runs them as one grouped convolution.
 
     Arguments and shapes: those of `SimplifiedInception`. State: `pointwise.*`, `segments.<n>.*`.
     """

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from separable.blocks.segments import SegmentedConv2d
+
 __all__ = ["init_glorot_uniform", "init_he_normal", "init_truncated_normal", "init_variance_scaling"]
 
 
@@ -12,10 +14,18 @@ def init_glorot_uniform(module: nn.Module) -> None:
     """Keras' default for convolutions and dense layers: uniform within sqrt(6 / (fan_in + fan_out)), biases 0.
 
     For a depthwise filter bank of C channels Keras counts fan_in + fan_out = 9 C + 9; torch's fans add up to the same.
+    Between a regular convolution and a depthwise one fan_out is that of all segments, as it is at both ends.
     """
+    joint: dict[nn.Module, int] = {}  # convolutions that are parts of one, and its outputs
     for layer in module.modules():
+        if isinstance(layer, SegmentedConv2d):
+            joint |= dict.fromkeys(layer.parts, layer.out_channels)
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
+            if layer in joint:
+                fans = layer.weight[0].numel() + joint[layer] * layer.weight[0, 0].numel()
+                nn.init.uniform_(layer.weight, -math.sqrt(6 / fans), math.sqrt(6 / fans))
+            else:
+                nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

@@ -9,6 +9,8 @@ from fractions import Fraction
 from separable.blocks.checks import check_choice, check_length, check_minimum, check_pairs, check_widths
 from separable.blocks.factorised import factors, middle_channels
 from separable.blocks.grid_reduction import GRID_REDUCTIONS
+from separable.blocks.segments import Segments, segment_sizes
+from separable.blocks.spectrum import inner_channels
 
 __all__ = [
     "Cost",
@@ -20,6 +22,7 @@ __all__ = [
     "segmented_cost",
     "separable_cost",
     "separable_saving",
+    "spectrum_cost",
 ]
 
 
@@ -101,6 +104,32 @@ def segmented_cost(in_channels: int, widths: tuple[tuple[int, int], ...], kernel
     total = convolution_cost(in_channels, sum(narrow for narrow, _ in widths), 1, area=area)
     for narrow, wide in widths:
         total += convolution_cost(narrow, wide, kernel, area=area)
+    return total
+
+
+def spectrum_cost(
+    in_channels: int,
+    out_channels: int,
+    kernel: int = 3,
+    *,
+    segments: Segments,
+    order: str = "spatial_first",
+    depth_multiplier: int = 1,
+    area: int = 1,
+) -> Cost:
+    """`blocks.SpectrumConv2d` at stride 1: K^2 times the sum of the segments' squares, and the 1x1.
+
+    Where S segments are alike that is M N + K^2 N^2 / S weights for "pointwise_first" from M to N channels, and
+    K^2 M^2 / S + M N for "spatial_first" (arXiv:1610.02357, section 1.2).
+
+    Raises:
+        ModelOptionError: an argument that the block cannot have.
+    """
+    inner = inner_channels(in_channels, out_channels, order, depth_multiplier)
+    first, last = (inner * depth_multiplier, out_channels) if order == "spatial_first" else (in_channels, inner)
+    total = convolution_cost(first, last, 1, area=area)
+    for size in segment_sizes(inner, segments):
+        total += convolution_cost(size, size * depth_multiplier, kernel, area=area)
     return total
 
 
