@@ -14,7 +14,7 @@ from PIL import Image
 
 from separable.cli import demo_segment
 from separable.cli.app import app
-from separable.data.scenes import SIDE
+from separable.data.scenes import SCENES
 from separable.segmentation.classes_file import read_classes
 from separable.segmentation.digit_scenes import CLASSES
 from separable.segmentation.palette import class_colours
@@ -61,10 +61,10 @@ def test_answers_are_written_as_masks_and_as_pictures(cli: Cli, tmp_path: Path) 
         f"{number:04d}_{kind}.png" for number in range(8) for kind in ("mask", "shown")
     )
     with Image.open(answers / "0003_mask.png") as mask, Image.open(answers / "0003_shown.png") as shown:
-        assert (mask.mode, mask.size) == ("P", (SIDE, SIDE))
+        assert (mask.mode, mask.size) == ("P", (SCENES.side, SCENES.side))
         assert np.asarray(mask).max() < len(CLASSES)
         assert mask.getpalette()[: 3 * len(CLASSES)] == [part for one in class_colours(len(CLASSES)) for part in one]
-        first = np.asarray(shown)[::2, : 2 * SIDE : 2]
+        first = np.asarray(shown)[::2, : 2 * SCENES.side : 2]
     with Image.open(tmp_path / "runs/demo/data/scenes/val/images/0003.png") as picture:
         np.testing.assert_array_equal(first, np.asarray(picture))
 

@@ -11,7 +11,7 @@ from PIL import Image
 from separable.data.digits import held_out_digits, load_digits
 from separable.data.photographs import load_photographs
 from separable.data.random import Key
-from separable.data.scenes import SIDE, Scene, SceneSource, draw_scene
+from separable.data.scenes import SCENES, Scene, SceneSource, draw_scene
 
 GREY = np.full((200, 200, 3), 130, np.uint8)
 
@@ -35,7 +35,7 @@ def brightness(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
 def well_inside(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Without the pixels beside its border, which are mixed."""
     padded = np.pad(where, 1, mode="edge")
-    return np.logical_and.reduce([padded[i : i + SIDE, j : j + SIDE] for i in range(3) for j in range(3)])
+    return np.logical_and.reduce([padded[i : i + SCENES.side, j : j + SCENES.side] for i in range(3) for j in range(3)])
 
 
 def test_a_scene_is_a_pure_function_of_its_key(plain: SceneSource, drawn: list[Scene]) -> None:

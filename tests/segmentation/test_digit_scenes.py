@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from separable.data.random import Key
-from separable.data.scenes import SIDE, draw_scene
+from separable.data.scenes import SCENES, draw_scene
 from separable.errors import MissingExtraError, OutputError
 from separable.segmentation import digit_scenes
 from separable.segmentation.digit_scenes import CLASSES, scene_sources, write_digit_scenes
@@ -38,7 +38,7 @@ def test_the_folder_is_read_like_anybodys(scenes: Path) -> None:
 
 def test_masks_show_their_classes_in_any_viewer(scenes: Path) -> None:
     with Image.open(scenes / "train" / "masks" / "0000.png") as opened:
-        assert (opened.mode, opened.size) == ("P", (SIDE, SIDE))
+        assert (opened.mode, opened.size) == ("P", (SCENES.side, SCENES.side))
         stored, shown = np.asarray(opened), np.asarray(opened.convert("RGB"))
     np.testing.assert_array_equal(shown, np.array(class_colours(len(CLASSES)), np.uint8)[stored])
 

@@ -15,26 +15,40 @@ from PIL import Image, ImageFilter
 
 from separable.data.random import Key, random_bytes, uniforms
 
-__all__ = ["SIDE", "Scene", "SceneSource", "draw_scene"]
+__all__ = ["SCENES", "Scene", "SceneSource", "SceneStyle", "draw_scene"]
 
 Pixels = NDArray[np.uint8]
 
-SIDE = 128
-"""Height and width of a scene."""
 _FINE = 80  # side that an 8x8 scan is enlarged to before its outline is taken
 _SMOOTH = 2.0  # of the enlarged scan: without it, outlines show the scan's few pixels
 _SUB = 3  # samples a pixel and axis: an outline has ten shades, and the mask those pixels that are mostly covered
 _INK = 0.48  # of full ink: where the outline of a digit is
-_FEWEST, _MOST = 1, 4
-_SIZES = (42.0, 72.0)  # side of the square that a scan fills, in pixels of the scene
 _TURN, _SHEAR = 25.0, 0.2
-_WINDOWS = (80, 160)  # side of the piece of photograph that becomes the background
-_CONTRAST = (50.0, 120.0)  # between a digit and what is under it, in levels of brightness
 _CHANNELS = (*[[0, 1, 2]] * 4, [0, 2, 1], [1, 0, 2], [2, 1, 0], [1, 2, 0])  # half of the pieces in colours of others
 _PLAIN = 0.7  # share of digits in one colour
 _CALM = 0.5  # contrast that a piece of photograph keeps as ink
 _OVERLAP = 0.1
 _ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class SceneStyle:
+    """How large scenes are, and how much is on them; the ranges are of equally likely numbers."""
+
+    side: int = 128
+    """Height and width of a scene."""
+    counts: tuple[int, int] = (1, 4)
+    """Of digits, where there is room for them."""
+    sizes: tuple[float, float] = (42.0, 72.0)
+    """Side of the square that a scan fills, in pixels of the scene."""
+    windows: tuple[int, int] = (80, 160)
+    """Side of the piece of photograph that becomes the background."""
+    contrast: tuple[float, float] = (50.0, 120.0)
+    """Between a digit and what is under it, in levels of brightness."""
+
+
+SCENES = SceneStyle()
+"""Those of `separable demo --task segment`."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,7 @@ class SceneSource:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture, (SIDE, SIDE, 3), its mask, (SIDE, SIDE) with 0 for the background and 1 + digit, and what is in it."""
+    """A picture, (side, side, 3), its mask, (side, side) with 0 for the background and 1 + digit, and what is in it."""
 
     picture: Pixels
     mask: NDArray[np.int16]
@@ -58,46 +72,48 @@ class Scene:
     """Numbers in the source, in the order in which they were painted, the last one on top."""
 
 
-def draw_scene(source: SceneSource, key: Key) -> Scene:
-    """Draw one scene, a pure function of source and key: the same bytes on every machine of IEEE arithmetic."""
-    count = _FEWEST + int(uniforms(key, "scene count", 1)[0] * (_MOST - _FEWEST + 1))
-    picture = _piece(source, key, "scene background", _WINDOWS).astype(np.float32)
-    mask = np.zeros((SIDE, SIDE), np.int16)
+def draw_scene(source: SceneSource, key: Key, style: SceneStyle = SCENES) -> Scene:
+    """Draw one scene, a pure function of its arguments: the same bytes on every machine of IEEE arithmetic."""
+    fewest, most = style.counts
+    count = fewest + int(uniforms(key, "scene count", 1)[0] * (most - fewest + 1))
+    picture = _piece(source, key, "scene background", style).astype(np.float32)
+    mask = np.zeros((style.side, style.side), np.int16)
     painted = []
     for place in range(count):
         chosen = int(uniforms(key, f"scene digit {place}", 1)[0] * len(source.labels))
-        cover = _outline(source.digits[chosen], key, f"scene outline {place}")
+        cover = _outline(source.digits[chosen], key, f"scene outline {place}", style.sizes)
         corner = _place(cover, mask, key, f"scene place {place}")
         if corner is None:
             continue
         window = slice(corner[0], corner[0] + cover.shape[0]), slice(corner[1], corner[1] + cover.shape[1])
-        _paint(picture[window], cover, source, key, place)
+        _paint(picture[window], cover, source, key, place, style)
         mask[window][_inside(cover)] = 1 + source.labels[chosen]
         painted.append(chosen)
     return Scene(_grainy(picture, key), mask, tuple(painted))
 
 
-def _piece(source: SceneSource, key: Key, purpose: str, sides: tuple[int, int]) -> Pixels:
-    """A square piece of a photograph, perhaps mirrored, brought to the scene's size: (SIDE, SIDE, 3)."""
+def _piece(source: SceneSource, key: Key, purpose: str, style: SceneStyle) -> Pixels:
+    """A square piece of a photograph, perhaps mirrored, brought to the scene's size: (side, side, 3)."""
     which, share, down, right, mirror, light, contrast, swap = uniforms(key, purpose, 8)
     photograph = source.photographs[int(which * len(source.photographs))]
     height, width = photograph.shape[:2]
-    side = min(sides[0] + int(share * (sides[1] - sides[0] + 1)), height, width)
+    least, most = style.windows
+    side = min(least + int(share * (most - least + 1)), height, width)
     top, left = int(down * (height - side + 1)), int(right * (width - side + 1))
     cut = Image.fromarray(photograph[top : top + side, left : left + side])
-    piece = np.asarray(cut.resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.float32)
+    piece = np.asarray(cut.resize((style.side, style.side), Image.Resampling.BICUBIC), np.float32)
     changed = 128 + (piece - 128) * np.float32(0.7 + 0.5 * contrast) + np.float32(60 * (light - 0.5))
     changed = changed[..., _CHANNELS[int(swap * len(_CHANNELS))]]
     return _bytes(changed[:, ::-1] if mirror < 0.5 else changed)
 
 
-def _outline(scan: NDArray[np.float64], key: Key, purpose: str) -> NDArray[np.float32]:
+def _outline(scan: NDArray[np.float64], key: Key, purpose: str, sizes: tuple[float, float]) -> NDArray[np.float32]:
     """The share of each pixel that the digit covers, turned, sheared and enlarged, cut to what it covers."""
     size, turn, shear = uniforms(key, purpose, 3)
     scanned = Image.fromarray((scan * (255 / 16)).round().astype(np.uint8))
     fine = scanned.resize((_FINE, _FINE), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(_SMOOTH))
     inked = np.pad(np.asarray(fine) > 255 * _INK, 1)
-    side = _SIZES[0] + size * (_SIZES[1] - _SIZES[0])
+    side = sizes[0] + size * (sizes[1] - sizes[0])
     angle = math.radians(_TURN * (2 * turn - 1))
     slant = _SHEAR * (2 * shear - 1)
     canvas = math.ceil(side * (math.cos(angle) + abs(math.sin(angle)) + abs(slant))) + 2
@@ -130,24 +146,31 @@ def _place(cover: NDArray[np.float32], mask: NDArray[np.int16], key: Key, purpos
     height, width = cover.shape
     draws = uniforms(key, purpose, 2 * _ATTEMPTS)
     for down, right in zip(draws[::2], draws[1::2], strict=True):
-        top, left = int(down * (SIDE - height + 1)), int(right * (SIDE - width + 1))
+        top, left = int(down * (len(mask) - height + 1)), int(right * (len(mask) - width + 1))
         hidden = (mask[top : top + height, left : left + width] > 0) & inside
         if hidden.sum() <= _OVERLAP * inside.sum():
             return top, left
     return None
 
 
-def _paint(under: NDArray[np.float32], cover: NDArray[np.float32], source: SceneSource, key: Key, place: int) -> None:
+def _paint(
+    under: NDArray[np.float32],
+    cover: NDArray[np.float32],
+    source: SceneSource,
+    key: Key,
+    place: int,
+    style: SceneStyle,
+) -> None:
     """Mix the digit's ink, of one colour or a piece of photograph, with what is under it, which is changed."""
     plain, contrast, side, opacity, *colour = uniforms(key, f"scene ink {place}", 7)
     height, width = cover.shape
     if plain < _PLAIN:
         ink = np.broadcast_to(np.array([255 * part for part in colour], np.float32), under.shape)
     else:
-        piece = _piece(source, key, f"scene ink piece {place}", _WINDOWS)[:height, :width]
+        piece = _piece(source, key, f"scene ink piece {place}", style)[:height, :width]
         ink = piece.astype(np.float32) * np.float32(_CALM)  # else half of it has the brightness of what is under it
     below = _brightness(under, cover)
-    away = _CONTRAST[0] + contrast * (_CONTRAST[1] - _CONTRAST[0])
+    away = style.contrast[0] + contrast * (style.contrast[1] - style.contrast[0])
     wanted = below + away if side < 0.5 else below - away
     if not 20 <= wanted <= 235:
         wanted = 2 * below - wanted
