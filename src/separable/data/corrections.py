@@ -1,17 +1,15 @@
 """Labels corrected by hand: a CSV that goes over what the folders say."""
 
 import csv
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from separable.data.tables import read_table
 from separable.errors import DataFolderError
 from separable.files import write_atomically
 
 __all__ = ["Corrections", "merge_corrections", "read_corrections"]
-
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-"""Bytes that no text holds, of those that every picture, archive and spreadsheet soon does."""
 
 
 @dataclass
@@ -120,43 +118,5 @@ def _name(row: dict[str, str]) -> str:
     return (row["path"] or "").strip().replace("\\", "/")
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """(number of its last line, fields) of every row."""
-    try:
-        with path.open("rb") as raw:
-            start = raw.read(1 << 16)
-        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise _no_text(path, "UTF-16 text", "Save it as comma-separated values in UTF-8")
-        if _CONTROL.search(start):
-            raise _no_text(path, "a binary file", "Save it as comma-separated values, if it is a spreadsheet")
-        # A byte order mark is what spreadsheet programs write; surrogates are how odd file names survive.
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as handle:
-            rows = csv.DictReader(handle)
-            _demand_columns(path, list(rows.fieldnames or []))
-            return [(rows.line_num, row) for row in rows]
-    except OSError as error:
-        raise DataFolderError(f"Cannot read {path}", got=error.strerror or str(error)) from error
-    except csv.Error as error:
-        raise DataFolderError(f"{path} is not a CSV file", got=str(error)) from error
-
-
-def _no_text(path: Path, what: str, fix: str) -> DataFolderError:
-    return DataFolderError(
-        f"{path} is not a CSV text file", got=what, expected="lines of text with the columns path and label", fix=fix
-    )
-
-
-def _demand_columns(path: Path, columns: list[str]) -> None:
-    if {"path", "label"} <= set(columns):
-        return
-    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-        if len(columns) == 1 and {"path", "label"} <= {part.strip(' "') for part in columns[0].split(mark)}:
-            raise DataFolderError(
-                f"{path} is separated by {name}", expected="commas", fix="Save it comma-separated: path,label"
-            )
-    shown = ", ".join(column[:30] for column in columns[:6]) if columns else "an empty file"
-    raise DataFolderError(
-        f"{path} is not a list of labels",
-        got=f"the columns {shown}" if columns else shown,
-        expected="path and label",
-    )
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    return read_table(path, ("path", "label"), "a list of labels")

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separable.data.corrections import Corrections, read_corrections
+from separable.data.splits import HELD_OUT_NAMES, demand_fraction, held_out_count, held_out_first
 from separable.data.walk import Found, find_pictures, holds_pictures, subfolders
-from separable.errors import DataFolderError, UsageError
+from separable.errors import DataFolderError
 
-__all__ = ["FolderData", "PictureSet", "demand_folder", "held_out_first", "read_folder"]
+__all__ = ["FolderData", "PictureSet", "demand_folder", "read_folder"]
 
-_HELD_OUT_NAMES = ("val", "valid", "validation", "test")
 _NAMED = 10
 """Classes that an error names before it counts the rest."""
 _LAYOUT = "one sub-folder of pictures per class, or train/ and val/ with one sub-folder per class each"
@@ -79,8 +79,7 @@ def read_folder(
         UsageError: `val_fraction` is not between 0 and 1.
     """
     root = Path(path)
-    if not 0 < val_fraction < 1:
-        raise UsageError("val_fraction out of range", got=val_fraction, expected="above 0 and below 1")
+    demand_fraction(val_fraction)
     demand_folder(root, _LAYOUT)
     train_root, val_root, notes = _layout(root)
     found = find_pictures(train_root)
@@ -130,7 +129,7 @@ def _layout(root: Path) -> tuple[Path, Path | None, list[str]]:
     # A class may be called "train", as in a set of vehicles: then it holds pictures itself, not classes.
     if train is None or not subfolders(train) or holds_pictures(train):
         return root, None, []
-    held_out = next((folders[name] for name in _HELD_OUT_NAMES if name in folders), None)
+    held_out = next((folders[name] for name in HELD_OUT_NAMES if name in folders), None)
     unused = sorted(f.name for f in folders.values() if f not in (train, held_out))
     notes = [f"Folders beside {train.name}/ left untouched: {', '.join(unused)}."] if unused else []
     if held_out is None:
@@ -201,7 +200,7 @@ def _split(
     train, val = Found(root), Found(root)
     for name, paths in found.classes.items():
         ordered = held_out_first(paths, seed)
-        count = min(len(paths) - 1, max(1, round(len(paths) * fraction)))
+        count = held_out_count(len(paths), fraction)
         val.classes[name], train.classes[name] = ordered[:count], ordered[count:]
     return _as_set(root, train, names), _as_set(root, val, names)
 
@@ -218,15 +217,6 @@ def _demand_two(root: Path, found: Found) -> None:
     shown = ", ".join(single[:_NAMED]) + (f" and {len(single) - _NAMED} more" if len(single) > _NAMED else "")
     fix = "Add pictures to them, or move the folders away"
     raise DataFolderError(f"{len(single)} classes have one picture each", got=shown, expected=expected, fix=fix)
-
-
-def held_out_first(paths: Sequence[str], seed: int) -> list[str]:
-    """Paths in the order of their keyed hashes: the first ones of each class are held out."""
-
-    def keyed(path: str) -> bytes:
-        return hashlib.blake2b(f"{seed}:{path}".encode(errors="surrogateescape"), digest_size=16).digest()
-
-    return sorted(paths, key=keyed)
 
 
 def _correct(pictures: PictureSet, corrections: Corrections) -> PictureSet:

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from separable.errors import DataFolderError
 
-__all__ = ["PICTURE_ENDINGS", "Found", "find_pictures", "holds_pictures", "pictures_below", "subfolders"]
+__all__ = [
+    "PICTURE_ENDINGS",
+    "Found",
+    "find_pictures",
+    "holds_pictures",
+    "pictures_below",
+    "some_names",
+    "subfolders",
+]
 
 _ENDINGS = "jpg jpeg jpe jfif png webp bmp dib gif tif tiff ppm pgm pbm pnm"
 PICTURE_ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS.split())
@@ -39,13 +47,15 @@ class Found:
         where = "" if self.root == base else f" in {self.root.name}/"
         notes = []
         if self.others:
-            notes.append(f"{_files(self.others)} left out{where}, not pictures by their ending: {_some(self.others)}.")
+            notes.append(
+                f"{_files(self.others)} left out{where}, not pictures by their ending: {some_names(self.others)}."
+            )
         if self.empty:
-            notes.append(f"Folders without a picture left out{where}: {_some(self.empty)}.")
+            notes.append(f"Folders without a picture left out{where}: {some_names(self.empty)}.")
         if self.hidden:
             notes.append(
                 f"Folders of pictures left out{where}, hidden by the dot that their name begins with: "
-                f"{_some(self.hidden)}."
+                f"{some_names(self.hidden)}."
             )
         if self.loose and self.classes:
             notes.append(f"{self.loose} pictures directly in {self.root} left out: they are in no class folder.")
@@ -56,7 +66,8 @@ def _files(names: list[str]) -> str:
     return "1 file" if len(names) == 1 else f"{len(names)} files"
 
 
-def _some(names: list[str], most: int = 3) -> str:
+def some_names(names: list[str], most: int = 3) -> str:
+    """The first few of them, and how many more there are."""
     return ", ".join(sorted(names)[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

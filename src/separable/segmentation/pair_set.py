@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separable.data.decode import MAX_PIXELS, PictureFile
-from separable.data.folder import held_out_first
+from separable.data.splits import split_samples
 from separable.errors import BadPictureError, DataFolderError
 from separable.segmentation.labels import Mask
 from separable.segmentation.layout import Paired
@@ -106,13 +106,10 @@ def split_pairs(whole: PairSet, fraction: float, seed: int) -> tuple[PairSet, Pa
     Raises:
         DataFolderError: there is only one pair.
     """
-    count = len(whole)
-    if count < 2:
+    if len(whole) < 2:
         raise DataFolderError(
             f"{whole.root} has one picture with a mask",
             expected="at least two: one to train on and one to validate on",
         )
-    held = set(held_out_first(whole.paths, seed)[: min(count - 1, max(1, round(count * fraction)))])
-    parts = ([k for k, path in enumerate(whole.paths) if (path in held) == wanted] for wanted in (False, True))
-    train, val = (whole.chosen(part) for part in parts)
+    train, val = (whole.chosen(part) for part in split_samples(whole.paths, fraction, seed))
     return train, val

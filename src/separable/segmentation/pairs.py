@@ -5,6 +5,7 @@ from pathlib import Path
 
 from separable.data.decode import MAX_PIXELS
 from separable.data.folder import demand_folder
+from separable.data.splits import demand_fraction
 from separable.data.walk import pictures_below
 from separable.errors import DataFolderError, UsageError
 from separable.segmentation.classes_file import read_classes
@@ -65,8 +66,7 @@ def read_pairs(
         UsageError: `val_fraction` is not between 0 and 1, or the class names do not fit the classes of `coding`.
     """
     root = Path(path)
-    if not 0 < val_fraction < 1:
-        raise UsageError("val_fraction out of range", got=val_fraction, expected="above 0 and below 1")
+    demand_fraction(val_fraction)
     found = _find(root)
     if isinstance(found, CocoFiles):
         if coding is not None:
