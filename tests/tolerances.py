@@ -146,3 +146,18 @@ stock batch norm is 4.7e-5 off, distances from the outlier 3e-4."""
 MASK_LOGITS = 1e-4
 """How far the best class's logit has to lie above the second, of the largest logit, for the mask to have to show it:
 fp32 logits of a batch or alone, and interpolated in another order than fp64 numpy's; measured 2e-6."""
+
+NONCENTRAL_T = 1e-8
+"""Tails of the noncentral t against SciPy's: Simpson's rule in 2,000 panels; measured 1e-11 to 2e-9, the larger where
+SciPy itself sums a series."""
+
+EFFECT_INTERVAL = 1e-9
+"""Ends of intervals of differences below 1, and confidences, computed in another order in fp64: a few hundred roundings
+times a t quantile of at most 13, and of a variance that cancels; measured 1e-14 to 1e-11."""
+
+CROPS_BY_PILLOW = 3e-3
+"""Largest difference in mean probability between crops by torch's resize and by Pillow's, which differ by up to two
+levels of 255 (`RESIZE_LEVELS`) in some pixels."""
+
+SMALLEST_DIFFERENCE = 1e-6
+"""Chance of seeing the smallest difference, against 0.8: 40 halvings of an interval below 100; measured 1e-9."""

@@ -1,0 +1,85 @@
+"""What a comparison can see, said before it runs: the smallest difference found in four of five repetitions."""
+
+import math
+
+from separable.analysis.distributions import noncentral_t_tail, student_t_quantile
+from separable.experiments.results import Power, Result
+from separable.experiments.schema import MEASURES
+from separable.experiments.wording import measure_of, scale_text, size_text, value_text
+
+__all__ = ["SPREAD", "power", "power_text", "smallest_difference"]
+
+SPREAD = 0.01
+"""Of a share over seeds, where no earlier result says: a point, as small trainings on a few thousand pictures have."""
+_DISAGREEMENT = 0.10
+"""Pictures that exactly one of two arms gets right, where no earlier result says how often they are right at all."""
+_LASTING = 0.5
+"""Of the variance of these disagreements, what other seeds of the same two arms repeat."""
+_CHANCE = 0.8
+_LEVEL = 0.05
+
+
+def smallest_difference(error: float, degrees: float) -> float:
+    """The true difference that a two-sided t test at 5 % finds with 80 %, for a standard error and its degrees."""
+    limit = student_t_quantile(1 - _LEVEL / 2, degrees)
+
+    def seen(shift: float) -> float:
+        return noncentral_t_tail(limit, degrees, shift) + noncentral_t_tail(limit, degrees, -shift)
+
+    low, high = 0.0, 1.0
+    while seen(high) < _CHANCE:
+        low, high = high, 2 * high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if seen(middle) < _CHANCE else (low, middle)
+    return error * high
+
+
+def power(*, seeds: int, held_out: int, measure: str = "top1", earlier: Result | None = None) -> Power | None:
+    """Plan a paired comparison of two arms; None where one seed, one picture or no expected spread leaves it open.
+
+    Args:
+        held_out: pictures that are measured.
+        earlier: of the same experiment at the same scale: its spreads over seeds and its accuracies are expected
+            again. Otherwise a spread of `SPREAD` is, for shares; of other measures nothing is known beforehand.
+
+    The variance of the difference is that of two arms' spreads, over the seeds, and for scores of pictures that of
+    lasting disagreements over the pictures: half of accuracy * (1 - accuracy), as for arms whose answers on a picture
+    are correlated by a half, and of these the half. What is found afterwards says what could have been seen in fact.
+    """
+    spread, level, source = _expected(measure, earlier)
+    if seeds < 2 or held_out < 2 or spread is None:
+        return None
+    by_seed = 2 * spread**2 / seeds
+    disagreement = _DISAGREEMENT if level is None else level * (1 - level)
+    by_picture = _LASTING * disagreement / held_out if measure_of(measure).unit == "%" else 0.0
+    weighed = by_seed**2 / (seeds - 1) + by_picture**2 / (held_out - 1)
+    degrees = (by_seed + by_picture) ** 2 / weighed if weighed > 0 else seeds - 1.0
+    smallest = smallest_difference(math.sqrt(by_seed + by_picture), degrees)
+    return Power(seeds, held_out, spread, source, smallest, measure)
+
+
+def power_text(power: Power | None, *, seeds: int) -> str:
+    """One sentence on what can be seen."""
+    if power is None:
+        few = "One seed an arm: nothing" if seeds < 2 else "Nothing"
+        return f"{few} can be said beforehand of how large a difference would be seen."
+    text = MEASURES[power.measure].text if power.measure in MEASURES else power.measure
+    spread = f"{value_text(power.measure, power.spread)}{' points' if measure_of(power.measure).unit == '%' else ''}"
+    return (
+        f"With {power.seeds} seeds and {power.held_out:,} held-out pictures, a difference in {text} of "
+        f"{size_text(power.measure, power.smallest_difference)} is seen in four of five repetitions (two-sided 5 %), "
+        f"if seeds spread by {spread} ({power.spread_source})."
+    )
+
+
+def _expected(measure: str, earlier: Result | None) -> tuple[float | None, float | None, str]:
+    """Spread over seeds, level and where they are from."""
+    known = [] if earlier is None else [arm for arm in earlier.arms if (arm.spread.get(measure) or 0) > 0]
+    if earlier is not None and known:
+        spread = math.sqrt(sum(arm.spread[measure] ** 2 for arm in known) / len(known))
+        level = sum(arm.mean[measure] for arm in known) / len(known)
+        within = 0 <= level <= 1
+        return spread, level if within else None, f"as in the result of {earlier.date}, {scale_text(earlier.scale)}"
+    default = SPREAD if measure_of(measure).unit == "%" else None
+    return default, None, "assumed, there is no earlier result"
