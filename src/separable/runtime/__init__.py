@@ -3,5 +3,14 @@
 from separable.runtime.masks import MaskPrediction, MaskPredictor
 from separable.runtime.prediction import Prediction
 from separable.runtime.predictor import Predictor, load_predictor
+from separable.runtime.tags import TagPrediction, TagPredictor
 
-__all__ = ["MaskPrediction", "MaskPredictor", "Prediction", "Predictor", "load_predictor"]
+__all__ = [
+    "MaskPrediction",
+    "MaskPredictor",
+    "Prediction",
+    "Predictor",
+    "TagPrediction",
+    "TagPredictor",
+    "load_predictor",
+]

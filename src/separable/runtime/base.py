@@ -1,16 +1,18 @@
 """What every predictor is: a network on its device, its one preprocessing, and the kernels that serve it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from separable.data.preprocess import normalise
-from separable.errors import UsageError
+from separable.errors import SeparableError, UsageError
 from separable.models import InputContract
 from separable.runtime.device import demand_device
+from separable.runtime.picture import prepare_any
+from separable.runtime.reading import read_ahead
 
 if TYPE_CHECKING:
     from separable.blocks.accelerate import AccelerationReport
@@ -58,6 +60,23 @@ class PicturePredictor(ABC):
             self._untimed = False
             self.acceleration = settle(self.model, batch[:_TIMED])
         return batch
+
+    def answered(self, images: Iterable[Any], answer: Callable[[Tensor], Tensor]) -> Iterator[tuple[str, Tensor | str]]:
+        """Each picture's name, and its row of what `answer` makes of a batch, uint8 (N, 3, H, W); or the cause why
+        there is no picture. In order, as they come; holds two batches of pictures, so a folder of any size can be
+        given."""
+        for batch in read_ahead(images, self._prepared, self.batch_size):
+            pictures = [read for _, _, read in batch if isinstance(read, Tensor)]
+            rows = iter(answer(torch.stack(pictures)) if pictures else ())
+            for name, _, read in batch:
+                yield name, read if isinstance(read, str) else next(rows)
+
+    def _prepared(self, image: Any) -> Tensor | str:
+        """uint8 (3, H, W), or the cause why there is no picture."""
+        try:
+            return prepare_any(image, self.contract)
+        except SeparableError as error:
+            return str(error).rstrip(".")
 
     def class_name(self, index: int) -> str:
         """The name that travels with the model, or "class 7" where none does."""

@@ -1,18 +1,14 @@
-"""One picture's answer, and files of answers: CSV, JSON lines or Parquet by the ending of the name."""
+"""One picture's answer, and files of such answers."""
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from separable.errors import MissingExtraError, UsageError
-from separable.files import make_directory, write_atomically
+from separable.runtime.answer_files import Kind, Table, write_answers
 
-__all__ = ["Prediction", "check_ending", "write_predictions"]
-
-_PARQUET_ROWS = 8192
+__all__ = ["Prediction", "write_predictions"]
 
 
 @dataclass(frozen=True)
@@ -44,37 +40,20 @@ class Prediction:
         return None if self.error or (reject and self.rejected) else self.classes[0]
 
 
-def check_ending(path: Path) -> None:
-    """Find out before the work whether `write_predictions` can write `path`.
-
-    Raises:
-        UsageError: an ending that is not known.
-        MissingExtraError: Parquet without pyarrow.
-    """
-    if path.suffix.lower() not in _WRITERS:
-        raise UsageError(f"Cannot tell the format of {path}", expected="a name that ends in .csv, .jsonl or .parquet")
-    if path.suffix.lower() == ".parquet":
-        _pyarrow()
-
-
 def write_predictions(path: Path, predictions: Iterable[Prediction], top: int, reject: bool = False) -> None:
-    """Write as they come, in memory that does not grow; `path` appears when the last one is written.
-
-    CSV and Parquet have the columns path, answer, confidence, (with `reject` rejected,) error, class_1, probability_1
-    up to `top`.
+    """See `write_answers`. CSV and Parquet have the columns path, answer, confidence, (with `reject` rejected,) error,
+    class_1, probability_1 up to `top`.
 
     Raises:
         OutputError: the place is not writable or the disk is full.
     """
-    check_ending(path)
-    make_directory(path.parent)
-    write = _WRITERS[path.suffix.lower()]
-    write_atomically(path, lambda temporary: write(temporary, predictions, top, reject))
-
-
-def _columns(top: int, reject: bool) -> list[str]:
-    ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("class", "probability")]
-    return ["path", "answer", "confidence", *(["rejected"] if reject else []), "error", *ranks]
+    columns: dict[str, Kind] = {"path": "text", "answer": "text", "confidence": "number"}
+    columns |= {"rejected": "flag"} if reject else {}
+    columns["error"] = "text"
+    for rank in range(1, top + 1):
+        columns |= {f"class_{rank}": "text", f"probability_{rank}": "number"}
+    document = partial(Prediction.to_json, reject=reject)
+    write_answers(path, predictions, Table(columns, document, partial(_flat, top=top, reject=reject)))
 
 
 def _flat(prediction: Prediction, top: int, reject: bool) -> dict[str, Any]:
@@ -84,58 +63,3 @@ def _flat(prediction: Prediction, top: int, reject: bool) -> dict[str, Any]:
         pair = pairs[rank] if rank < len(pairs) else {"class": None, "probability": None}
         row[f"class_{rank + 1}"], row[f"probability_{rank + 1}"] = pair["class"], pair["probability"]
     return row
-
-
-def _write_csv(path: Path, predictions: Iterable[Prediction], top: int, reject: bool) -> None:
-    # surrogateescape gives back the bytes of file names that are not UTF-8.
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
-        writer = csv.DictWriter(handle, _columns(top, reject), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_flat(prediction, top, reject) for prediction in predictions)
-
-
-def _write_jsonl(path: Path, predictions: Iterable[Prediction], _top: int, reject: bool) -> None:
-    with open(path, "w", encoding="utf-8", errors="backslashreplace") as handle:
-        for prediction in predictions:
-            handle.write(json.dumps(prediction.to_json(reject), ensure_ascii=False) + "\n")
-
-
-def _write_parquet(path: Path, predictions: Iterable[Prediction], top: int, reject: bool) -> None:
-    pyarrow, parquet = _pyarrow()
-    kinds = {"confidence": pyarrow.float32(), "rejected": pyarrow.bool_()}
-    kinds |= {f"probability_{rank}": pyarrow.float32() for rank in range(1, top + 1)}
-    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in _columns(top, reject)])
-    with parquet.ParquetWriter(path, schema) as writer:
-        for rows in _batches(predictions, top, reject):
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-
-
-def _batches(predictions: Iterable[Prediction], top: int, reject: bool) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    for prediction in predictions:
-        row = _flat(prediction, top, reject)
-        row["path"] = (
-            row["path"].encode("utf-8", "backslashreplace").decode()
-        )  # Arrow's text is UTF-8, names may not be
-        rows.append(row)
-        if len(rows) == _PARQUET_ROWS:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError(
-            "Parquet is written by pyarrow, which is not installed",
-            fix='pip install "separable[shards]", or choose a name that ends in .csv or .jsonl',
-        ) from error
-    return pyarrow, pyarrow.parquet
-
-
-_Writer = Callable[[Path, Iterable[Prediction], int, bool], None]
-_WRITERS: dict[str, _Writer] = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}

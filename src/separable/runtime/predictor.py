@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from separable.errors import SeparableError, UsageError
+from separable.errors import UsageError
 from separable.models import InputContract, demand_classifier
 from separable.runtime.base import PicturePredictor
 from separable.runtime.device import demand_device
 from separable.runtime.load import load_located
 from separable.runtime.locate import Located, locate
-from separable.runtime.picture import prepare_any
 from separable.runtime.prediction import Prediction
-from separable.runtime.reading import listed, read_ahead
+from separable.runtime.reading import listed
+from separable.runtime.tags import TagPredictor
 
 if TYPE_CHECKING:
     from separable.runtime.masks import MaskPredictor
 
-__all__ = ["Predictor", "load_classifier", "load_mask_predictor", "load_predictor"]
+__all__ = ["Predictor", "load_classifier", "load_mask_predictor", "load_predictor", "load_tag_predictor"]
 
 _BACKENDS = ("auto", "torch")
 
@@ -54,27 +54,11 @@ class Predictor(PicturePredictor):
         return list(self.stream(listed(images), top))
 
     def stream(self, images: Iterable[Any], top: int = 5) -> Iterator[Prediction]:
-        """Answers as they come, in order. Holds two batches of pictures, so a folder of any size can be given."""
+        """Answers as they come, in order, see `answered`."""
         if top < 1:
             raise UsageError("At least one class has to be shown", got=f"top {top}", expected="1 or more")
-        for batch in read_ahead(images, self._read, self.batch_size):
-            yield from self._answer([(name, read) for name, _, read in batch], top)
-
-    def _read(self, image: Any) -> Tensor | str:
-        """uint8 (3, H, W), or the cause why there is no picture."""
-        try:
-            return prepare_any(image, self.contract)
-        except SeparableError as error:
-            return str(error).rstrip(".")
-
-    def _answer(self, batch: list[tuple[str, Tensor | str]], top: int) -> Iterator[Prediction]:
-        pictures = [read for _, read in batch if isinstance(read, Tensor)]
-        rows = iter(self._probabilities(torch.stack(pictures)) if pictures else ())
-        for name, read in batch:
-            if isinstance(read, str):
-                yield Prediction(name, error=read)
-            else:
-                yield self._best(name, next(rows), top)
+        for name, row in self.answered(images, self._probabilities):
+            yield Prediction(name, error=row) if isinstance(row, str) else self._best(name, row, top)
 
     @torch.inference_mode()
     def _probabilities(self, pictures: Tensor) -> Tensor:
@@ -100,10 +84,10 @@ def load_predictor(
     device: str | None = None,
     batch_size: int = 32,
     accelerate: bool = False,
-) -> "Predictor | MaskPredictor":
+) -> "Predictor | TagPredictor | MaskPredictor":
     """A predictor from a run folder, a checkpoint, a model folder, or a catalogue name with its published weights.
 
-    Of a network that answers for every pixel it is a `MaskPredictor`.
+    Of a network that answers for every pixel it is a `MaskPredictor`, of one that gives tags a `TagPredictor`.
 
     Args:
         backend: "torch", or "auto", which is "torch".
@@ -135,6 +119,11 @@ def load_predictor(
         return MaskPredictor(
             model, contract, colours=colours, device=device, batch_size=batch_size, accelerate=accelerate
         )
+    if contract.answer == "sigmoid":
+        threshold = _tag_threshold(located)
+        return TagPredictor(
+            model, contract, threshold=threshold, device=device, batch_size=batch_size, accelerate=accelerate
+        )
     temperature, threshold = _calibration(located)
     return Predictor(
         model,
@@ -148,15 +137,32 @@ def load_predictor(
 
 
 def load_classifier(path: str | Path, backend: str = "auto", **options: Any) -> Predictor:
-    """`load_predictor` of a network that classifies pictures.
+    """`load_predictor` of a network that names the class of a picture.
 
     Raises:
-        UsageError: it answers for every pixel. What `load_predictor` raises.
+        UsageError: it answers for every pixel, or with tags. What `load_predictor` raises.
     """
     predictor = load_predictor(path, backend, **options)
+    if isinstance(predictor, TagPredictor):
+        raise UsageError(f"{path} gives tags", expected="a network that names one class a picture")
     if not isinstance(predictor, Predictor):
         demand_classifier(predictor.model, "Predicting")
     assert isinstance(predictor, Predictor)
+    return predictor
+
+
+def load_tag_predictor(path: str | Path, backend: str = "auto", **options: Any) -> TagPredictor:
+    """`load_predictor` of a network that gives each picture any number of tags.
+
+    Raises:
+        UsageError: it names one class a picture, or answers for every pixel. What `load_predictor` raises.
+    """
+    predictor = load_predictor(path, backend, **options)
+    if not isinstance(predictor, TagPredictor):
+        raise UsageError(
+            f"{path} {'names one class a picture' if isinstance(predictor, Predictor) else 'answers for every pixel'}",
+            expected="a network trained on pictures with several labels each",
+        )
     return predictor
 
 
@@ -167,7 +173,7 @@ def load_mask_predictor(path: str | Path, backend: str = "auto", **options: Any)
         UsageError: it classifies pictures. What `load_predictor` raises.
     """
     predictor = load_predictor(path, backend, **options)
-    if isinstance(predictor, Predictor):
+    if isinstance(predictor, Predictor | TagPredictor):
         raise UsageError(f"{path} classifies pictures", expected="a network that answers for every pixel")
     return predictor
 
@@ -189,3 +195,9 @@ def _calibration(located: Located) -> tuple[float, float | None]:
     if not isinstance(found, dict):
         return 1.0, None
     return float(found.get("temperature") or 1.0), found.get("reject_threshold")
+
+
+def _tag_threshold(located: Located) -> float | None:
+    """Of the run's evaluation; None without one."""
+    found = _evaluation(located).get("threshold")
+    return found if isinstance(found, float) and 0 < found < 1 else None

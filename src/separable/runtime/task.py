@@ -1,4 +1,4 @@
-"""Whether a network answers for every picture or for every pixel, before it is built."""
+"""Whether a network answers with one class a picture, with tags, or for every pixel, before it is built."""
 
 import json
 import warnings
@@ -10,7 +10,7 @@ from separable.runtime.locate import Located
 
 __all__ = ["task_of"]
 
-Task = Literal["classify", "segment"]
+Task = Literal["classify", "tag", "segment"]
 
 
 def task_of(located: Located) -> Task:
@@ -18,17 +18,23 @@ def task_of(located: Located) -> Task:
     builds, counts as "classify": loading it says what is wrong."""
     from separable.models.catalog import CATALOG
 
-    name = located.name if located.kind == "catalogue" else _stored_name(located)
-    return "segment" if name in CATALOG and CATALOG[name].task == "segment" else "classify"
+    stored = {} if located.kind == "catalogue" else _stored(located)
+    name = located.name if located.kind == "catalogue" else str(stored.get("name"))
+    if name in CATALOG and CATALOG[name].task == "segment":
+        return "segment"
+    contract = stored.get("input")
+    return "tag" if isinstance(contract, dict) and contract.get("answer") == "sigmoid" else "classify"
 
 
-def _stored_name(located: Located) -> str:
+def _stored(located: Located) -> dict[str, Any]:
+    """The model's configuration, empty where there is none or it cannot be read."""
     if located.path is None or located.kind == "factory":
-        return ""
+        return {}
     try:
-        return str(_configuration(located.path, located.kind == "run").get("name"))
+        found = _configuration(located.path, located.kind == "run")
     except (SeparableError, OSError, ValueError, AttributeError, RecursionError):
-        return ""
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _configuration(path: Path, is_run: bool) -> Any:
