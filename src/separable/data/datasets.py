@@ -2,9 +2,10 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -13,11 +14,11 @@ from torch.utils.data import Dataset
 
 from separable.data.augment import augment_file
 from separable.data.augment_config import AugmentConfig
-from separable.data.decode import resolve_decoder
+from separable.data.decode import PictureFile, resolve_decoder
 from separable.data.folder import PictureSet
 from separable.data.loader_config import LoaderConfig
 from separable.data.order import permute
-from separable.data.preprocess import prepare_file
+from separable.data.preprocess import prepare_opened
 from separable.data.quarantine import BadPicture
 from separable.data.random import Key, uniforms
 from separable.errors import BadPictureError, SeparableError, TooManyBadPicturesError
@@ -26,6 +27,7 @@ from separable.models.contract import InputContract
 __all__ = [
     "ClassReader",
     "EvaluationPictures",
+    "FileReader",
     "Parts",
     "Pictures",
     "Reader",
@@ -84,8 +86,64 @@ class Reader(ABC):
         """The labels of a batch as one tensor."""
 
 
+class FileReader(Reader, ABC):
+    """Pictures with labels that an augmentation leaves as they are: of whole pictures, not of their pixels."""
+
+    def __init__(
+        self,
+        root: Path,
+        paths: Sequence[str],
+        contract: InputContract,
+        config: LoaderConfig,
+        augment_config: AugmentConfig | None = None,
+    ) -> None:
+        super().__init__(len(paths), contract, config)
+        # Paths as one block of bytes: of a list of strings, every page would be copied into every forked worker,
+        # because looking at a Python object writes its reference count.
+        encoded = [os.fsencode(path) for path in paths]
+        self._root, self._block = str(root), b"".join(encoded)
+        self._ends = np.cumsum([len(path) for path in encoded])
+        self._augment = augment_config or AugmentConfig.none()
+
+    @abstractmethod
+    def label(self, sample: int) -> Any:
+        """Of one picture, as `labels` takes it."""
+
+    def path(self, sample: int) -> str:
+        """See `Reader`."""
+        start = int(self._ends[sample - 1]) if sample else 0
+        return os.fsdecode(self._block[start : int(self._ends[sample])])
+
+    @final
+    def train(self, sample: int, epoch: int) -> tuple[torch.Tensor, Any]:
+        """See `Reader`."""
+        key = Key(self.config.seed, epoch, sample)
+        image = augment_file(self._file(sample), self.contract, self._augment, key, **self._options())
+        return image, self.label(sample)
+
+    @final
+    def evaluate(self, sample: int) -> tuple[torch.Tensor, Any]:
+        """See `Reader`."""
+        return prepare_opened(self.opened(sample), self.contract), self.label(sample)
+
+    @final
+    def opened(self, sample: int) -> PictureFile:
+        """Its file, the header read.
+
+        Raises:
+            BadPictureError: with a short cause.
+        """
+        return PictureFile(self._file(sample), **self._options())
+
+    def _file(self, sample: int) -> str:
+        return os.path.join(self._root, self.path(sample))
+
+    def _options(self) -> dict[str, Any]:
+        return {"decoder": self.config.decoder, "max_pixels": self.config.max_pixels}
+
+
 @final
-class ClassReader(Reader):
+class ClassReader(FileReader):
     """Pictures with a class each."""
 
     def __init__(
@@ -95,39 +153,16 @@ class ClassReader(Reader):
         config: LoaderConfig,
         augment_config: AugmentConfig | None = None,
     ) -> None:
-        super().__init__(len(pictures.paths), contract, config)
-        # Paths as one block of bytes: of a list of strings, every page would be copied into every forked worker,
-        # because looking at a Python object writes its reference count.
-        encoded = [os.fsencode(path) for path in pictures.paths]
-        self._root, self._block = str(pictures.root), b"".join(encoded)
-        self._ends = np.cumsum([len(path) for path in encoded])
+        super().__init__(pictures.root, pictures.paths, contract, config, augment_config)
         self._labels = pictures.labels
-        self._augment = augment_config or AugmentConfig.none()
 
-    def path(self, sample: int) -> str:
-        """See `Reader`."""
-        start = int(self._ends[sample - 1]) if sample else 0
-        return os.fsdecode(self._block[start : int(self._ends[sample])])
-
-    def train(self, sample: int, epoch: int) -> tuple[torch.Tensor, int]:
-        """See `Reader`."""
-        key = Key(self.config.seed, epoch, sample)
-        image = augment_file(self._file(sample), self.contract, self._augment, key, **self._options())
-        return image, int(self._labels[sample])
-
-    def evaluate(self, sample: int) -> tuple[torch.Tensor, int]:
-        """See `Reader`."""
-        return prepare_file(self._file(sample), self.contract, **self._options()), int(self._labels[sample])
+    def label(self, sample: int) -> int:
+        """The class."""
+        return int(self._labels[sample])
 
     def labels(self, labels: list[int]) -> torch.Tensor:
         """(batch,) int64."""
         return torch.tensor(labels, dtype=torch.int64)
-
-    def _file(self, sample: int) -> str:
-        return os.path.join(self._root, self.path(sample))
-
-    def _options(self) -> dict[str, Any]:
-        return {"decoder": self.config.decoder, "max_pixels": self.config.max_pixels}
 
 
 class Pictures(Dataset[Any], ABC):

@@ -51,7 +51,8 @@ class Batch:
 
     images: torch.Tensor
     labels: torch.Tensor
-    """(batch,) int64 classes; or (batch, height, width) int16 masks, -1 where a pixel does not count."""
+    """(batch,) int64 classes; or (batch, height, width) int16 masks, -1 where a pixel does not count; or (batch, most
+    labels of a picture) int32 classes of pictures with any number of them, -1 after the last one."""
     samples: torch.Tensor
     """(batch,) int64, index in the set of the picture that is shown."""
     positions: torch.Tensor
