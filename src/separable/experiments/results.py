@@ -70,7 +70,8 @@ class ArmResult:
     mean: dict[str, float] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-    timing: dict[str, float] = field(default_factory=dict)
+    timing: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """By measure, what each round gave: the arms took turns."""
     like: str | None = None
     crops: int = 1
     ensemble: bool = False

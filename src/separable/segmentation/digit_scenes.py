@@ -1,6 +1,7 @@
 """The scenes of `separable demo --task segment` as a folder of pictures with masks like anybody's."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from separable.data.building import built_folder
 from separable.data.digits import held_out_digits, load_digits
 from separable.data.photographs import CREDIT, load_photographs
 from separable.data.random import Key
-from separable.data.scenes import SceneSource, draw_scene
+from separable.data.scenes import SCENES, SceneSource, SceneStyle, draw_scene
 from separable.errors import OutputError
 from separable.files import write_text_atomically
 from separable.segmentation.classes_file import classes_text
@@ -24,22 +25,23 @@ _PARTS = {"train": 0, "val": 1}
 _CREDIT = "CREDIT.txt"
 
 
-def scene_sources() -> dict[str, SceneSource]:
+def scene_sources(digits: int = len(CLASSES) - 1) -> dict[str, SceneSource]:
     """What the scenes to train on ("train") and the held-out ones ("val") are drawn from: no digit and no part of a
-    photograph is in both.
+    photograph is in both. `digits` is how many of the ten kinds of digits there are, from zero on.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
     """
     images, labels = load_digits()
-    named, held_out = labels < len(CLASSES) - 1, np.array(held_out_digits(labels))
+    named, held_out = labels < digits, np.array(held_out_digits(labels))
     chosen = {"train": named & ~held_out, "val": named & held_out}
     photographs = dict(zip(_PARTS, load_photographs(), strict=True))
     return {part: SceneSource(images[chosen[part]], labels[chosen[part]], photographs[part]) for part in _PARTS}
 
 
-def write_digit_scenes(folder: Path, *, train: int, val: int, seed: int = 0) -> Path:
-    """Write `folder`/{train,val}/{images,masks}/NNNN.png (128x128) and classes.yaml; return `folder`.
+def write_digit_scenes(folder: Path, *, train: int, val: int, seed: int = 0, style: SceneStyle = SCENES) -> Path:
+    """Write `folder`/{train,val}/{images,masks}/NNNN.png (128x128, or as `style` says) and classes.yaml; return
+    `folder`.
 
     What is drawn depends on the seed and a scene's number alone. A folder written before is used again; it appears
     complete or not at all.
@@ -60,7 +62,7 @@ def write_digit_scenes(folder: Path, *, train: int, val: int, seed: int = 0) -> 
     sources = scene_sources()
     with built_folder(folder) as building:
         for part, count in counts.items():
-            _write_part(building / part, sources[part], count, seed, _PARTS[part])
+            _write_part(building / part, sources[part], count, Key(seed, _PARTS[part], 0), style)
         write_text_atomically(building / "classes.yaml", classes_text(list(CLASSES), list(range(len(CLASSES))), []))
         write_text_atomically(building / _CREDIT, CREDIT)
     return folder
@@ -72,12 +74,12 @@ def _names(counts: dict[str, int]) -> Iterator[tuple[str, str, str]]:
             yield from ((part, kind, f"{number:04d}.png") for number in range(count))
 
 
-def _write_part(folder: Path, source: SceneSource, count: int, seed: int, part: int) -> None:
+def _write_part(folder: Path, source: SceneSource, count: int, key: Key, style: SceneStyle) -> None:
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
     palette = np.array(class_colours(len(CLASSES)), np.uint8).tobytes()
     for number in range(count):
-        scene = draw_scene(source, Key(seed, part, number))
+        scene = draw_scene(source, replace(key, sample=number), style)
         # Grain hardly shrinks: packing it well takes longer than drawing it.
         Image.fromarray(scene.picture).save(folder / "images" / f"{number:04d}.png", compress_level=1)
         mask = Image.fromarray(stored_indices(scene.mask, len(CLASSES)))

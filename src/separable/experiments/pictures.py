@@ -1,0 +1,151 @@
+"""The pictures that small scales train on, drawn of real pieces: scanned digits on photographs.
+
+A digit has any colour or is filled with another piece of photograph, is lighter or darker than what is under it, turned
+and sheared: its shape alone tells it. Training and held-out pictures share no digit and no part of a photograph.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from separable.data.building import built_folder
+from separable.data.manifest_rows import join_labels
+from separable.data.photographs import CREDIT
+from separable.data.random import Key
+from separable.data.scenes import SceneSource, SceneStyle, draw_scene
+from separable.errors import OutputError, UsageError
+from separable.files import write_text_atomically
+from separable.segmentation.digit_scenes import scene_sources, write_digit_scenes
+
+__all__ = ["DRAWN", "Drawing", "draw"]
+
+Progress = Callable[[int, int | None], None]
+
+DRAWN = {
+    "digits": "scanned digits on photographs, one a picture",
+    "tags": "scanned digits on photographs, one to four a picture",
+    "scenes": "scanned digits on photographs with a mask each",
+}
+"""What `Setup.data` may name to have pictures drawn, in words."""
+_PARTS = {"train": 0, "val": 1}
+_RECORD = "drawn.json"
+_VERSION = 1
+"""Raised with every change of what is drawn: pictures of another version are other data."""
+_KINDS = 10
+_FADING = 0.25
+"""Of tags, the n-th kind of digit is shown 1 / (1 + 0.25 n) times as often as the first: some classes are common."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn: pictures of `side` x `side`, so many to train on and to hold out."""
+
+    kind: str
+    side: int
+    train: int
+    held_out: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.kind}-{self.side}-{self.train}-{self.held_out}-v{_VERSION}"
+
+    @property
+    def style(self) -> SceneStyle:
+        """Sizes go with the side; pieces of photograph do not, so that small pictures show as much."""
+        if self.kind == "digits":
+            return SceneStyle(self.side, (1, 1), (0.6 * self.side, 0.74 * self.side), (100, 200), (70.0, 150.0))
+        sizes = (0.33 * self.side, 0.56 * self.side)
+        if self.kind == "tags":
+            return SceneStyle(self.side, (1, 4), sizes, (100, 200), (70.0, 150.0))
+        return SceneStyle(self.side, (1, 4), sizes)
+
+
+def draw(drawing: Drawing, folder: Path, progress: Progress | None = None) -> str:
+    """Have the pictures below `folder`, drawn now or before, as anybody's would lie; return a hash of their pixels.
+
+    "digits" are laid out as `read_folder` takes them, "tags" as `read_manifest`, "scenes" as `read_pairs`. What is
+    drawn depends on `drawing` alone. The folder appears complete or not at all.
+
+    Raises:
+        UsageError: another kind, or too few pictures.
+        MissingExtraError: scikit-learn is not installed.
+        OutputError: the place is not writable, or holds something else or changed pictures.
+    """
+    if drawing.kind not in DRAWN or min(drawing.train, drawing.held_out) < 2:
+        got = f"{drawing.train} and {drawing.held_out} of {drawing.kind}"
+        raise UsageError("These pictures cannot be drawn", got=got, expected=f"two or more, of {', '.join(DRAWN)}")
+    if not folder.exists():
+        with built_folder(folder) as building:
+            _draw(drawing, building, progress or (lambda done, total: None))
+            record = {**asdict(drawing), "version": _VERSION, "pixels": _pixels(building)}
+            write_text_atomically(building / _RECORD, json.dumps(record, indent=1) + "\n")
+    record = _recorded(folder)
+    if record != {**asdict(drawing), "version": _VERSION, "pixels": _pixels(folder)}:
+        raise OutputError(
+            f"{folder} is there and does not hold the {drawing.train} and {drawing.held_out} pictures drawn for this",
+            fix="Move it away: they are drawn again",
+        )
+    return str(record["pixels"])
+
+
+def _draw(drawing: Drawing, folder: Path, progress: Progress) -> None:
+    if drawing.kind == "scenes":
+        write_digit_scenes(folder, train=drawing.train, val=drawing.held_out, style=drawing.style)
+        return
+    sources, counts = scene_sources(_KINDS), {"train": drawing.train, "val": drawing.held_out}
+    total, done, rows = sum(counts.values()), 0, ["path,labels,set"]
+    for part, number in _PARTS.items():
+        source = sources[part] if drawing.kind == "digits" else _fading(sources[part])
+        for sample in range(counts[part]):
+            scene = draw_scene(source, Key(0, number, sample), drawing.style)
+            labels = sorted({int(source.labels[digit]) for digit in scene.digits})
+            path = f"{part}/{labels[0]}/{sample:05d}.png" if drawing.kind == "digits" else f"{part}/{sample:05d}.png"
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(scene.picture).save(folder / path, compress_level=1)
+            rows.append(f"{path},{join_labels([str(label) for label in labels])},{part}")
+            done += 1
+            progress(done, total)
+    if drawing.kind == "tags":
+        write_text_atomically(folder / "labels.csv", "\n".join(rows) + "\n")
+    write_text_atomically(folder / "CREDIT.txt", CREDIT)
+
+
+def _fading(source: SceneSource) -> SceneSource:
+    """With fewer scans of the later kinds of digits."""
+    most = min(Counter(source.labels.tolist()).values())
+    kept: list[int] = []
+    for kind in range(_KINDS):
+        members = np.flatnonzero(source.labels == kind)
+        kept += members[: round(most / (1 + _FADING * kind))].tolist()
+    return SceneSource(source.digits[kept], source.labels[kept], source.photographs)
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _pixels(folder: Path) -> str:
+    """A hash of names and pixels: that of the files would depend on who packed them."""
+    digest = hashlib.sha256()
+    for path in _sorted(folder, folder.rglob("*.png")):
+        with Image.open(folder / path) as picture:
+            digest.update(path.encode() + b"\0" + picture.tobytes())
+    for path in _sorted(folder, [*folder.glob("*.csv"), *folder.glob("*.yaml")]):
+        digest.update(path.encode() + b"\0" + (folder / path).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _sorted(folder: Path, paths: Iterable[Path]) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
