@@ -10,7 +10,7 @@ from separable.experiments.power import SPREAD, power, power_text, smallest_diff
 from separable.experiments.results import ArmResult, Result
 from separable.experiments.schema import Claim
 from separable.experiments.statistics import compare_paired
-from separable.experiments.verdicts import Sample, judge, picture_scores
+from separable.experiments.verdicts import Sample, judge
 from tests.tolerances import SMALLEST_DIFFERENCE
 
 CLAIM = Claim("Xception is better", "top1", "Xception", "above", "Inception V3")
@@ -163,13 +163,6 @@ def test_an_ensemble_is_set_against_every_seed() -> None:
     assert found.interval == pytest.approx((expected.low, expected.high))
     assert found.verdict == "holds"
     assert judge(CLAIM, single, replace(together, ensemble=True)).verdict == "reversed"
-
-
-def test_scores_of_pictures() -> None:
-    assert picture_scores("top1", [1, 0]) == [1.0, 0.0]
-    assert picture_scores("top1_error", [1, 0]) == [0.0, 1.0]
-    assert picture_scores("map100", [0.25]) == [0.25]
-    assert picture_scores("loss", [1, 0]) is None
 
 
 @pytest.mark.parametrize("degrees", [2.0, 7.3, 200.0])

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 __all__ = ["MEASURES", "SCALES", "Arm", "Claim", "Experiment", "Measure", "Relation", "Scale", "Setup", "Task"]
 
-Scale = Literal["smoke", "laptop", "gpu", "paper"]
+Scale = Literal["smoke", "laptop", "gpu", "paper", "own"]
+"""Of `SCALES`, or "own": networks and pictures of the user's, which nobody published anything about."""
 SCALES: tuple[Scale, ...] = ("smoke", "laptop", "gpu", "paper")
 Task = Literal["classify", "tag", "segment"]
 Relation = Literal["above", "below", "same"]

@@ -12,7 +12,7 @@ from separable.experiments.schema import MEASURES, Claim
 from separable.experiments.statistics import Difference, compare_paired, compare_seeds, compare_unpaired
 from separable.experiments.wording import difference_text, interval_text, size_text, sure_text, value_text
 
-__all__ = ["TIMED", "Sample", "judge", "picture_scores"]
+__all__ = ["TIMED", "Sample", "judge"]
 
 TIMED = ("steps_per_second", "milliseconds", "memory")
 """Measured in rounds that have nothing to do with seeds."""
@@ -37,18 +37,6 @@ class Sample:
     def mean(self) -> float | None:
         """Over what there is."""
         return sum(self.values.values()) / len(self.values) if self.values else None
-
-
-def picture_scores(measure: str, right: Sequence[float]) -> list[float] | None:
-    """The scores of `measure` from those that a training keeps a picture: right or wrong, or its average precision.
-
-    None where the measure is no mean of them.
-    """
-    if measure in ("top1", "map100"):
-        return [float(one) for one in right]
-    if measure == "top1_error":
-        return [1.0 - one for one in right]
-    return None
 
 
 def judge(claim: Claim, left: Sample, right: Sample, published: float | None = None) -> ClaimResult:
