@@ -5,6 +5,7 @@ shrinking factor, one pass per axis, fixed-point weights) and differs from it by
 """
 
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +16,16 @@ from separable.data.decode import MAX_PIXELS, PictureFile, Source
 from separable.errors import UsageError
 from separable.models.contract import InputContract
 
-__all__ = ["fitted_sizes", "normalise", "prepare", "prepare_file", "prepare_opened", "resize", "seen_region"]
+__all__ = [
+    "fitted_sizes",
+    "normalise",
+    "prepare",
+    "prepare_file",
+    "prepare_opened",
+    "resize",
+    "resized_pictures",
+    "seen_region",
+]
 
 _SHRINK_GAP = 3.0
 """A JPEG is decoded at 1/s only while it stays this many times larger than the size it is resized to: the resize then
@@ -35,7 +45,7 @@ def prepare(picture: NDArray[np.uint8], contract: InputContract) -> torch.Tensor
         (3, size[0], size[1]) uint8, stored pixel by pixel (channels_last).
     """
     picture = _without_far_ends(picture, contract)
-    return _fit(picture, contract, _resized_size(picture.shape[:2], contract))
+    return _centre(resize(picture, _resized_size(picture.shape[:2], contract), contract.filter), contract)
 
 
 def prepare_file(
@@ -55,12 +65,32 @@ def prepare_opened(file: PictureFile, contract: InputContract) -> torch.Tensor:
     Raises:
         BadPictureError: the pixels are truncated or damaged.
     """
-    if _kept(file.size, contract) != file.size:
-        return prepare(file.pixels(), contract)
+    [whole] = resized_pictures(file, [contract])
+    return _centre(whole, contract)
+
+
+def resized_pictures(file: PictureFile, contracts: Sequence[InputContract]) -> Iterator[torch.Tensor]:
+    """The picture as each contract resizes it, before anything is cut out; decoded once for all.
+
+    Args:
+        file: a file whose header was read.
+        contracts: of the same proportions, that differ in `size` and `crop_fraction` alone.
+
+    Returns:
+        For each, (3, height, width) uint8, stored pixel by pixel.
+
+    Raises:
+        BadPictureError: the pixels are truncated or damaged.
+    """
+    kept = _kept(file.size, contracts[0])
     # From the full size, not from the decoded one: a side that rounds differently would shift the crop by a pixel.
-    resized = _resized_size(file.size, contract)
-    scale = file.largest_scale(_SHRINK_GAP * resized[0], _SHRINK_GAP * resized[1])
-    return _fit(file.pixels(scale=scale), contract, resized)
+    sizes = [_resized_size(kept, contract) for contract in contracts]
+    if kept != file.size:
+        picture = _without_far_ends(file.pixels(), contracts[0])
+    else:
+        height, width = max(sizes)
+        picture = file.pixels(scale=file.largest_scale(_SHRINK_GAP * height, _SHRINK_GAP * width))
+    return (resize(picture, size, contract.filter) for size, contract in zip(sizes, contracts, strict=True))
 
 
 def seen_region(size: tuple[int, int], contract: InputContract) -> tuple[float, float, float, float]:
@@ -133,11 +163,11 @@ def resize(
     return (pixels.flip(3) if flip else pixels)[0]
 
 
-def _fit(picture: NDArray[np.uint8], contract: InputContract, resized: tuple[int, int]) -> torch.Tensor:
-    """Resize to `resized`, then cut the contract's size out of the centre."""
+def _centre(picture: torch.Tensor, contract: InputContract) -> torch.Tensor:
+    """The contract's size, out of the middle of a resized picture."""
     height, width = contract.size
-    top, left = (resized[0] - height) // 2, (resized[1] - width) // 2
-    return resize(picture, resized, contract.filter)[:, top : top + height, left : left + width]
+    top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
+    return picture[:, top : top + height, left : left + width]
 
 
 def _resized_size(size: tuple[int, ...], contract: InputContract) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from separable.models.contract import InputContract
 from separable.models.segmentation import demand_classifier
 from separable.training.held_out import HeldOut
 
-__all__ = ["Evaluation", "EvaluationSet", "EvaluationStopped", "evaluate"]
+__all__ = ["Evaluation", "EvaluationSet", "EvaluationStopped", "evaluate", "network_answers"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -51,7 +51,8 @@ class EvaluationStopped(Exception):
 class Evaluation:
     """What a model answered: probabilities (N, C), labels (N,), mean cross entropy `loss`, and what could not be read.
 
-    `features` (N, F), the pooled vector before the classifier, are there only where they were asked for.
+    `features` (N, F), the pooled vector before the classifier, are there only where they were asked for. Probabilities
+    may be means over `crops` of every picture and over several networks, whose names `ensemble` then has.
     """
 
     set_name: str
@@ -62,6 +63,8 @@ class Evaluation:
     loss: float
     bad: tuple[BadPicture, ...] = ()
     features: Floats | None = field(default=None, repr=False)
+    crops: int = 1
+    ensemble: tuple[str, ...] = ()
 
     @property
     def top1(self) -> float:
@@ -78,11 +81,13 @@ class Evaluation:
         return calibrate(self.probabilities, self.labels)
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `evaluation.json`."""
+        """The content of `evaluation.json`; `crops` and `ensemble` are there where something was averaged."""
         predicted = self.probabilities.argmax(1)
         classes = len(self.class_names)
+        averaged = {"crops": self.crops, "ensemble": list(self.ensemble)}
         return {
             "set": self.set_name,
+            **(averaged if self.crops > 1 or self.ensemble else {}),
             "n": len(self.labels),
             "loss": _finite(self.loss),
             "top1": _finite(self.top1),
@@ -159,7 +164,7 @@ def evaluate(
                 raise EvaluationStopped
             bad += batch.bad
             if len(batch.labels):
-                answer, pooled = _forward(model, contract, batch, precision, with_features)
+                answer, pooled = network_answers(model, batch.images, precision, with_features=with_features)
                 logits.append(answer)
                 features += pooled
                 labels.append(batch.labels.numpy())
@@ -184,19 +189,24 @@ def evaluate(
     )
 
 
-def _forward(
-    model: ImageModel, contract: InputContract, batch: Batch, precision: str, with_features: bool
+def network_answers(
+    model: ImageModel, images: torch.Tensor, precision: str = "fp32", *, with_features: bool = False
 ) -> tuple[npt.NDArray[np.float64], list[Floats]]:
-    weight = next(model.parameters())
-    images = normalise(batch.images.to(weight.device), contract).contiguous(memory_format=torch.channels_last)
+    """What `model`, in the mode it is in, makes of uint8 pixels (N, 3, height, width): its logits, pooled vectors.
+
+    Returns:
+        (N, classes) float64, and where they are asked for one array (N, F).
+    """
+    pixels = images.to(next(model.parameters()).device)
+    seen = normalise(pixels, model.input_contract).contiguous(memory_format=torch.channels_last)
     pooled: list[Floats] = []
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with torch.autocast(seen.device.type, torch.bfloat16, enabled=precision == "bf16"):
         if with_features:
-            maps = model.forward_features(images)
+            maps = model.forward_features(seen)
             pooled.append(model.forward_head(maps, pre_logits=True).float().cpu().numpy())
             logits = model.forward_head(maps)
         else:
-            logits = model(images)
+            logits = model(seen)
     return logits.double().cpu().numpy(), pooled
 
 
