@@ -79,7 +79,7 @@ def configure(
     Raises:
         UsageError: an unknown recipe, setting or value.
     """
-    from separable.training.codec import from_plain, to_plain
+    from separable.training.codec import from_plain, overridden, to_plain
     from separable.training.config import DataConfig, MachineConfig, TrainConfig
 
     recipe = _recipe(wishes, weights)
@@ -114,7 +114,8 @@ def configure(
         threads=recorded.threads if recorded else _threads(),
         task=wishes.task,  # type: ignore[arg-type]  # from_plain looks at it
     )
-    return from_plain(TrainConfig, _overridden(to_plain(config), wishes.settings))
+    _demand_in_time(wishes.settings)
+    return from_plain(TrainConfig, overridden(to_plain(config), wishes.settings, "--set "))
 
 
 def _recipe(wishes: Wishes, weights: str | None) -> "Recipe":
@@ -139,8 +140,11 @@ def _model(wishes: Wishes, weights: str | None, recorded: "TrainConfig | None") 
 
 def network_options(wishes: Wishes) -> dict[str, Any]:
     """Those of --option, and of --set where it names one: `model.options.encoder`."""
+    from separable.training.codec import overridden
+
     chosen = {path: value for path, value in wishes.settings.items() if path.startswith("model.options.")}
-    options: dict[str, Any] = _overridden({"model": {"options": dict(wishes.options)}}, chosen)["model"]["options"]
+    plain = overridden({"model": {"options": dict(wishes.options)}}, chosen, "--set ")
+    options: dict[str, Any] = plain["model"]["options"]
     return options
 
 
@@ -248,20 +252,11 @@ def _workers(device: str) -> int:
     return min(_MOST_WORKERS, max(1, cores - 1)) if device == "cuda" else min(_MOST_WORKERS, max(1, cores // 4))
 
 
-def _overridden(plain: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """`{"recipe.optimiser.momentum": 0.8}` put in its place; `from_plain` then says what is unknown or illegal."""
-    for path, value in settings.items():
+def _demand_in_time(settings: dict[str, Any]) -> None:
+    """
+    Raises:
+        UsageError: an entry was looked at before --set is.
+    """
+    for path in settings:
         if path in _BY_OPTION:
             raise UsageError(f"--set {path} comes too late to have its effect", fix=f"Give {_BY_OPTION[path]} instead")
-        *sections, name = path.split(".")
-        place = plain
-        for section in sections:
-            inner = place.get(section)
-            if not isinstance(inner, dict):
-                raise UsageError(
-                    f"--set {path}: there is no section {section!r}",
-                    expected="one of " + ", ".join(key for key, entry in place.items() if isinstance(entry, dict)),
-                )
-            place = inner
-        place[name] = value
-    return plain

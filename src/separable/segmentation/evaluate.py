@@ -121,7 +121,9 @@ class _Tally:
             scores, path = one.scores(), self._pairs.paths[sample]
             accuracy, miou = scores.pixel_accuracy, scores.mean_iou
             mask, loss = self._pairs.masks.name(sample), loss if labelled else math.nan
-            self._pictures.append(PictureScores(sample, path, mask, accuracy, miou, loss))
+            counts = one.confusion.diagonal(), one.confusion.sum(axis=1), one.confusion.sum(axis=0)
+            by_class = (tuple(count.tolist()) for count in counts)
+            self._pictures.append(PictureScores(sample, path, mask, accuracy, miou, loss, *by_class))
             self._masks.offer(sample, path, (miou, accuracy), truth, predicted)
 
     def result(self, set_name: str, size: tuple[int, int]) -> MaskEvaluation:

@@ -34,6 +34,10 @@ class PictureScores:
     miou: float
     """Over the classes that its truth or its prediction shows."""
     loss: float
+    right: tuple[int, ...] = ()
+    """Labelled pixels by class that were called so; `labelled`: all that are of the class, `called`: all called so."""
+    labelled: tuple[int, ...] = ()
+    called: tuple[int, ...] = ()
 
 
 @final

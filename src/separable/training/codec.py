@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from separable.errors import UsageError
 
-__all__ = ["differences", "from_plain", "to_plain"]
+__all__ = ["differences", "from_plain", "overridden", "to_plain"]
 
 T = TypeVar("T")
 
@@ -44,6 +44,32 @@ def from_plain(kind: type[T], plain: Any, where: str = "") -> T:
             raise UsageError(f"{_join(where, name)} is missing", fix=f"Add {name}: to the configuration")
     values = {name: _convert(hints[name], plain[name], _join(where, name)) for name in fields if name in plain}
     return kind(**values)
+
+
+def overridden(plain: dict[str, Any], settings: Mapping[str, Any], called: str = "") -> dict[str, Any]:
+    """`{"optimiser.momentum": 0.8}` put in its place in nested dicts; `from_plain` then says what is wrong with it.
+
+    Args:
+        plain: is changed, and returned.
+        settings: by dotted names.
+        called: what comes before a name in an error, such as "--set ".
+
+    Raises:
+        UsageError: there is no such section.
+    """
+    for path, value in settings.items():
+        *sections, name = path.split(".")
+        place = plain
+        for section in sections:
+            inner = place.get(section)
+            if not isinstance(inner, dict):
+                raise UsageError(
+                    f"{called}{path}: there is no section {section!r}",
+                    expected="one of " + ", ".join(key for key, entry in place.items() if isinstance(entry, dict)),
+                )
+            place = inner
+        place[name] = value
+    return plain
 
 
 def differences(left: Any, right: Any, where: str = "") -> list[str]:
