@@ -21,10 +21,13 @@ FROZEN = {
         *("--precision", "--recipe", "--resume", "--run", "--seed", "--set", "--task", "--val-fraction", "--weights"),
         *("--width", "--workers"),
     ],
-    "evaluate": ["--accelerate", "--batch", "--flips", "--out", "--part", "--workers", "RUN", "[DATA]"],
+    "evaluate": [
+        *("--accelerate", "--batch", "--crops", "--ensemble", "--flips", "--out", "--part", "--workers", "RUN"),
+        "[DATA]",
+    ],
     "predict": [
         *("--backend", "--batch", "--flips", "--out", "--outlines", "--overlap", "--overlay", "--reject", "--tile"),
-        *("--top", "MODEL", "PICTURES..."),
+        *("--threshold", "--top", "MODEL", "PICTURES..."),
     ],
     "explain": [
         *("--class", "--layer", "--method", "--out", "--pixels", "--png", "--size", "--steps", "IMAGE...", "RUN"),

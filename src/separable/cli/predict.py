@@ -18,12 +18,18 @@ separable predict runs/flowers rose.jpg holiday/
 separable predict runs/flowers 'photos/**/*.jpg' --out answers.csv
 find . -name '*.png' | separable predict runs/flowers - --out answers.jsonl
 separable predict xception cat.jpg --top 3
+separable predict runs/album holiday/ --threshold 0.4 --out tags.jsonl
 separable predict runs/cats photos/ --out masks/ --overlay seen/
 separable predict runs/cells slide.png --tile 512 --outlines cells.geojson
 """
-_CLASSIFY = {"top": "--top", "reject": "--reject"}
-_SEGMENT = {name: f"--{name}" for name in ("tile", "overlap", "flips", "overlay", "outlines")}
-_PANEL = "Networks that answer for every pixel"
+_PIXELS = "Networks that answer for every pixel"
+_OF_PIXELS = ("tile", "overlap", "flips", "overlay", "outlines")
+_OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "classify": {"answer for every pixel": _OF_PIXELS, "give pictures tags": ("threshold",)},
+    "tag": {"answer for every pixel": _OF_PIXELS, "name one class a picture": ("reject",)},
+    "segment": {"classify pictures": ("top", "reject"), "give pictures tags": ("threshold",)},
+}
+"""Of each task, the options that belong to networks of others, by what those do."""
 
 
 def predict(
@@ -42,14 +48,29 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    top: Annotated[int, typer.Option(metavar="N", help="Classes to give for each picture.")] = 1,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Classes to give for each picture.", show_default="1; every tag above the threshold"
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Give the tags that are this probable.",
+            show_default="the run's own, else 0.5",
+        ),
+    ] = None,
     reject: Annotated[
         bool, typer.Option("--reject", help="Answer 'I do not know' below the run's calibrated confidence.")
     ] = False,
     overlay: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Write each picture under its mask.", show_default=False, rich_help_panel=_PANEL
+            metavar="FOLDER", help="Write each picture under its mask.", show_default=False, rich_help_panel=_PIXELS
         ),
     ] = None,
     outlines: Annotated[
@@ -58,7 +79,7 @@ def predict(
             metavar="FILE",
             help="Write the regions as polygons, in pixels: .geojson, or .json as COCO has it.",
             show_default=False,
-            rich_help_panel=_PANEL,
+            rich_help_panel=_PIXELS,
         ),
     ] = None,
     tile: Annotated[
@@ -67,7 +88,7 @@ def predict(
             metavar="SIDE",
             help="Predict at the picture's own resolution, in tiles of this side (or HxW); pictures of any size.",
             show_default=False,
-            rich_help_panel=_PANEL,
+            rich_help_panel=_PIXELS,
         ),
     ] = None,
     overlap: Annotated[
@@ -76,7 +97,7 @@ def predict(
             metavar="N",
             help="Pixels that neighbouring tiles share.",
             show_default="a quarter of the tile",
-            rich_help_panel=_PANEL,
+            rich_help_panel=_PIXELS,
         ),
     ] = None,
     flips: Annotated[
@@ -84,7 +105,7 @@ def predict(
         typer.Option(
             metavar="WHICH",
             help="Mean over mirrored copies: none, horizontal, vertical or all.",
-            rich_help_panel=_PANEL,
+            rich_help_panel=_PIXELS,
         ),
     ] = "none",
     batch: Annotated[int, typer.Option(metavar="N", help="Pictures through the network at once.")] = 32,
@@ -96,50 +117,67 @@ def predict(
 
     A picture that cannot be read is an answer too, with the cause; the exit code is 1 only when every one failed.
     On a terminal the answers are a table, elsewhere lines of path, answer and confidence, separated by tabs; of a
-    segmentation, of path, and class and share of the picture for each class on it. In its --json, size is height and
-    width, and with --out and --overlay each answer names its files.
+    network that gives tags, of path, and tag and probability for each of them; of a segmentation, of path, and class
+    and share of the picture for each class on it. In its --json, size is height and width, and with --out and --overlay
+    each answer names its files. A file of tags is a list that `separable train` takes.
     """
     from separable.machine.runtime import tune_runtime
 
     settings = tune_runtime()  # before torch is imported
+    from separable.runtime.answer_files import check_ending
     from separable.runtime.locate import locate
-    from separable.runtime.predictor import load_classifier, load_mask_predictor
+    from separable.runtime.predictor import load_classifier, load_mask_predictor, load_tag_predictor
     from separable.runtime.sources import expand
     from separable.runtime.task import task_of
 
     with Output(json) as output:
-        if task_of(locate(model)) == "segment":
+        task = task_of(locate(model))
+        _refuse(context, model, task)
+        if task != "segment" and out is not None:
+            check_ending(out)
+        if task == "segment":
             from separable.cli.predict_masks import predict_masks
             from separable.cli.predict_wishes import MaskWishes, are_many_tiles
 
-            _refuse(context, _CLASSIFY, f"{model} answers for every pixel", "for networks that classify pictures")
             wishes = MaskWishes.of(pictures, out, overlay, outlines, tile, overlap, flips)
             many = _are_many(pictures) if wishes.tile is None else are_many_tiles(pictures, wishes.tile)
             network = load_mask_predictor(model, backend, batch_size=batch, accelerate=many)
             counts = predict_masks(network, pictures, wishes, output, settings, json)
+        elif task == "tag":
+            from separable.cli.predict_tags import TagWishes, tag_pictures
+
+            tagger = load_tag_predictor(model, backend, batch_size=batch, accelerate=_are_many(pictures))
+            asked = TagWishes(out, top, threshold)
+            counts = tag_pictures(tagger, expand(pictures, sys.stdin), asked, output, settings, json)
         else:
             from separable.cli.predict_answers import answer_pictures, no_threshold
-            from separable.runtime.prediction import check_ending
 
-            _refuse(context, _SEGMENT, f"{model} classifies pictures", "for networks that answer for every pixel")
-            if out is not None:
-                check_ending(out)
             predictor = load_classifier(model, backend, batch_size=batch, accelerate=_are_many(pictures))
             if reject and predictor.reject_threshold is None:
                 raise no_threshold(model)
-            paths = expand(pictures, sys.stdin)
+            paths, top = expand(pictures, sys.stdin), 1 if top is None else top
             counts = answer_pictures(predictor, paths, output, settings, out=out, top=top, reject=reject, json=json)
     if counts["failed"] == counts.total():
         raise typer.Exit(1)
 
 
-def _refuse(context: typer.Context, options: dict[str, str], what: str, whose: str) -> None:
-    """Options of the other task."""
-    sources = {option: context.get_parameter_source(name) for name, option in options.items()}
-    given = [option for option, source in sources.items() if source is not None and source.name != "DEFAULT"]
-    if given:
-        verb = "is" if len(given) == 1 else "are"
-        raise UsageError(f"{' and '.join(given)} {verb} {whose}", got=what, fix=f"Leave {' and '.join(given)} out")
+def _refuse(context: typer.Context, model: str, task: str) -> None:
+    """Options of another task.
+
+    Raises:
+        UsageError: one was given.
+    """
+    from separable.cli.tasks import SAID
+
+    for whose, names in _OTHERS[task].items():
+        sources = {f"--{name}": context.get_parameter_source(name) for name in names}
+        given = [option for option, source in sources.items() if source is not None and source.name != "DEFAULT"]
+        if given:
+            raise UsageError(
+                f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for networks that {whose}",
+                got=f"{model} {SAID[task]}",
+                fix=f"Leave {' and '.join(given)} out",
+            )
 
 
 def _are_many(pictures: list[str]) -> bool:

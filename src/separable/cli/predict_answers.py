@@ -2,13 +2,13 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from separable.cli.output import Output, counter
-from separable.cli.predict_words import bar, one_line
+from separable.cli.predict_words import bar, counted, one_line
 from separable.cli.tuning import runtime_of
 from separable.errors import UsageError
 
@@ -38,7 +38,7 @@ def answer_pictures(
 
     counts: Counter[str] = Counter()
     progress = None if out is None else counter("pictures")
-    answers = _counted(predictor.stream(paths, top), counts, progress)
+    answers = counted(predictor.stream(paths, top), _kind, counts, progress)
     if out is not None:
         write_predictions(out, answers, top, reject)
         output.show(f"{out}: {_summary(counts, reject)}")
@@ -51,16 +51,8 @@ def answer_pictures(
     return counts
 
 
-def _counted(
-    answers: "Iterator[Prediction]", counts: Counter[str], progress: Callable[[int, int | None], None] | None
-) -> "Iterator[Prediction]":
-    for answer in answers:
-        counts["failed" if answer.error else "rejected" if answer.rejected else "answered"] += 1
-        if progress is not None:
-            progress(counts.total(), None)
-        yield answer
-    if progress is not None:
-        progress(0, 0)  # takes the line away
+def _kind(answer: "Prediction") -> str:
+    return "failed" if answer.error else "rejected" if answer.rejected else "answered"
 
 
 def _print(output: Output, answers: "Iterator[Prediction]", predictor: "Predictor", reject: bool) -> None:
