@@ -1,37 +1,28 @@
 """From outcomes to a result's figures: which scores are paired, what is counted, what is missing."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from separable.experiments.outcomes import Outcome
 from separable.experiments.results import ArmResult, Result, SeedResult
 from separable.experiments.schema import Arm, Claim, Experiment
 from separable.experiments.statistics import compare_paired
 from separable.experiments.summary import sample_of, stated_power, summarise, trained_measures
 
 
-@dataclass(frozen=True)
-class Left:
-    seed: int
-    measures: Mapping[str, float]
-    pictures: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    counts: Mapping[str, Any] = field(default_factory=dict)
-    failed: str | None = None
-
-
-def outcome(seed: int, share: float) -> Left:
+def outcome(seed: int, share: float) -> Outcome:
     right = (np.random.default_rng(seed).random(200) < share).astype(float)
     five = np.maximum(right, np.random.default_rng(seed + 50).random(200) < 0.5)
     measures = {"top1": right.mean(), "top1_error": 1 - right.mean(), "top5_error": 1 - five.mean(), "loss": 0.3}
-    return Left(seed, {k: float(v) for k, v in measures.items()}, {"top1": list(right), "top5": list(five)})
+    return Outcome({k: float(v) for k, v in measures.items()}, {"top1": tuple(right), "top5": tuple(five)})
 
 
-def arm(name: str, outcomes: Sequence[Left], **more: Any) -> ArmResult:
-    seeds = tuple(SeedResult(one.seed, dict(one.measures), failed=one.failed) for one in outcomes)
+def arm(name: str, outcomes: Sequence[Outcome], **more: Any) -> ArmResult:
+    seeds = tuple(SeedResult(seed, one.measures, failed=one.failed) for seed, one in enumerate(outcomes))
     fields = {"parameters": 1000, "macs": 50_000, "published": {}, "published_parameters": None, "published_macs": None}
     return ArmResult(name, "xception", {}, "", image_size=32, seeds=seeds, **(fields | more))
 
@@ -45,6 +36,10 @@ def result(*arms: ArmResult) -> Result:
     return Result(
         *("x/t", "laptop", "t", "s", "s", "", "classify", "train", ("top1",), "c", "2026-01-01", {}, {}, {}, {}, arms)
     )
+
+
+def numbered(**outcomes: Sequence[Outcome]) -> dict[str, dict[int, Outcome]]:
+    return {name: dict(enumerate(one)) for name, one in outcomes.items()}
 
 
 GOOD, BAD = [[outcome(seed, share) for seed in range(3)] for share in (0.9, 0.6)]
@@ -69,7 +64,7 @@ def test_claims_are_paired_by_picture(measure: str, source: str, sign: int) -> N
     claim = Claim("better", measure, "a", "above" if sign > 0 else "below", "b")
     published = [{measure: 0.5 + sign * 0.2}, {measure: 0.5}]
     arms = [arm("a", GOOD, published=published[0]), arm("b", BAD, published=published[1])]
-    found = summarise(experiment(claim), result(*arms), {"a": GOOD, "b": BAD}).claims[0]
+    found = summarise(experiment(claim), result(*arms), numbered(a=GOOD, b=BAD)).claims[0]
     rows = [[one.pictures[source] for one in side] for side in (GOOD, BAD)]
     expected = compare_paired(*rows)
     assert found.ours == pytest.approx(sign * expected.mean)
@@ -80,24 +75,27 @@ def test_claims_are_paired_by_picture(measure: str, source: str, sign: int) -> N
 
 def test_scores_that_are_not_the_parts_of_a_measure_are_not_paired() -> None:
     """A list whose mean is something else, as of a measure weighted by class."""
-    stranger = Left(0, {"weighted_map100": 0.5}, {"weighted_map100": [0.1, 0.2]})
-    assert sample_of("weighted_map100", [stranger]).pictures == {}
-    unlabelled = Left(0, {"map100": 0.5}, {"map100": [0.5, float("nan")]})
-    assert sample_of("map100", [unlabelled]).pictures == {}
-    assert sample_of("loss", [GOOD[0]]).pictures == {}
-    assert sample_of("loss", [GOOD[0]]).values == {0: 0.3}
+    stranger = Outcome({"weighted_map100": 0.5}, {"weighted_map100": (0.1, 0.2)})
+    assert sample_of("weighted_map100", {0: stranger}).pictures == {}
+    unlabelled = Outcome({"map100": 0.5}, {"map100": (0.5, float("nan"))})
+    assert sample_of("map100", {0: unlabelled}).pictures == {}
+    assert sample_of("loss", {0: GOOD[0]}).pictures == {}
+    assert sample_of("loss", {0: GOOD[0]}).values == {0: 0.3}
 
 
 def test_masks_are_paired_by_picture() -> None:
     rng = np.random.default_rng(0)
-    true = rng.integers(10, 40, (20, 3))
+    labelled = rng.integers(10, 40, (20, 3))
     right = rng.integers(0, 10, (20, 3))
-    guessed = right + rng.integers(0, 10, (20, 3))
-    overlap = right.sum(0) / (true + guessed - right).sum(0)
-    measures = {"miou": float(overlap.mean()), "pixel_accuracy": float(right.sum() / true.sum())}
-    one = Left(4, measures, {"pixel_accuracy": [0.1] * 20}, {"right": right, "true": true, "guessed": guessed})
+    called = right + rng.integers(0, 10, (20, 3))
+    overlap = right.sum(0) / (labelled + called - right).sum(0)
+    measures = {"miou": float(overlap.mean()), "pixel_accuracy": float(right.sum() / labelled.sum())}
+    counts = {"right": right, "labelled": labelled, "called": called}
+    one = Outcome(
+        measures, {"pixel_accuracy": (0.1,) * 20}, {name: tuple(map(tuple, rows)) for name, rows in counts.items()}
+    )
     for measure, value in measures.items():
-        scores = sample_of(measure, [one]).pictures[4]
+        scores = sample_of(measure, {4: one}).pictures[4]
         assert len(scores) == 20
         assert np.mean(scores) == pytest.approx(value)
 
@@ -124,10 +122,10 @@ def test_timings_have_their_rounds() -> None:
 
 def test_an_unfinished_run_measured_nothing() -> None:
     claims = (Claim("better", "top1", "a", "above", "b"), Claim("faster", "milliseconds", "a", "below", "b"))
-    found = summarise(experiment(*claims), result(arm("a", GOOD), arm("b", [])), {"a": GOOD})
+    found = summarise(experiment(*claims), result(arm("a", GOOD), arm("b", [])), numbered(a=GOOD))
     assert [claim.verdict for claim in found.claims] == ["not measured", "not measured"]
-    diverged = [Left(seed, {}, failed="The loss became NaN.") for seed in range(2)]
-    found = summarise(experiment(claims[0]), result(arm("a", GOOD), arm("b", diverged)), {"a": GOOD, "b": diverged})
+    diverged = [Outcome(failed="The loss became NaN.") for _ in range(2)]
+    found = summarise(experiment(claims[0]), result(arm("a", GOOD), arm("b", diverged)), numbered(a=GOOD, b=diverged))
     assert found.claims[0].sentence == "not measured here: b failed with seeds 0, 1 (The loss became NaN)"
     assert found.arm("b").mean == {"parameters": 1000, "macs": 50_000}
 

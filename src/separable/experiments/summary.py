@@ -2,41 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from separable.experiments.outcomes import Outcome
 from separable.experiments.power import power
 from separable.experiments.results import ArmResult, ClaimResult, Power, Result
 from separable.experiments.schema import MEASURES, Claim, Experiment
 from separable.experiments.statistics import mean_interval, overlap_scores
 from separable.experiments.verdicts import TIMED, Sample, judge
 
-__all__ = ["Measured", "sample_of", "stated_power", "summarise", "trained_measures"]
+__all__ = ["sample_of", "stated_power", "summarise", "trained_measures"]
 
 _SAME = 1e-4
 """How near the mean of the pictures' scores has to be to a measure to be its parts: fp32 sums in another order are."""
 _ERRORS = {"top1_error": "top1", "top5_error": "top5"}
 
 
-class Measured(Protocol):
-    """What one training left, in memory.
-
-    `pictures` has, by measure, a score of every held-out picture, in the same order for all arms; `counts`, of masks,
-    pixels as (pictures, classes): "right", "true" and "guessed". `failed` says why there is nothing.
-    """
-
-    @property
-    def seed(self) -> int: ...
-    @property
-    def measures(self) -> Mapping[str, float]: ...
-    @property
-    def pictures(self) -> Mapping[str, Sequence[float]]: ...
-    @property
-    def counts(self) -> Mapping[str, npt.ArrayLike]: ...
-    @property
-    def failed(self) -> str | None: ...
+Outcomes = Mapping[str, Mapping[int, Outcome]]
+"""By arm, by seed."""
 
 
 def trained_measures(measures: Sequence[str]) -> list[str]:
@@ -55,12 +39,12 @@ def stated_power(experiment: Experiment, *, seeds: int, held_out: int, previous:
     return power(seeds=seeds, held_out=held_out, measure=named[0], earlier=previous)
 
 
-def summarise(experiment: Experiment, result: Result, outcomes: Mapping[str, Sequence[Measured]]) -> Result:
+def summarise(experiment: Experiment, result: Result, outcomes: Outcomes) -> Result:
     """The result with the means, spreads and intervals of its arms, and its claims judged, as far as it was run.
 
     Args:
         result: its arms have their seeds, counts and timings.
-        outcomes: by arm.
+        outcomes: by arm and seed; an ensemble's stands under any one seed.
 
     Claims on counts are about the published networks, which counting costs nothing, where a scale trains smaller ones.
     """
@@ -86,14 +70,14 @@ def _filled(arm: ArmResult) -> ArmResult:
     return replace(arm, mean=mean, spread=spread, interval=interval)
 
 
-def _judged(claim: Claim, result: Result, outcomes: Mapping[str, Sequence[Measured]]) -> ClaimResult:
+def _judged(claim: Claim, result: Result, outcomes: Outcomes) -> ClaimResult:
     left, right = result.arm(claim.left), result.arm(claim.right)
     if claim.measure in MEASURES and MEASURES[claim.measure].exact:
         samples = _counts(claim.measure, left, right)
     elif claim.measure in TIMED:
         samples = [Sample(dict(enumerate(arm.timing.get(claim.measure, ())))) for arm in (left, right)]
     else:
-        samples = [sample_of(claim.measure, outcomes.get(arm.name, ()), arm.ensemble) for arm in (left, right)]
+        samples = [sample_of(claim.measure, outcomes.get(arm.name, {}), arm.ensemble) for arm in (left, right)]
     printed = [arm.published.get(claim.measure) for arm in (left, right)]
     published = printed[0] - printed[1] if printed[0] is not None and printed[1] is not None else None
     return judge(claim, samples[0], samples[1], published)
@@ -106,23 +90,25 @@ def _counts(measure: str, *arms: ArmResult) -> list[Sample]:
     return [Sample({} if one is None else {0: float(one)}) for one in (trained if None in published else published)]
 
 
-def sample_of(measure: str, outcomes: Sequence[Measured], ensemble: bool = False) -> Sample:
+def sample_of(measure: str, outcomes: Mapping[int, Outcome], ensemble: bool = False) -> Sample:
     """Values by seed, and the pictures' scores where they are the measure's parts."""
-    values = {one.seed: one.measures[measure] for one in outcomes if measure in one.measures}
-    failed = {one.seed: one.failed for one in outcomes if one.failed}
-    pictures = {one.seed: _scores(measure, one) for one in outcomes if one.seed in values}
+    values = {seed: one.measures[measure] for seed, one in outcomes.items() if measure in one.measures}
+    failed = {seed: one.failed for seed, one in outcomes.items() if one.failed}
+    pictures = {seed: _scores(measure, outcomes[seed]) for seed in values}
     whole = {seed: scores for seed, scores in pictures.items() if scores is not None}
     return Sample(values, whole, failed, ensemble)
 
 
-def _scores(measure: str, outcome: Measured) -> list[float] | None:
+def _scores(measure: str, outcome: Outcome) -> list[float] | None:
     """A score a picture whose mean is the measure; None where there are none, or their mean is something else."""
     if measure in ("miou", "pixel_accuracy") and outcome.counts:
-        right, true, guessed = (np.asarray(outcome.counts[name], np.float64) for name in ("right", "true", "guessed"))
+        right, labelled, called = (
+            np.asarray(outcome.counts[name], np.float64) for name in ("right", "labelled", "called")
+        )
         if measure == "miou":
-            scores = overlap_scores(right, true + guessed - right)
+            scores = overlap_scores(right, labelled + called - right)
         else:
-            scores = overlap_scores(right.sum(1, keepdims=True), true.sum(1, keepdims=True))
+            scores = overlap_scores(right.sum(1, keepdims=True), labelled.sum(1, keepdims=True))
     else:
         found = np.asarray(outcome.pictures.get(_ERRORS.get(measure, measure), ()), np.float64)
         scores = 1 - found if measure in _ERRORS else found

@@ -1,0 +1,1 @@
+"""Results for people: lines on a terminal, Markdown, and a page with plots."""

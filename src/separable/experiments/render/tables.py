@@ -1,0 +1,248 @@
+"""A result as tables of text, which the terminal, Markdown and the page all show."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from separable.analysis.page.wording import count_of, listed
+from separable.experiments.power import power_text
+from separable.experiments.results import ArmResult, ClaimResult, Result
+from separable.experiments.summary import trained_measures
+from separable.experiments.wording import DASH, difference_text, measure_of, scale_text, value_text
+
+__all__ = [
+    "Table",
+    "arms_in_words",
+    "claims_table",
+    "facts",
+    "headed",
+    "missing",
+    "ours_table",
+    "power_sentence",
+    "published_table",
+    "tables_of",
+]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first `words` columns hold words, the others numbers; `values` are those that a column is sorted by."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int = 1
+    note: str = ""
+    values: tuple[tuple[float | None, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Column:
+    head: str
+    text: Callable[[ArmResult], str]
+    value: Callable[[ArmResult], float | None]
+
+
+def headed(result: Result) -> str:
+    """The title, never without the scale."""
+    return f"{result.title} ({scale_text(result.scale)})"
+
+
+def tables_of(result: Result) -> list[Table]:
+    """What was published, what was found here, and what became of the claims; those that have anything in them."""
+    built = [published_table(result), ours_table(result), claims_table(result)]
+    return [table for table in built if table is not None]
+
+
+def published_table(result: Result) -> Table | None:
+    """The printed figures, and the published networks' counts; None where nothing was."""
+    if not any(arm.published for arm in result.arms):
+        return None
+    measures = dict.fromkeys([*result.measures, *(name for arm in result.arms for name in arm.published)])
+    columns = [_printed(name) for name in measures if any(name in arm.published for arm in result.arms)]
+    columns.append(_Column("parameters, counted", _count_text("published_parameters"), _count("published_parameters")))
+    columns.append(_Column("multiply-adds, counted", _count_text("published_macs"), _count("published_macs")))
+    columns.insert(0, _side("published_image_size"))
+    note = "As printed, and the published networks as this library counts them."
+    return _table(f"Published: {result.source}", result.arms, columns, note)
+
+
+def ours_table(result: Result) -> Table:
+    """What was measured here: means over the seeds with their intervals, counts of the trained networks, timings."""
+    trained = trained_measures(_shown(result))
+    named = [*trained, *(name for name in _shown(result) if name not in trained)]
+    columns = [_side("image_size"), *(_found(name) for name in named), _factor(), _failures()]
+    seeds = max([sum(one.failed is None for one in arm.seeds) for arm in result.arms], default=0)
+    note = ""
+    if seeds > 1:
+        note = f"Means of {count_of(seeds, 'seed')}, and half of their 95 % intervals."
+    elif seeds:
+        note = "One seed an arm: there are no intervals."
+    return _table(f"Measured here, {scale_text(result.scale)}", result.arms, columns, note)
+
+
+def claims_table(result: Result) -> Table | None:
+    """The claims with their verdicts."""
+    if not result.claims:
+        return None
+    rows = [
+        (claim.text, measure_of(claim.measure).text, _published(claim), claim.sentence, claim.verdict)
+        for claim in result.claims
+    ]
+    printed = any(claim.published is not None for claim in result.claims)
+    kept = (0, 1, *((2,) if printed else ()), 3, 4)
+    header = ("claim", "measure", "published difference", f"found at {_short_scale(result)}", "verdict")
+    note = "Differences are the first network minus the second, with 95 % intervals over seeds and pictures."
+    return Table(
+        f"Claims, {scale_text(result.scale)}",
+        tuple(header[index] for index in kept),
+        tuple(tuple(row[index] for index in kept) for row in rows),
+        len(kept),
+        note,
+    )
+
+
+def power_sentence(result: Result) -> str:
+    """What the comparison could see; empty where nothing was trained."""
+    if result.kind == "count" or not trained_measures(result.measures):
+        return ""
+    return power_text(result.power, seeds=len(result.setup.get("seeds", ())))
+
+
+def missing(result: Result) -> list[str]:
+    """Sentences on what is not there."""
+    unfinished = [] if result.finished else ["Not finished: the same command goes on from here."]
+    failed = [
+        f"{arm.name}, seed {one.seed}: {one.failed}"
+        for arm in result.arms
+        for one in arm.seeds
+        if one.failed is not None
+    ]
+    return [*unfinished, *result.problems, *failed]
+
+
+def arms_in_words(result: Result) -> list[tuple[str, str]]:
+    """Each row's network with its options, and the note on it."""
+    said = []
+    for arm in result.arms:
+        options = ", ".join(f"{name}={value}" for name, value in arm.options.items())
+        network = f"{arm.model} ({options})" if options else arm.model
+        said.append((arm.name, f"{network}. {arm.note}" if arm.note else network))
+    return said
+
+
+def facts(result: Result) -> list[tuple[str, str]]:
+    """How to repeat it: data, settings, versions, machine."""
+    data, setup = result.data, result.setup
+    seeds = setup.get("seeds", ())
+    factors = [value for value in setup.get("learning_rates", ()) if value != 1.0]
+    pairs = [
+        ("scale", scale_text(result.scale)),
+        ("pictures", _pictures(data)),
+        ("recipe", f"{setup.get('recipe', DASH)}, {count_of(int(setup.get('epochs') or 0), 'epoch')}, batch "
+         f"{setup.get('batch_size', DASH)}, pictures of {_sides(setup.get('image_size'))}"),
+        ("changed", _mapping(setup.get("changes"))),
+        ("narrower", _mapping(setup.get("options"))),
+        ("seeds", listed([str(seed) for seed in seeds])),
+        ("learning rates", f"each arm tried {listed([f'{one:g}' for one in setup['learning_rates']])} times the "
+         "recipe's on pictures held out of the training ones" if factors else ""),
+        ("precision", str(setup.get("precision", ""))),
+        ("date", result.date),
+        ("versions", _mapping(result.versions)),
+        ("machine", _mapping(result.machine)),
+        ("data's fingerprint", str(data.get("fingerprint", ""))),
+    ]  # fmt: skip
+    return [(name, text) for name, text in pairs if text and text != DASH]
+
+
+def _shown(result: Result) -> list[str]:
+    """The experiment's own measures, and the counts beside them wherever there are any."""
+    counted = ("parameters", "macs", "steps_per_second", "milliseconds", "memory")
+    there = [name for name in counted if any(name in arm.mean for arm in result.arms)]
+    return list(dict.fromkeys([*result.measures, *there]))
+
+
+def _table(title: str, arms: Sequence[ArmResult], columns: Sequence[_Column], note: str) -> Table:
+    kept = [column for column in columns if any(column.text(arm) not in (DASH, "") for arm in arms)]
+    rows = tuple((arm.name, *(column.text(arm) for column in kept)) for arm in arms)
+    values = tuple((None, *(column.value(arm) for column in kept)) for arm in arms)
+    return Table(title, ("network", *(column.head for column in kept)), rows, 1, note, values)
+
+
+def _head(name: str) -> str:
+    measure = measure_of(name)
+    return f"{measure.text}, {measure.unit}" if measure.unit else measure.text
+
+
+def _printed(name: str) -> _Column:
+    return _Column(
+        _head(name), lambda arm: value_text(name, arm.published.get(name)), lambda arm: arm.published.get(name)
+    )
+
+
+def _found(name: str) -> _Column:
+    def text(arm: ArmResult) -> str:
+        value = value_text(name, arm.mean.get(name))
+        around = arm.interval.get(name)
+        return value if around is None else f"{value} \u00b1 {value_text(name, (around[1] - around[0]) / 2)}"
+
+    return _Column(_head(name), text, lambda arm: arm.mean.get(name))
+
+
+def _count(field: str) -> Callable[[ArmResult], float | None]:
+    return lambda arm: getattr(arm, field)
+
+
+def _count_text(field: str) -> Callable[[ArmResult], str]:
+    return lambda arm: value_text("parameters", getattr(arm, field))
+
+
+def _side(field: str) -> _Column:
+    def text(arm: ArmResult) -> str:
+        side = getattr(arm, field)
+        return DASH if side is None else str(side)
+
+    return _Column("pixels", text, _count(field))
+
+
+def _factor() -> _Column:
+    def text(arm: ArmResult) -> str:
+        return f"x{arm.learning_rate:g}" if arm.tuning and arm.learning_rate is not None else DASH
+
+    return _Column("learning rate", text, lambda arm: arm.learning_rate)
+
+
+def _failures() -> _Column:
+    def text(arm: ArmResult) -> str:
+        failed = sum(one.failed is not None for one in arm.seeds)
+        return f"{failed} of {len(arm.seeds)}" if failed else DASH
+
+    return _Column("failed", text, lambda arm: float(sum(one.failed is not None for one in arm.seeds)))
+
+
+def _published(claim: ClaimResult) -> str:
+    return difference_text(claim.measure, claim.published)
+
+
+def _short_scale(result: Result) -> str:
+    return "your own settings" if result.scale == "own" else f"{result.scale} scale"
+
+
+def _pictures(data: dict[str, object]) -> str:
+    what = str(data.get("what", "") or "")
+    counts = [f"{int(str(data[key])):,} {said}" for key, said in (("train", "to train on"), ("held_out", "held out"),
+              ("classes", "classes")) if data.get(key) is not None]  # fmt: skip
+    return ": ".join(part for part in (what, ", ".join(counts)) if part)
+
+
+def _sides(value: object) -> str:
+    return "the published side" if value is None else f"{value} pixels"
+
+
+def _mapping(value: object) -> str:
+    if not isinstance(value, dict):
+        return "" if value is None else str(value)
+    return ", ".join(f"{key} {_inner(entry)}" for key, entry in value.items() if entry not in (None, {}, ()))
+
+
+def _inner(value: object) -> str:
+    return f"({', '.join(f'{key}={entry}' for key, entry in value.items())})" if isinstance(value, dict) else str(value)
