@@ -12,7 +12,7 @@ from separable.cli.app import app
 from separable.models import list_models
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")), DOCS / "gallery" / "README.md"]
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
 COMMAND = re.compile(r"(?:^|\| )(separable [^|\n]+)", re.MULTILINE)
 
 
@@ -59,6 +59,19 @@ def test_every_test_named_is_there(page: Path) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_heading_linked_to_is_there(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        assert anchor in anchors(page.parent / target if target else page), f"{target}#{anchor}"
 
 
 def test_the_readmes_table_is_the_one_that_was_measured() -> None:

@@ -1,0 +1,147 @@
+"""Fill the pages of docs/papers: what each paper printed, from the catalogue; what came out here, from result files.
+
+    python docs/make_papers.py                           # write the marked regions of the pages, and the plots
+    python docs/make_papers.py --take reproductions      # copy finished results from that folder first
+    python docs/make_papers.py --check                   # change nothing; exit with 1 if something would change
+
+A result is docs/papers/results/<experiment>-<scale>.json, with a dash for the slash of the experiment's name; its plots
+lie beside it. Regions look so, and everything between their marks is written anew:
+
+    <!-- begin published xception/table1 -->  ...  <!-- end -->
+    <!-- begin results xception/table1 -->  ...  <!-- end -->
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from separable.experiments.catalog import find_experiment
+from separable.experiments.render.markdown import to_markdown
+from separable.experiments.render.plots import plots_of
+from separable.experiments.results import Result, read_result
+from separable.experiments.schema import MEASURES, SCALES, Claim, Experiment
+from separable.experiments.wording import DASH, value_text
+
+PAPERS = Path(__file__).resolve().parent / "papers"
+REGION = re.compile(r"(<!-- begin (published|results) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_LEVEL = 3
+"""Of the headings above the regions, one for each table or figure."""
+
+
+def results_in(folder: Path) -> list[Result]:
+    """All results there, the largest scale of an experiment first."""
+    found = [result for path in sorted(folder.rglob("*.json")) if (result := read_result(path)) is not None]
+    return sorted(found, key=lambda result: (result.experiment, -SCALES.index(result.scale)))
+
+
+def name_of(result: Result) -> str:
+    """The stem of a result's files."""
+    return f"{result.experiment.replace('/', '-')}-{result.scale}"
+
+
+def made(folder: Path) -> dict[Path, str]:
+    """What every file that this script writes has to hold: pages and plots."""
+    results = results_in(folder / "results")
+    files, regions = {}, {}
+    for result in results:
+        plots = plots_of(result)
+        paths = {plot: Path("results") / f"{name_of(result)}-{plot}.svg" for plot in plots}
+        files |= {folder / paths[plot]: text for plot, text in plots.items()}
+        names = {plot: str(path) for plot, path in paths.items()}
+        regions.setdefault(result.experiment, []).append(to_markdown(result, level=_LEVEL + 1, plots=names))
+    for page in sorted(folder.glob("*.md")):
+        files[page] = filled(page.read_text(encoding="utf-8"), regions)
+    return files
+
+
+def filled(text: str, regions: dict[str, list[str]]) -> str:
+    """A page with its regions written anew; `regions` are the rendered results by experiment."""
+
+    def one(found: re.Match[str]) -> str:
+        opening, kind, name, _, closing = found.groups()
+        inside = (
+            published(find_experiment(name)) if kind == "published" else came_out(name, regions.get(name, ()))
+        ).strip()
+        return f"{opening}\n{inside}\n\n{closing}"
+
+    return REGION.sub(one, text)
+
+
+def came_out(name: str, rendered: Iterable[str]) -> str:
+    """The results of an experiment, or that there are none."""
+    parts = [text.strip() for text in rendered]
+    return "\n\n".join(parts) or f"*Not run yet for this page.* `separable reproduce {name} --scale laptop` runs it."
+
+
+def published(experiment: Experiment) -> str:
+    """What the paper printed, as a table; its claims; what running it costs."""
+    columns = [name for name in experiment.measures if any(name in arm.published for arm in experiment.arms)]
+    lines = [f"**Printed** in {experiment.source}. {experiment.says}".rstrip(), ""]
+    if columns:
+        heads = [MEASURES[name].text + (f" ({MEASURES[name].unit})" if MEASURES[name].unit else "") for name in columns]
+        lines += [f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(columns)}"]
+        for arm in experiment.arms:
+            printed = [value_text(name, arm.published.get(name)) for name in columns]
+            lines.append(f"| {arm.name}{_note(arm.note)} | {' | '.join(printed)} |")
+        lines.append("")
+    else:
+        lines += [
+            "No figures are printed with it; the arms are " + _listed(arm.name for arm in experiment.arms) + ".",
+            "",
+        ]
+    if experiment.claims:
+        lines += ["What is tested:", "", *(_claim(claim) for claim in experiment.claims), ""]
+    if experiment.reading:
+        lines += [f"How it is read here: {experiment.reading}", ""]
+    lines += ["```bash", f"separable reproduce {experiment.name} --scale laptop", "```", ""]
+    if experiment.costs:
+        lines.append(
+            "; ".join(f"{scale}: {experiment.costs[scale]}" for scale in SCALES if scale in experiment.costs) + "."
+        )
+    return "\n".join(lines)
+
+
+def _claim(claim: Claim) -> str:
+    relation = {"above": "above", "below": "below", "same": "the same as"}[claim.relation]
+    return f"- {claim.text} ({MEASURES[claim.measure].text}: {claim.left} {relation} {claim.right})"
+
+
+def _note(note: str) -> str:
+    return f" ({note})" if note else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last or DASH
+
+
+def take(home: Path, folder: Path) -> None:
+    """Copy the finished results of `home`, where `separable reproduce` writes, into `folder`."""
+    for path in sorted(home.rglob("result.json")):
+        result = read_result(path)
+        if result is not None and result.finished:
+            result.write(folder / f"{name_of(result)}.json")
+            print(f"{name_of(result)}.json")
+
+
+def main() -> None:
+    """Take, make, write or compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--take", type=Path, metavar="HOME", help="copy finished results from this folder first")
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    given = parser.parse_args()
+    if given.take is not None:
+        take(given.take, PAPERS / "results")
+    files = made(PAPERS)
+    stale = [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        print(f"{path.relative_to(PAPERS)}{' would change' if given.check else ''}")
+        if not given.check:
+            path.write_text(files[path], encoding="utf-8")
+    sys.exit(1 if given.check and stale else 0)
+
+
+if __name__ == "__main__":
+    main()
