@@ -56,7 +56,24 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class _Verb(TyperCommand):
-    """Help without boxes: usage, what it does, arguments, options under their headings, examples as typed."""
+    """Help without boxes: usage, what it does, arguments, options under their headings, examples as typed.
+
+    Options in `lists` take several values, with or without the option's name before each.
+    """
+
+    lists: tuple[str, ...] = ("--ensemble",)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        option, values = "", 0
+        for word in args:
+            if word.startswith("-"):
+                option, values = (word if word in self.lists else ""), 0
+            elif option:
+                spread += [option] if values else []
+                values += 1
+            spread.append(word)
+        return super().parse_args(ctx, spread)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         pieces = [
@@ -83,21 +100,7 @@ class _Verb(TyperCommand):
 
 
 class _Contest(_Verb):
-    """Some of its options take several values, with or without the option's name before each."""
-
     lists = ("--peers", "--precision", "--shape")
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        spread: list[str] = []
-        option, values = "", 0
-        for word in args:
-            if word.startswith("-"):
-                option, values = (word if word in self.lists else ""), 0
-            elif option:
-                spread += [option] if values else []
-                values += 1
-            spread.append(word)
-        return super().parse_args(ctx, spread)
 
 
 def _version(wanted: bool) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from separable.cli.averaging import Averaging, load_trained
 from separable.cli.measuring import Measuring, measuring_for
 from separable.cli.options import Debug, Json
 from separable.cli.output import Output
@@ -21,6 +22,7 @@ separable evaluate runs/flowers
 separable evaluate runs/flowers --part train
 separable evaluate runs/flowers more_flowers/ --json
 separable evaluate runs/cats --flips all --out flipped/
+separable evaluate runs/flowers --crops 144 --ensemble runs/second runs/third
 """
 _PARTS = ("val", "train", "all")
 _TIMED = 8
@@ -44,6 +46,14 @@ def evaluate(
         str,
         typer.Option(metavar="WHICH", help="Of masks: mean over mirrored copies: none, horizontal, vertical or all."),
     ] = "none",
+    crops: Annotated[
+        int,
+        typer.Option(metavar="N", help="Of classes: mean over 10, 12 or 144 crops of each picture, as the papers do."),
+    ] = 1,
+    ensemble: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN...", help="Of classes: mean over RUN and these.", show_default=False),
+    ] = None,
     batch: Annotated[int, typer.Option(metavar="N", help="Pictures through the network at once.")] = 32,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that read pictures; 0: this one.")] = 0,
     accelerate: Annotated[
@@ -58,7 +68,8 @@ def evaluate(
     Accuracy, precision and recall of each class, the confusion matrix, and whether the confidences can be believed; of
     masks the overlap (IoU, Dice) of each class and how near its boundaries are.
     The run's own validation pictures renew evaluation.json, its table and the report; anything else, also those
-    pictures after some or their labels have changed, is written to RUN/evaluations, or where --out says.
+    pictures after some or their labels have changed, and answers averaged over flips, crops or networks, is written to
+    RUN/evaluations, or where --out says.
     """
     from separable.machine.runtime import tune_runtime
 
@@ -66,27 +77,31 @@ def evaluate(
     from separable.cli.reports import write_report
     from separable.data.loader import LoaderConfig
     from separable.files import make_directory
-    from separable.models import ImageModel
-    from separable.runtime.load import load_located
-    from separable.runtime.locate import locate
 
     with Output(json) as output:
-        located = locate(run)
-        if located.kind not in ("run", "model"):
-            raise UsageError(f"{run} is not something that was trained", expected="a run or a model folder")
-        model = load_located(located)
-        assert isinstance(model, ImageModel), "a run or a model folder holds one of ours"
+        averaging = Averaging(crops, tuple(ensemble or ()))
+        located, model = load_trained(run)
         measuring = measuring_for(model.task, flips)
+        if model.task != "classify":
+            averaging.refuse(model.task)
+        models = [model, *averaging.load(located)]
         pictures, label = _pictures(measuring, located, model, data, part)
         own_run = located.path if located.kind == "run" else None
         lacking = None if own_run is None else measuring.lacking(own_run)
         if lacking is not None:
             output.say(lacking)
         if data is None and label == "val" and located.path is not None:
-            label = _own_label(measuring, located.path, pictures, lacking, output)
-        acceleration = _accelerate(model, output) if accelerate else None
+            for doubt in averaging.doubts(pictures):
+                output.say(doubt)
+            label = _own_label(measuring, averaging, located.path, pictures, lacking, output)
+        elif averaging:
+            label = f"{label}-{averaging.variant}"
+        accelerations = [_accelerate(one, output) for one in models] if accelerate else [None]
         loader = LoaderConfig(batch_size=batch, workers=workers, max_bad=1.0)
-        result = measuring.measure(model, pictures, loader, label, own_run)
+        if averaging:
+            result: Any = averaging.measure(models, run, pictures, loader, label)
+        else:
+            result = measuring.measure(model, pictures, loader, label, own_run)
         folder = _folder(located, data, label, out)
         make_directory(folder)
         result.write(folder)
@@ -99,12 +114,17 @@ def evaluate(
                 f"{len(document['bad'])} pictures could not be read; evaluation.json names them with their cause."
             )
         output.show(f"Written to {folder}: evaluation.json, {measuring.table}.")
-        runtime = runtime_of(settings, acceleration)
+        runtime = runtime_of(settings, accelerations[0])
         output.document({"run": run, "out": str(folder), **document, "runtime": runtime})
 
 
-def _own_label(measuring: Measuring, run: Path, pictures: Any, lacking: str | None, output: Output) -> str:
+def _own_label(
+    measuring: Measuring, averaging: Averaging, run: Path, pictures: Any, lacking: str | None, output: Output
+) -> str:
     """ "val" where what is measured may renew the run's own figures."""
+    if averaging:
+        output.say("The run's own figures are those of one network and one crop a picture, and stay as they are.\n")
+        return f"val-{averaging.variant}"
     if measuring.flips != "none":
         output.say("The run's own figures are those without flips, and stay as they are.\n")
         return f"val-flips-{measuring.flips}"

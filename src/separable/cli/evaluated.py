@@ -11,6 +11,8 @@ def show_classes(output: Output, document: dict[str, Any]) -> None:
     """Of one class a picture."""
     top5 = f", top-5 {_percent(document['top5'])}" if len(document["class_names"]) > 5 else ""
     output.show(f"{document['n']:,} pictures: {_percent(document['top1'])} right{top5}, loss {document['loss']:.4f}.")
+    if said := _averaged(document):
+        output.show(said)
     rows = [
         (row["name"], str(row["support"]), _percent(row["precision"]), _percent(row["recall"]), _percent(row["f1"]))
         for row in document["per_class"]
@@ -42,6 +44,13 @@ def show_masks(output: Output, document: dict[str, Any], scale: float | None) ->
     output.show()
     height, width = document["input"]
     output.show(f"{measured_at((height, width), document['boundary_tolerance'], scale)} All pixels count together.")
+
+
+def _averaged(document: dict[str, Any]) -> str:
+    crops, networks = document.get("crops", 1), document.get("ensemble", ())
+    over = [f"{crops} crops of each picture"] if crops > 1 else []
+    over += [f"{len(networks)} networks: {', '.join(networks)}"] if networks else []
+    return f"Answers are means over {' and '.join(over)}." if over else ""
 
 
 def _confidence(found: dict[str, Any]) -> str:
