@@ -16,6 +16,11 @@ separable models xception
 separable models --json
 """
 
+_TASKS = {
+    "classify": "one answer per picture: a class, or with labels.csv several",
+    "segment": "one answer per pixel",
+}
+
 
 def models(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One model, in full.")] = None,
@@ -49,7 +54,7 @@ def _describe(out: Output, spec: "ModelSpec") -> None:
     contract = spec.input
     scaled = f"(x / {contract.pixel_range[1]:g} - mean) / std"
     lines = {
-        "task": "one answer per picture" if spec.task == "classify" else "one answer per pixel",
+        "task": _TASKS[spec.task],
         "paper": spec.paper,
         "parameters": f"{spec.parameters:,} trainable, with {spec.num_classes} classes",
         "multiply-adds": f"{spec.macs:,} for one picture",

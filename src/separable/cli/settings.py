@@ -208,8 +208,8 @@ def _named_run(name: str) -> Path:
 def _recipe_name(wishes: Wishes, weights: str | None) -> str:
     if wishes.recipe != "auto":
         return wishes.recipe
-    if wishes.task == "segment":
-        return "segment"
+    if wishes.task != "classify":
+        return {"segment": "segment", "tag": "tags"}[wishes.task]
     return "small" if weights is None else "finetune"
 
 

@@ -14,6 +14,7 @@ separable train flowers/
 separable train flowers/ --model mobilenet_v1 --image-size 160 --run small
 separable train flowers/ --run small --resume
 separable train cats/ --image-size 160 --loss "cross_entropy + dice"
+separable train album/labels.csv --image-size 160
 separable train flowers/ --budget-ms 20 --dry-run
 separable train flowers/ --no-accelerate --precision fp32
 separable train flowers/ --set recipe.optimiser.learning_rate=0.01
@@ -23,13 +24,17 @@ _NETWORK, _TRAINING, _DATA, _RUN = "The network", "The training", "The pictures"
 
 def train(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="class/..., or images/ with masks/; also in train/ and val/.")
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="class/..., images/ with masks/, also in train/ and val/; or labels.csv (path,labels), or its folder.",
+        ),
     ],
     task: Annotated[
         str,
         typer.Option(
             metavar="WHICH",
-            help="classify (one answer a picture), segment (one a pixel), or auto: by the network or the folder.",
+            help="classify (one class a picture), tag (several), segment (one a pixel), or auto: by network and DATA.",
             rich_help_panel=_TRAINING,
         ),
     ] = "auto",
@@ -76,7 +81,7 @@ def train(
         str,
         typer.Option(
             metavar="NAME",
-            help="auto (finetune, small or segment), or a paper's: xception_imagenet, xception_jft, inception_v3, "
+            help="auto (finetune, small, tags or segment), or a paper's: xception_imagenet, xception_jft, inception_v3, "
             "mobilenet, keras_unet.",
             rich_help_panel=_TRAINING,
         ),
@@ -191,7 +196,7 @@ def train(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train a network on a folder of pictures, or of pictures with masks.
+    """Train a network on a folder of pictures for each class, on pictures with several labels each, or with masks.
 
     Starts from published weights where they can be had, else from scratch, and says which. Writes runs/NAME with the
     model, its evaluation and report.html. Ctrl-C saves and stops; --resume goes on to the very same result.

@@ -11,6 +11,9 @@ from separable.training.task import Samples
 
 __all__ = ["changed_since"]
 
+_TABLES = {"segment": ("pictures.csv", "mask"), "tag": ("predictions.csv", "labels")}
+"""The table of all pictures and its column of what they show, where pictures have more than a class each."""
+
 
 def changed_since(run: Path, held_out: Samples, shown: Sequence[str] | None = None) -> str | None:
     """How `held_out` differs from the validation set that `run` was trained with; None where it does not.
@@ -21,7 +24,8 @@ def changed_since(run: Path, held_out: Samples, shown: Sequence[str] | None = No
     Args:
         run: the folder.
         held_out: the set at hand.
-        shown: what each of its pictures shows, as the table has it: the class, which it is by default, or the mask.
+        shown: what each of its pictures shows, as the table has it: the class, which it is by default,
+            the tags or the mask.
     """
     now, before = held_out.fingerprint(), _fingerprint_then(run)
     if before is None:
@@ -71,8 +75,8 @@ def _measured_then(run: Path) -> dict[str, str | None] | None:
     """What every picture showed that was measured on, None for one that could not be read."""
     try:
         evaluation = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
-        bad, of_masks = evaluation["bad"], evaluation.get("task") == "segment"
-        name, column = ("pictures.csv", "mask") if of_masks else ("predictions.csv", "label")
+        bad = evaluation["bad"]
+        name, column = _TABLES.get(evaluation.get("task"), ("predictions.csv", "label"))
         with (run / name).open(newline="", encoding="utf-8", errors="surrogateescape") as handle:
             answered: dict[str, str | None] = {row["path"]: row[column] for row in csv.DictReader(handle)}
         return answered | {row["path"]: None for row in bad}
