@@ -1,7 +1,6 @@
 """Learning which class a picture is of: soft targets, mixing, auxiliary heads, and the files a run ends with."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -10,22 +9,21 @@ import torch
 
 from separable.analysis.labels import find_label_problems, write_suspects
 from separable.data.augment_config import AugmentConfig
-from separable.data.decode import decode_picture
 from separable.data.folder import FolderData
 from separable.data.loader import Batch, LoaderConfig, train_batches
 from separable.data.mixing import mix_batch
-from separable.errors import BadPictureError, UsageError
+from separable.errors import UsageError
 from separable.files import path_from
 from separable.models.base import ImageModel
 from separable.models.build import model_spec
 from separable.models.contract import InputContract
-from separable.models.segmentation import demand_classifier
 from separable.models.spec import ModelSpec
 from separable.training.config import TrainConfig
 from separable.training.display import Display, format_seconds
 from separable.training.evaluate import Evaluation, EvaluationSet, evaluate
 from separable.training.losses import soft_targets, training_loss
 from separable.training.task import AnyTask, Objective, Task, Wording
+from separable.training.whole_pictures import demand_whole_pictures, readable_below
 
 __all__ = ["ClassObjective", "Classification", "task_for"]
 
@@ -62,16 +60,7 @@ class Classification(Task[FolderData, EvaluationSet, Evaluation]):
 
     def demand(self, config: TrainConfig, network: ModelSpec) -> None:
         """See `Task`."""
-        demand_classifier(network, "Training")
-        recipe = config.recipe
-        given = {"loss": recipe.loss, "class_weights": recipe.class_weights != "none"}
-        given["encoder_weights"] = config.model.encoder_weights
-        if any(given.values()):
-            raise UsageError(
-                "A training that classifies has no " + " and no ".join(name for name, value in given.items() if value),
-                got=f"recipe {recipe.name}, network {config.model.name}",
-                fix="Choose a recipe such as small or finetune, or --task segment for pictures with masks",
-            )
+        demand_whole_pictures(config, network, "classifies", "small or finetune")
 
     def settle(
         self, config: TrainConfig, data: FolderData, display: Display, should_stop: Callable[[], bool]
@@ -100,15 +89,7 @@ class Classification(Task[FolderData, EvaluationSet, Evaluation]):
 
     def mended(self, root: Path, data: FolderData, decoder: str) -> Callable[[str], bool]:
         """See `Task`."""
-
-        def is_readable(path: str) -> bool:
-            for folder in (root, data.train.root, data.val.root):
-                with suppress(BadPictureError, OSError):
-                    decode_picture(folder / path, decoder=decoder)
-                    return True
-            return False
-
-        return is_readable
+        return readable_below((root, data.train.root, data.val.root), decoder)
 
     def measure(
         self,

@@ -209,8 +209,8 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training: of one class a picture, or with `task` "segment" of one a pixel. `batch_size` pictures make one
-    optimiser step, run in `accumulate` equal parts.
+    """One training: of one class a picture, with `task` "tag" of any number of them, with "segment" of one a pixel.
+    `batch_size` pictures make one optimiser step, run in `accumulate` equal parts.
 
     `threads` None: torch's own choice at the first step. `deterministic` matters on a GPU alone, where it costs time; a
     CPU always gives the same bits. `accelerate`: let the CPU kernels serve the modules for which they are faster; what
@@ -233,7 +233,7 @@ class TrainConfig:
     gradient_checkpointing: bool = False
     deterministic: bool = False
     accelerate: bool = True
-    task: Literal["classify", "segment"] = "classify"
+    task: Literal["classify", "tag", "segment"] = "classify"
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:

@@ -1,4 +1,4 @@
-"""The recipes: the papers' own, and three of ours for small data. One literal dict, no inheritance.
+"""The recipes: the papers' own, and four of ours for small data. One literal dict, no inheritance.
 
 Where a paper leaves the batch open, the reading is stated in `source`. `scaled_learning_rate` is the one place where a
 learning rate meets another batch than its own.
@@ -142,6 +142,23 @@ RECIPES: dict[str, Recipe] = {
         regularisation=RegularisationConfig(
             label_smoothing=0.1, ema_decay=0.99, clip_norm=2.0, batch_norm_momentum=0.1
         ),
+        augment=AugmentConfig(),
+    ),
+    "tags": Recipe(
+        name="tags",
+        source="ours, for a few hundred to a few ten thousand pictures with several labels each, from scratch",
+        global_batch=32,
+        epochs=60,
+        scaling="sqrt",
+        optimiser=OptimiserConfig(
+            name="adamw",
+            learning_rate=0.003,
+            epsilon=1e-8,
+            weight_decay=0.05,
+            decayed=("convolution", "depthwise", "dense"),
+        ),
+        schedule=ScheduleConfig(kind="cosine", warm_up_epochs=3.0),
+        regularisation=RegularisationConfig(ema_decay=0.99, batch_norm_momentum=0.1),
         augment=AugmentConfig(),
     ),
     "segment": Recipe(

@@ -111,7 +111,7 @@ class Task(ABC, Generic[Data, Held, Measured]):
     Numbers that go to `metrics.jsonl` are None where they are not defined.
     """
 
-    name: ClassVar[Literal["classify", "segment"]]
+    name: ClassVar[Literal["classify", "tag", "segment"]]
     right: ClassVar[Wording]
 
     @abstractmethod
