@@ -82,12 +82,15 @@ class SegmentedConv2d(nn.Module, Bordered):
         sizes = segment_sizes(channels, segments)
         self.segments, self.out_channels = len(sizes), channels * depth_multiplier
         self.padding = padding
+        self.sampling = stride if kernel == 1 and padding in ("same", 0) else 1  # as in `ConvBN`
         self.parts = nn.ModuleList()
         self.widths = []
         for size in dict.fromkeys(sizes):
             count = sizes.count(size)
             inputs, outputs = size * count, size * count * depth_multiplier
-            conv = nn.Conv2d(inputs, outputs, kernel, stride, dilation=dilation, groups=count, bias=bias)
+            conv = nn.Conv2d(
+                inputs, outputs, kernel, stride // self.sampling, dilation=dilation, groups=count, bias=bias
+            )
             self.parts.append(conv)
             self.widths.append(inputs)
         self.set_border("tf_same")
@@ -112,6 +115,8 @@ class SegmentedConv2d(nn.Module, Bordered):
         return conv
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.sampling > 1:
+            x = x[:, :, :: self.sampling, :: self.sampling]
         if not self.pads_itself:
             conv = self._first
             x = ops.pad_same(x, conv.kernel_size[0], conv.stride[0], conv.dilation[0])

@@ -18,6 +18,8 @@ from functools import partial
 
 from separable.blocks import ClassifierHead, XceptionDown, XceptionMiddle, XceptionStem, XceptionTail
 from separable.blocks.init import init_glorot_uniform
+from separable.blocks.spectrum import ORDERS
+from separable.blocks.xception import SeparableOptions
 from separable.models.base import ImageModel, Tap
 from separable.models.contract import InputContract
 from separable.models.dilation import strides_and_dilations
@@ -38,6 +40,10 @@ class Xception(ImageModel):
         num_classes: 0 leaves out the classifier.
         residual: False for the network without shortcuts of figure 9.
         intermediate_activation: None, "relu" or "elu" between depthwise and pointwise (figure 10).
+        segments: of the channels that each 3x3 works on (section 1.2): None for one channel in each; 1 for regular
+            convolutions, 3 or 4 as in an Inception module. At most a layer's channels, so that the first layers may be
+            depthwise where wider ones are not. See `blocks.SpectrumConv2d`.
+        order: "spatial_first", the 3x3 and then the 1x1, or "pointwise_first" as in figures 3 and 4.
         fc_layers: widths of dense layers before the classifier; (4096, 4096) for the JFT network (section 4.3).
         width: multiplies every number of channels, rounded to a multiple of 8. Ours.
         middle_blocks: how often the middle flow repeats, 8 in the paper.
@@ -57,6 +63,8 @@ class Xception(ImageModel):
         *,
         residual: bool = True,
         intermediate_activation: str | None = None,
+        segments: int | None = None,
+        order: str = "spatial_first",
         fc_layers: Sequence[int] = (),
         width: float = 1.0,
         middle_blocks: int = 8,
@@ -71,6 +79,9 @@ class Xception(ImageModel):
         check_flag("residual", residual)
         check_widths("fc_layers", fc_layers)
         check_choice("intermediate_activation", intermediate_activation, (None, "relu", "elu"))
+        if segments is not None:
+            check_minimum("segments", segments, 1)
+        check_choice("order", order, ORDERS)
         check_choice("stem_stride", stem_stride, (1, 2))
         check_choice("output_stride", output_stride, (8, 16, 32))
         check_minimum("middle_blocks", middle_blocks, 0)
@@ -79,7 +90,16 @@ class Xception(ImageModel):
             return max(8, round(published * width / 8) * 8)
 
         c32, c64, c128, c256, c728, c1024, c1536, c2048 = map(channels, (32, 64, 128, 256, 728, 1024, 1536, 2048))
-        down = partial(XceptionDown, residual=residual, intermediate_activation=intermediate_activation)
+        unit: SeparableOptions = {
+            "intermediate_activation": intermediate_activation,
+            "segments": segments,
+            "order": order,
+        }
+        down, same = (
+            partial(XceptionDown, residual=residual, **unit),
+            partial(XceptionMiddle, residual=residual, **unit),
+        )
+        tail = partial(XceptionTail, **unit)
         # Of the stem, blocks 2 to 4, the middle flow, blocks 13 and 14; the first three never lose their stride.
         *_, (stride4, rate4), (_, middle_rate), (stride13, rate13), (_, rate14) = strides_and_dilations(
             (stem_stride, 2, 2, 2, 1, 2, 1), output_stride
@@ -95,14 +115,10 @@ class Xception(ImageModel):
         self.block4 = down(c256, c728, c728, stride=stride4, dilation=rate4)
         # Middle flow
         for name in middle:
-            block = XceptionMiddle(
-                c728, residual=residual, dilation=middle_rate, intermediate_activation=intermediate_activation
-            )
-            self.add_module(name, block)
+            self.add_module(name, same(c728, dilation=middle_rate))
         # Exit flow
         self.add_module(exit1, down(c728, c728, c1024, stride=stride13, dilation=rate13))
-        tail = XceptionTail(c1024, c1536, c2048, dilation=rate14, intermediate_activation=intermediate_activation)
-        self.add_module(exit2, tail)
+        self.add_module(exit2, tail(c1024, c1536, c2048, dilation=rate14))
 
         finest = stem_stride
         self.finish(
