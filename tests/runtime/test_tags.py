@@ -109,14 +109,14 @@ def test_a_run_is_known_by_its_contract(tmp_path: Path, model: ImageModel, pictu
         loaded = load_predictor(place)
         assert isinstance(loaded, TagPredictor)
         assert loaded.threshold == 0.5
-    for stored, expected in (
-        ({"threshold": 0.3}, 0.3),
-        ({"threshold": "x"}, 0.5),
-        ({"threshold": 7.0}, 0.5),
-        ([], 0.5),
-    ):
+    decisions: tuple[object, ...] = ({"threshold": 0.3}, {"threshold": "x"}, {"threshold": 7.0}, {}, None, [0.3])
+    for decision, expected in zip(decisions, (0.3, *[0.5] * 5), strict=True):
+        stored = {"task": "tag", "decision": decision}
         (run / "evaluation.json").write_text(json.dumps(stored))
         assert load_tag_predictor(run).threshold == expected
+    for damaged in ("[]", "{"):
+        (run / "evaluation.json").write_text(damaged)
+        assert load_tag_predictor(run).threshold == 0.5
     (run / "model" / "config.json").write_text("[]")
     assert task_of(locate(run)) == "classify", "loading says what is wrong"
 

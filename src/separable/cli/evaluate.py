@@ -66,6 +66,7 @@ def evaluate(
     """Measure a trained model on labelled pictures, or on pictures with masks.
 
     Accuracy, precision and recall of each class, the confusion matrix, and whether the confidences can be believed; of
+    tags the mean average precision of the first 100, plain and weighted by class, and that of frequent classes; of
     masks the overlap (IoU, Dice) of each class and how near its boundaries are.
     The run's own validation pictures renew evaluation.json, its table and the report; anything else, also those
     pictures after some or their labels have changed, and answers averaged over flips, crops or networks, is written to
@@ -75,15 +76,17 @@ def evaluate(
 
     settings = tune_runtime()  # before torch is imported
     from separable.cli.reports import write_report
+    from separable.cli.tasks import answered_task
     from separable.data.loader import LoaderConfig
     from separable.files import make_directory
 
     with Output(json) as output:
         averaging = Averaging(crops, tuple(ensemble or ()))
         located, model = load_trained(run)
-        measuring = measuring_for(model.task, flips)
-        if model.task != "classify":
-            averaging.refuse(model.task)
+        task = answered_task(model)
+        measuring = measuring_for(task, flips)
+        if task != "classify":
+            averaging.refuse(task)
         models = [model, *averaging.load(located)]
         pictures, label = _pictures(measuring, located, model, data, part)
         own_run = located.path if located.kind == "run" else None
@@ -166,15 +169,16 @@ def _pictures(
     measuring: Measuring, located: "Located", model: "ImageModel", data: Path | None, part: str | None
 ) -> tuple[Any, str]:
     """The pictures to measure on, and what to call them."""
-    from separable.cli.tasks import SAID, demand_layout
+    from separable.cli.tasks import SAID, answered_task, demand_layout
     from separable.training.config import TrainConfig
 
     class_names = model.input_contract.class_names
     if part is not None and part not in _PARTS:
         raise UsageError(f"Unknown part {part!r}", expected=" or ".join(_PARTS))
     if data is not None:
-        asked = f"{located.path} {SAID[model.task]}"
-        demand_layout(data, model.task, asked, "Name a folder laid out as the one that it was trained on")
+        task = answered_task(model)
+        asked = f"{located.path} {SAID[task]}"
+        demand_layout(data, task, asked, "Name a folder laid out as the one that it was trained on")
         folder = measuring.read(data, class_names, None)
         part = part or ("all" if measuring.is_whole(folder) else "val")
         label = _called(data.resolve())

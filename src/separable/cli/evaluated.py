@@ -4,17 +4,17 @@ from typing import Any
 
 from separable.cli.output import Output, human_count
 
-__all__ = ["show_classes", "show_masks"]
+__all__ = ["percent", "show_classes", "show_masks"]
 
 
 def show_classes(output: Output, document: dict[str, Any]) -> None:
     """Of one class a picture."""
-    top5 = f", top-5 {_percent(document['top5'])}" if len(document["class_names"]) > 5 else ""
-    output.show(f"{document['n']:,} pictures: {_percent(document['top1'])} right{top5}, loss {document['loss']:.4f}.")
+    top5 = f", top-5 {percent(document['top5'])}" if len(document["class_names"]) > 5 else ""
+    output.show(f"{document['n']:,} pictures: {percent(document['top1'])} right{top5}, loss {document['loss']:.4f}.")
     if said := _averaged(document):
         output.show(said)
     rows = [
-        (row["name"], str(row["support"]), _percent(row["precision"]), _percent(row["recall"]), _percent(row["f1"]))
+        (row["name"], str(row["support"]), percent(row["precision"]), percent(row["recall"]), percent(row["f1"]))
         for row in document["per_class"]
     ]
     output.show()
@@ -27,7 +27,7 @@ def show_masks(output: Output, document: dict[str, Any], scale: float | None) ->
     """Of one class a pixel. `scale` is that of `measured_at.picture_scale`."""
     from separable.segmentation.measured_at import measured_at
 
-    scores = {name: _percent(document[name]) for name in ("miou", "mean_dice", "pixel_accuracy", "boundary_f1")}
+    scores = {name: percent(document[name]) for name in ("miou", "mean_dice", "pixel_accuracy", "boundary_f1")}
     loss = "-" if document["loss"] is None else f"{document['loss']:.4f}"
     output.show(
         f"{document['n']:,} pictures: mean IoU {scores['miou']}, mean Dice {scores['mean_dice']}, "
@@ -35,7 +35,7 @@ def show_masks(output: Output, document: dict[str, Any], scale: float | None) ->
     )
     columns = ("iou", "dice", "precision", "recall", "boundary_f1")
     rows = [
-        (row["name"], *(_percent(row[name]) for name in columns), human_count(row["pixels"]))
+        (row["name"], *(percent(row[name]) for name in columns), human_count(row["pixels"]))
         for row in document["per_class"]
     ]
     output.show()
@@ -65,7 +65,7 @@ def _confidence(found: dict[str, Any]) -> str:
             f"; on the {found['held_out']:,} pictures that did not choose the correction, by {100 * before:.1f} before"
             f" and {100 * after:.1f} after it"
         )
-    target = _percent(found["reject_target"])
+    target = percent(found["reject_target"])
     if found["reject_threshold"] is None:
         return f"{said}. {found.get('reject_reason') or ''} So --reject has no threshold to go by.".replace("  ", " ")
     if found["reject_threshold"] == 0:
@@ -73,5 +73,6 @@ def _confidence(found: dict[str, Any]) -> str:
     return f"{said}. Of the answers from {found['reject_threshold']:.2f} on, more than {target} are right."
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share, or a dash where it is undefined."""
     return "-" if value is None else f"{100 * value:.1f} %"

@@ -199,4 +199,8 @@ def measuring_for(task: str, flips: str) -> Measuring:
     Raises:
         UsageError: flips that have no meaning there.
     """
+    if task == "tag":
+        from separable.cli.measuring_tags import TagMeasuring
+
+        return TagMeasuring(flips)
     return _Masks(flips) if task == "segment" else _Classes(flips)

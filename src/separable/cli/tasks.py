@@ -1,10 +1,14 @@
 """Which task is meant, told in one place: by --task, by the network, or by what the pictures lie beside."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from separable.errors import DataFolderError, UsageError
 
-__all__ = ["SAID", "TASKS", "demand_layout", "laid_out_for", "tell_task"]
+if TYPE_CHECKING:
+    from separable.models import ImageModel
+
+__all__ = ["SAID", "TASKS", "answered_task", "demand_layout", "laid_out_for", "tell_task"]
 
 TASKS = ("auto", "classify", "tag", "segment")
 SAID = {"classify": "classifies pictures", "tag": "gives pictures tags", "segment": "answers for every pixel"}
@@ -46,6 +50,11 @@ def tell_task(data: Path, wish: str = "auto", model: str | None = None) -> str:
         _refuse(data)
     demand_layout(data, task, asked, _other_way(found, wish, model))
     return task
+
+
+def answered_task(model: "ImageModel") -> str:
+    """What a trained network was trained for."""
+    return "tag" if model.input_contract.answer == "sigmoid" else model.task
 
 
 def laid_out_for(data: Path) -> str | None:

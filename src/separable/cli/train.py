@@ -81,8 +81,8 @@ def train(
         str,
         typer.Option(
             metavar="NAME",
-            help="auto (finetune, small, tags or segment), or a paper's: xception_imagenet, xception_jft, inception_v3, "
-            "mobilenet, keras_unet.",
+            help="auto (finetune, small, tags or segment), or a paper's: xception_imagenet, xception_jft, "
+            "inception_v3, mobilenet, keras_unet.",
             rich_help_panel=_TRAINING,
         ),
     ] = "auto",

@@ -199,5 +199,6 @@ def _calibration(located: Located) -> tuple[float, float | None]:
 
 def _tag_threshold(located: Located) -> float | None:
     """Of the run's evaluation; None without one."""
-    found = _evaluation(located).get("threshold")
+    decision = _evaluation(located).get("decision")
+    found = decision.get("threshold") if isinstance(decision, dict) else None
     return found if isinstance(found, float) and 0 < found < 1 else None
