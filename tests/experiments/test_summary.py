@@ -105,7 +105,7 @@ def test_counts_are_the_published_networks() -> None:
     a = arm("a", [], published_parameters=22_855_952, parameters=9)
     b = arm("b", [], published_parameters=23_626_728, parameters=8)
     found = summarise(experiment(claim), result(a, b), {}).claims[0]
-    assert found.sentence == "exactly so: 22,855,952 against 23,626,728 parameters"
+    assert found.sentence == "exactly so: 22,855,952 against 23,626,728 parameters, of the published networks"
     narrow = summarise(experiment(claim), result(a, arm("b", [], parameters=8)), {}).claims[0]
     assert narrow.sentence == "not so: 9 against 8 parameters"
 

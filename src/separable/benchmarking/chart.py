@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from separable.analysis.plots.axes import figure
 from separable.analysis.plots.markup import Markup, element, join, shorten, text_width
 from separable.analysis.plots.scales import Scale
-from separable.analysis.plots.style import PLOT_STYLE, THEMES
+from separable.analysis.plots.style import standalone_style
 
 __all__ = ["ChartGroup", "ChartRow", "chart"]
 
@@ -15,7 +15,6 @@ _WIDTH, _ROW, _HEAD, _TOP = 820.0, 24.0, 34.0, 44.0
 _LETTER, _LETTERS, _MARGIN = 7.1, 40, 14.0
 _RIGHT = 128.0
 """Room for the value and the ratio."""
-_FONTS = '"Helvetica Neue",Helvetica,Arial,"Liberation Sans",sans-serif'
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def chart(heading: str, groups: Sequence[ChartGroup]) -> str:
     inside = element("g", *parts, transform=f"translate({_MARGIN:g} {_MARGIN:g})")
     size = (_WIDTH + 2 * _MARGIN, top + 2 * _MARGIN)
     page = element("rect", width=size[0], height=size[1], class_="page")
-    return f"{figure(*size, heading, element('style', Markup(_style())), page, inside)}\n"
+    return f"{figure(*size, heading, element('style', Markup(standalone_style())), page, inside)}\n"
 
 
 def _group(group: ChartGroup, top: float, left: float) -> Markup:
@@ -88,14 +87,3 @@ def _row(row: ChartRow, top: float, scale: Scale) -> Markup:
         x = scale(row.limit)
         parts.append(element("line", x1=x, x2=x, y1=top + 3, y2=top + _ROW - 3, class_="axis"))
     return join(*parts)
-
-
-def _style() -> str:
-    variables = {
-        theme: "".join(f"--{name}:{colour};" for name, colour in colours.items()) for theme, colours in THEMES.items()
-    }
-    return (
-        f":root{{color-scheme:light dark;--sans:{_FONTS};{variables['light']}}}"
-        f"@media (prefers-color-scheme:dark){{:root{{{variables['dark']}}}}}"
-        f"{PLOT_STYLE}svg.plot .page{{fill:var(--page)}}"
-    )

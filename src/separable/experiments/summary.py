@@ -73,21 +73,29 @@ def _filled(arm: ArmResult) -> ArmResult:
 def _judged(claim: Claim, result: Result, outcomes: Outcomes) -> ClaimResult:
     left, right = result.arm(claim.left), result.arm(claim.right)
     if claim.measure in MEASURES and MEASURES[claim.measure].exact:
-        samples = _counts(claim.measure, left, right)
+        return _counted(claim, left, right)
     elif claim.measure in TIMED:
         samples = [Sample(dict(enumerate(arm.timing.get(claim.measure, ())))) for arm in (left, right)]
     else:
         samples = [sample_of(claim.measure, outcomes.get(arm.name, {}), arm.ensemble) for arm in (left, right)]
-    printed = [arm.published.get(claim.measure) for arm in (left, right)]
-    published = printed[0] - printed[1] if printed[0] is not None and printed[1] is not None else None
-    return judge(claim, samples[0], samples[1], published)
+    return judge(claim, samples[0], samples[1], _published(claim, left, right))
 
 
-def _counts(measure: str, *arms: ArmResult) -> list[Sample]:
+def _counted(claim: Claim, left: ArmResult, right: ArmResult) -> ClaimResult:
     """Of the published networks, or where one has none of the trained ones."""
-    published = [{"parameters": arm.published_parameters, "macs": arm.published_macs}.get(measure) for arm in arms]
-    trained = [arm.mean.get(measure) for arm in arms]
-    return [Sample({} if one is None else {0: float(one)}) for one in (trained if None in published else published)]
+    field = f"published_{claim.measure}"
+    counts = [getattr(arm, field, None) for arm in (left, right)]
+    trained = None in counts
+    if trained:
+        counts = [arm.mean.get(claim.measure) for arm in (left, right)]
+    samples = [Sample({} if count is None else {0: float(count)}) for count in counts]
+    found = judge(claim, samples[0], samples[1], _published(claim, left, right))
+    return found if trained else replace(found, sentence=f"{found.sentence}, of the published networks")
+
+
+def _published(claim: Claim, left: ArmResult, right: ArmResult) -> float | None:
+    printed = [arm.published.get(claim.measure) for arm in (left, right)]
+    return printed[0] - printed[1] if printed[0] is not None and printed[1] is not None else None
 
 
 def sample_of(measure: str, outcomes: Mapping[int, Outcome], ensemble: bool = False) -> Sample:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from separable.analysis.plots.axes import figure, horizontal_axis, vertical_axis
-from separable.analysis.plots.markup import Markup, element, join, shorten
+from separable.analysis.plots.markup import Markup, element, join, shorten, text_width
 from separable.analysis.plots.scales import Scale, drawable, format_tick, nice_ticks, padded_domain
 
 __all__ = ["Marker", "Series", "line_chart"]
@@ -18,11 +18,16 @@ _LABEL, _LETTER = 9.0, 7.0
 
 @dataclass(frozen=True)
 class Series:
-    """A named line through `points` (x, y) in order; it breaks where a value is not finite."""
+    """A named line through `points` (x, y) in order; it breaks where a value is not finite.
+
+    `band` (x, low, high) is shaded behind it: what it is the middle of.
+    """
 
     label: str
     points: Sequence[tuple[float, float]]
     tone: Literal["accent", "muted"] = "accent"
+    band: Sequence[tuple[float, float, float]] = ()
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ def line_chart(
     name: str,
     x_label: str,
     size: tuple[float, float] = (380, 250),
+    letters: int = 12,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
     write_x: Callable[[float], str] | None = None,
@@ -61,17 +67,21 @@ def line_chart(
         name: what is drawn upwards; it stands above the axis and begins the text for screen readers.
         x_range, y_range: ends of the axes; by default they follow the data to the next round tick.
         write_x, write_y: turn a value into its label; by default a number with the decimals the ticks need.
+        letters: of a line's name that there is room for at its end.
         whole_x: the horizontal ticks are whole numbers (epochs).
     """
     width, height = size
     shown = [(s, [(x, y) for x, y in s.points if drawable(x) and drawable(y)]) for s in series]
+    bands = [[edge for edge in s.band if all(map(drawable, edge))] for s in series]
     everything = [point for _, points in shown for point in points]
+    everything += [(x, y) for band in bands for x, low, high in band for y in (low, high)]
     x_ticks = nice_ticks(*(x_range or _extent([x for x, _ in everything])), whole=whole_x)
     y_ticks = nice_ticks(*(y_range or _extent([y for _, y in everything])))
     x_domain = padded_domain(*(x_range or _extent([x for x, _ in everything])))
     write_y = write_y or (lambda value: format_tick(value, y_ticks))
+    longest = max((text_width(s.label) for s in series), default=0)
     left = max(_LEFT, _LABEL + _LETTER * max(len(write_y(tick)) for tick in y_ticks))
-    right = _RIGHT if any(s.label for s in series) else 16
+    right = max(_RIGHT, 8 + _LETTER * min(letters, longest)) if longest else 16
     frame = _Frame(
         Scale(x_domain, (left, width - right)),
         Scale((y_ticks[0], y_ticks[-1]), (height - _BOTTOM, _TOP)),
@@ -87,15 +97,25 @@ def line_chart(
     if not everything:
         middle = (left + width - right) / 2
         parts.append(element("text", "nothing recorded", x=middle, y=height / 2, text_anchor="middle"))
+    parts += [_band(band, s.tone, frame) for s, band in zip(series, bands, strict=True) if len(band) > 1]
     parts += [_curve(s, frame) for s in series]
     parts += [_ring(m, frame) for m in markers if drawable(m.x) and drawable(m.y)]
-    parts.append(_end_labels([(s, points[-1][1]) for s, points in shown if points], frame, width - right + 8))
+    ends = [(s, points[-1][1]) for s, points in shown if points]
+    parts.append(_end_labels(ends, frame, width - right + 8, letters))
     parts += [_hovers(s, points, frame, x_label) for s, points in shown]
     return figure(width, height, _summary(name, x_label, shown, frame), *parts)
 
 
 def _extent(values: Sequence[float]) -> tuple[float, float]:
     return (min(values), max(values)) if values else (0.0, 1.0)
+
+
+def _band(band: Sequence[tuple[float, float, float]], tone: str, frame: _Frame) -> Markup:
+    """There along the upper edge, back along the lower one."""
+    upper = [(frame.x(x), frame.y(high)) for x, _, high in band]
+    lower = [(frame.x(x), frame.y(low)) for x, low, _ in reversed(band)]
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in (*upper, *lower)) + "Z"
+    return element("path", d=path, class_=f"band {tone}")
 
 
 def _curve(series: Series, frame: _Frame) -> Markup:
@@ -112,7 +132,8 @@ def _curve(series: Series, frame: _Frame) -> Markup:
             parts.append(element("circle", cx=stretch[0][0], cy=stretch[0][1], r=3.5, class_=f"dot {series.tone}"))
         elif stretch:
             path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in stretch)
-            parts.append(element("path", d=path, class_=f"curve {series.tone}"))
+            dashes = " dashed" if series.dashed else ""
+            parts.append(element("path", d=path, class_=f"curve {series.tone}{dashes}"))
     return join(*parts)
 
 
@@ -121,14 +142,14 @@ def _ring(marker: Marker, frame: _Frame) -> Markup:
     return element("circle", title, cx=frame.x(marker.x), cy=frame.y(marker.y), r=4.5, class_="ring")
 
 
-def _end_labels(ends: Sequence[tuple[Series, float]], frame: _Frame, x: float) -> Markup:
+def _end_labels(ends: Sequence[tuple[Series, float]], frame: _Frame, x: float, letters: int) -> Markup:
     """Name and last value of each line beside its end, pushed apart where they would cover each other."""
     ordered = sorted((e for e in ends if e[0].label), key=lambda end: -end[1])
     heights = _spread([frame.y(value) for _, value in ordered], 32, frame.y.pixels[0] - 14)
     parts = []
     for (series, value), y in zip(ordered, heights, strict=True):
         tone = "strong" if series.tone == "accent" else "soft"
-        parts.append(element("text", shorten(series.label, 12), x=x, y=y, class_=tone))
+        parts.append(element("text", shorten(series.label, letters), x=x, y=y, class_=tone))
         parts.append(element("text", frame.write_y(value), x=x, y=y + 14, class_=tone))
     return join(*parts)
 

@@ -1,6 +1,8 @@
 """The look of the plots: classes and variables only, so a page can be light or dark without drawing anything twice."""
 
-__all__ = ["PLOT_STYLE", "THEMES"]
+__all__ = ["PLOT_STYLE", "THEMES", "standalone_style"]
+
+_FONTS = '"Helvetica Neue",Helvetica,Arial,"Liberation Sans",sans-serif'
 
 THEMES: dict[str, dict[str, str]] = {
     "light": {
@@ -41,6 +43,9 @@ svg.plot .grid{stroke:var(--line);stroke-width:1}
 svg.plot .curve{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 svg.plot .curve.accent{stroke:var(--accent)}
 svg.plot .curve.muted{stroke:var(--soft);stroke-width:1.25;stroke-opacity:.8}
+svg.plot .curve.dashed{stroke-dasharray:6 4}
+svg.plot .band{fill:var(--accent);fill-opacity:.16;stroke:none}
+svg.plot .band.muted{fill:var(--soft)}
 svg.plot .dot{stroke:none;fill:var(--accent)}
 svg.plot .dot.muted{fill:var(--soft)}
 svg.plot .ring{fill:var(--page);stroke:var(--accent);stroke-width:2}
@@ -64,3 +69,15 @@ svg.plot .track{fill:var(--panel)}
 svg.plot .whisker{stroke:var(--ink);stroke-width:1.25;fill:none}
 svg.plot .whisker.soft{stroke:var(--soft)}
 """
+
+
+def standalone_style() -> str:
+    """The style sheet of a plot that is a file of its own, in both themes; `.page` is what is behind it."""
+    variables = {
+        theme: "".join(f"--{name}:{colour};" for name, colour in colours.items()) for theme, colours in THEMES.items()
+    }
+    return (
+        f":root{{color-scheme:light dark;--sans:{_FONTS};{variables['light']}}}"
+        f"@media (prefers-color-scheme:dark){{:root{{{variables['dark']}}}}}"
+        f"{PLOT_STYLE}svg.plot .page{{fill:var(--page)}}"
+    )

@@ -13,8 +13,10 @@ __all__ = [
     "Table",
     "arms_in_words",
     "claims_table",
+    "compared",
     "facts",
     "headed",
+    "headline",
     "missing",
     "ours_table",
     "power_sentence",
@@ -84,14 +86,11 @@ def claims_table(result: Result) -> Table | None:
     """The claims with their verdicts."""
     if not result.claims:
         return None
-    rows = [
-        (claim.text, measure_of(claim.measure).text, _published(claim), claim.sentence, claim.verdict)
-        for claim in result.claims
-    ]
+    rows = [(claim.text, compared(claim), _published(claim), claim.sentence, claim.verdict) for claim in result.claims]
     printed = any(claim.published is not None for claim in result.claims)
     kept = (0, 1, *((2,) if printed else ()), 3, 4)
-    header = ("claim", "measure", "published difference", f"found at {_short_scale(result)}", "verdict")
-    note = "Differences are the first network minus the second, with 95 % intervals over seeds and pictures."
+    header = ("claim", "compared", "published difference", f"found at {_short_scale(result)}", "verdict")
+    note = "Differences with their 95 % intervals over seeds and pictures."
     return Table(
         f"Claims, {scale_text(result.scale)}",
         tuple(header[index] for index in kept),
@@ -99,6 +98,11 @@ def claims_table(result: Result) -> Table | None:
         len(kept),
         note,
     )
+
+
+def compared(claim: ClaimResult) -> str:
+    """Which difference it is."""
+    return f"{measure_of(claim.measure).text}, {claim.left} minus {claim.right}"
 
 
 def power_sentence(result: Result) -> str:
@@ -168,14 +172,15 @@ def _table(title: str, arms: Sequence[ArmResult], columns: Sequence[_Column], no
     return Table(title, ("network", *(column.head for column in kept)), rows, 1, note, values)
 
 
-def _head(name: str) -> str:
+def headline(name: str) -> str:
+    """The head of a measure's column, with its unit."""
     measure = measure_of(name)
     return f"{measure.text}, {measure.unit}" if measure.unit else measure.text
 
 
 def _printed(name: str) -> _Column:
     return _Column(
-        _head(name), lambda arm: value_text(name, arm.published.get(name)), lambda arm: arm.published.get(name)
+        headline(name), lambda arm: value_text(name, arm.published.get(name)), lambda arm: arm.published.get(name)
     )
 
 
@@ -185,7 +190,7 @@ def _found(name: str) -> _Column:
         around = arm.interval.get(name)
         return value if around is None else f"{value} \u00b1 {value_text(name, (around[1] - around[0]) / 2)}"
 
-    return _Column(_head(name), text, lambda arm: arm.mean.get(name))
+    return _Column(headline(name), text, lambda arm: arm.mean.get(name))
 
 
 def _count(field: str) -> Callable[[ArmResult], float | None]:

@@ -8,6 +8,7 @@ from separable.analysis.text_table import text_table
 from separable.experiments.render.tables import (
     Table,
     claims_table,
+    compared,
     facts,
     headed,
     missing,
@@ -16,7 +17,7 @@ from separable.experiments.render.tables import (
     published_table,
 )
 from separable.experiments.results import Result
-from separable.experiments.wording import difference_text, measure_of
+from separable.experiments.wording import difference_text
 
 __all__ = ["table_lines", "to_text"]
 
@@ -67,7 +68,7 @@ def _claims(result: Result, width: int) -> str:
     for claim in result.claims:
         printed = "" if claim.published is None else f"published {difference_text(claim.measure, claim.published)}; "
         lines.append(_wrapped(f"{claim.verdict.upper():<13} {claim.text}", width, 14))
-        lines.append(_wrapped(f"{'':<13} {measure_of(claim.measure).text}: {printed}{claim.sentence}", width, 14))
+        lines.append(_wrapped(f"{'':<13} {compared(claim)}: {printed}{claim.sentence}", width, 14))
     return "\n".join([*lines, _wrapped(table.note, width)])
 
 
