@@ -94,7 +94,7 @@ class Setup:
     `data` is where pictures come from when the user names none: "digits" (scanned digits on photographs, one a
     picture), "tags" (several a picture), "scenes" (with masks), "imagenet". `options` are laid over those of every
     arm of a network, by its name: narrower, shallower; `arm_options` over those, by the arm's name, where arms of one
-    network differ in width. `image_sizes` are by the published side where arms differ in it, else `image_size` is
+    network differ in width; `arm_changes` likewise over the arms' own changes of the recipe. `image_sizes` are by the published side where arms differ in it, else `image_size` is
     everybody's. `learning_rates` are factors that every arm tries once, on a part held out of
     the training pictures, before its seeds are run: equal budgets; one factor means that nothing is tuned.
     """
@@ -108,6 +108,7 @@ class Setup:
     changes: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     arm_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    arm_changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     image_sizes: Mapping[int, int] = field(default_factory=dict)
     learning_rates: tuple[float, ...] = (1.0,)
     pictures: tuple[int, int] | None = None
@@ -120,6 +121,10 @@ class Setup:
     def options_of(self, arm: Arm) -> dict[str, Any]:
         """What the arm's network is built with at this scale."""
         return {**arm.options, **self.options.get(arm.model, {}), **self.arm_options.get(arm.name, {})}
+
+    def changes_of(self, arm: Arm) -> dict[str, Any]:
+        """What becomes of the recipe's entries for the arm at this scale, by dotted name."""
+        return {**self.changes, **arm.recipe, **self.arm_changes.get(arm.name, {})}
 
     def size_of(self, arm: Arm) -> int | None:
         """The side in pixels of the arm's pictures at this scale; None: the recipe's or the network's own."""
