@@ -8,6 +8,7 @@ A module is recorded while it runs on shapes alone, and drawn as `separable draw
 the reader's light or dark colours and are the same to the byte wherever they are made.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,10 +19,9 @@ from separable.analysis.draw.shapes import Rect, Shape, Text
 from separable.analysis.draw.svg import to_svg
 from separable.analysis.graph import record_graph
 from separable.analysis.plots.markup import Markup
-from separable.analysis.plots.style import PLOT_STYLE, THEMES
+from separable.analysis.plots.style import standalone_style
 
-_CELL, _TOP = 34, 64
-_FONTS = '"Helvetica Neue",Helvetica,Arial,"Liberation Sans",sans-serif'
+_CELL, _TOP, _MARGIN = 34, 64, 14
 
 
 def draw(file: str, module: nn.Module, shape: Sequence[int], title: str, source: str = "") -> None:
@@ -64,16 +64,13 @@ def windows(file: str, *, side: int, kernel: int, stride: int, padding: tuple[in
 
 def plot(file: str, drawing: Markup) -> None:
     """Write a plot of `separable.analysis.plots` as a file that brings its own style."""
-    light, dark = (
-        "".join(f"--{name}:{colour};" for name, colour in THEMES[theme].items()) for theme in ("light", "dark")
-    )
-    style = (
-        f"<style>svg.plot{{color-scheme:light dark;--sans:{_FONTS};{light}}}"
-        f"@media (prefers-color-scheme:dark){{svg.plot{{{dark}}}}}{PLOT_STYLE}"
-        "svg.plot{overflow:visible;background:var(--page);padding:14px}</style>"
-    )
+    width, height = (2 * _MARGIN + float(side) for side in re.findall(r'viewBox="0 0 (\S+) (\S+)"', drawing)[0])
+    look = f"svg.plot{{box-sizing:border-box;padding:{_MARGIN}px;background:var(--page)}}"
     opening, mark, rest = drawing.partition(">")
-    _write(file, f"{opening}{mark}{style}{rest}\n")
+    sized = opening.replace(
+        " class=", f' width="{width:g}" height="{height:g}" class=', 1
+    )  # an <img> has no other size
+    _write(file, f"{sized}{mark}<style>{standalone_style()}{look}</style>{rest}\n")
 
 
 def _covers(start: int, kernel: int, *places: int) -> bool:
