@@ -148,6 +148,16 @@ def test_batches_change_no_bit(cut: int) -> None:
     assert (whole.mean, whole.weighted_mean) == (parts.mean, parts.weighted_mean)
 
 
+def test_the_order_of_labels_does_not_matter() -> None:
+    scores = np.random.default_rng(5).normal(size=(2, 30))
+    results = []
+    for indices in ([3, 8, 21, 5, 29], [21, 3, 8, 29, 5]):
+        metric = MeanAveragePrecision(30)
+        metric.add(scores, indices, [0, 3, 5])
+        results.append(metric.result().pictures.tolist())
+    assert results[0] == results[1]
+
+
 @QUICK
 @given(seed=SEEDS, n=st.integers(0, 5), classes=st.integers(1, 40), most=st.integers(1, 45), values=st.integers(1, 50))
 def test_equal_scores_are_won_by_the_lower_index(seed: int, n: int, classes: int, most: int, values: int) -> None:
@@ -207,6 +217,7 @@ def add(scores: Any, indices: Any, offsets: Any) -> Any:
         (add([[0.0]], [0], [0, 1]), "Got: scores (1, 1), labels of 1 pictures. Expected: (pictures, 2)."),
         (add([[0.0, 1.0]], [2], [0, 1]), "A label is outside the classes. Got: 2 to 2. Expected: 0 to 1."),
         (add([[0.0, 1.0]], [1, 1], [0, 2]), "A picture has a label twice. Expected: each class once."),
+        (add([[0.0, 1.0]], [1, 0, 1], [0, 3]), "A picture has a label twice. Expected: each class once."),
         (add([[0.0, 1.0]], [1], [0, 2]), "The offsets do not cut the labels into pictures. Got: 1 labels."),
         (lambda: MeanAveragePrecision(0), "A ranking has classes and places. Got: 0 and 100. Expected: 1 or more."),
         (
