@@ -72,7 +72,7 @@ def test_processes_find_the_same(tmp_path: Path, kind: str) -> None:
         "images/007.jpg" if kind == "masks" else "07.jpg"
     }
     assert told[0][0] == 16, "a share at a time"
-    assert here.masked[0].train == len(data.train) - sum(
+    assert here.classes[0].train == len(data.train) - sum(
         path in data.train.paths for path in ("007.jpg", "009.jpg", "07.jpg")
     )
 

@@ -3,8 +3,10 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from separable.data.check_classes import class_problems
 from separable.data.check_copies import copy_problems
@@ -14,9 +16,19 @@ from separable.data.check_problems import Limits, Problem, Survey
 from separable.data.check_report import CheckReport
 from separable.data.check_scan import scan_pictures
 from separable.data.decode import MAX_PIXELS
-from separable.data.folder import FolderData, PictureSet, read_folder
+from separable.data.folder import FolderData, read_folder
 
-__all__ = ["check_folder"]
+__all__ = ["Pictures", "check_folder", "survey_sets"]
+
+
+class Pictures(Protocol):
+    """A set: `paths` are relative to `root`."""
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def paths(self) -> tuple[str, ...]: ...
 
 
 def check_folder(
@@ -42,18 +54,44 @@ def check_folder(
         DataFolderError: the folder is not a data folder at all; see `read_folder`.
     """
     folder = data if isinstance(data, FolderData) else read_folder(data)
-    root = _common_root(folder.train.root, folder.val.root)
-    files = [part.root / path for part in (folder.train, folder.val) for path in part.paths]
+    labels = np.concatenate([folder.train.labels, folder.val.labels]).astype(np.int64)
+    root, survey = survey_sets(
+        folder.train, folder.val, folder.class_names, labels, workers, progress, limits=limits, max_pixels=max_pixels
+    )
+    return CheckReport(root, survey, tuple(_problems(survey)), folder.notes)
+
+
+def survey_sets(
+    train: Pictures,
+    val: Pictures,
+    class_names: tuple[str, ...],
+    labels: NDArray[np.int64],
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    limits: Limits | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Path, Survey]:
+    """Decode every picture once; the folder that holds both sets, and what is to be known of them.
+
+    Args:
+        train: to learn from.
+        val: held out.
+        class_names: ("",) where each picture has no class, or several.
+        labels: of all pictures, those to learn from first.
+        workers: see `check_folder`, as the others.
+    """
+    root = Path(os.path.commonpath([train.root.absolute(), val.root.absolute()]))
+    files = [part.root / path for part in (train, val) for path in part.paths]
     facts = scan_pictures(files, workers=workers, max_pixels=max_pixels, progress=progress)
-    survey = Survey(
-        class_names=folder.class_names,
-        paths=(*_shown(root, folder.train), *_shown(root, folder.val)),
-        labels=np.concatenate([folder.train.labels, folder.val.labels]).astype(np.int64),
-        held_out=np.repeat([False, True], [len(folder.train), len(folder.val)]),
+    return root, Survey(
+        class_names=class_names,
+        paths=(*_shown(root, train), *_shown(root, val)),
+        labels=labels,
+        held_out=np.repeat([False, True], [len(train.paths), len(val.paths)]),
         facts=tuple(facts),
         limits=limits or Limits(),
     )
-    return CheckReport(root, survey, tuple(_problems(survey)), folder.notes)
 
 
 def _problems(survey: Survey) -> Iterator[Problem]:
@@ -63,10 +101,6 @@ def _problems(survey: Survey) -> Iterator[Problem]:
     yield from giveaway_problems(survey)
 
 
-def _common_root(train: Path, val: Path) -> Path:
-    return Path(os.path.commonpath([train.absolute(), val.absolute()]))
-
-
-def _shown(root: Path, part: PictureSet) -> Iterator[str]:
+def _shown(root: Path, part: Pictures) -> Iterator[str]:
     inside = part.root.absolute().relative_to(root).as_posix()
     return iter(part.paths) if inside == "." else (f"{inside}/{path}" for path in part.paths)

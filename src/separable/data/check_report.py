@@ -30,8 +30,8 @@ class CheckReport:
     found: tuple[Problem, ...]
     remarks: tuple[str, ...] = ()
     """What reading the folder had to say."""
-    masked: tuple[ClassCount, ...] = ()
-    """What the masks show, where pictures have masks."""
+    given: tuple[ClassCount, ...] = ()
+    """What there is of each class, where pictures have masks or any number of classes."""
     told: tuple[str, ...] = ()
     """Those of `remarks` that a problem tells as well: they are said once."""
     unusable: tuple[int, int] | None = None
@@ -52,7 +52,7 @@ class CheckReport:
     def classes(self) -> tuple[ClassCount, ...]:
         """What there is of each class."""
         counts = (self.survey.counts(held_out=held_out).tolist() for held_out in (False, True))
-        return self.masked or tuple(map(ClassCount, self.survey.class_names, *counts))
+        return self.given or tuple(map(ClassCount, self.survey.class_names, *counts))
 
     @property
     def _remarks(self) -> tuple[str, ...]:
@@ -172,11 +172,12 @@ class CheckReport:
         shown = order if len(order) <= _CLASSES_SHOWN else order[: _CLASSES_SHOWN // 2] + order[-_CLASSES_SHOWN // 2 :]
         width = max([5, *(len(_printable(one.name)) for one in shown)])
         total = sum(one.pixels or 0 for one in order)
-        yield f"{'class':<{width}}  {'train':>8}  {'val':>8}" + ("  of the pixels" if self.masked else "")
+        has_pixels = any(one.pixels is not None for one in order)
+        yield f"{'class':<{width}}  {'train':>8}  {'val':>8}" + ("  of the pixels" if has_pixels else "")
         for place, one in enumerate(shown):
             if len(shown) < len(order) and place == len(shown) // 2:
                 yield f"{'...':<{width}}  ({len(order) - len(shown)} more)"
-            share = f"  {percent((one.pixels or 0) / max(1, total)):>13}" if self.masked else ""
+            share = f"  {percent((one.pixels or 0) / max(1, total)):>13}" if has_pixels else ""
             yield f"{_printable(one.name):<{width}}  {one.train:>8,}  {one.val:>8,}{share}"
 
     def _problem_lines(self) -> Iterator[str]:

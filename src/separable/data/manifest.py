@@ -16,7 +16,7 @@ from separable.data.tables import column_names
 from separable.data.walk import some_names
 from separable.errors import DataFolderError
 
-__all__ = ["LAYOUT", "demand_manifest", "holds_manifest", "read_manifest"]
+__all__ = ["LAYOUT", "demand_manifest", "holds_manifest", "label_notes", "read_manifest"]
 
 LAYOUT = (
     "labels.csv with the columns path and labels, labels.jsonl, or train.csv with val.csv (or both .jsonl): a line for "
@@ -86,7 +86,7 @@ def read_manifest(
         ]
     else:
         train, val, was_whole = _parts(listed[0], sets[0], val_fraction, seed, notes)
-    _note_labels(train, val, notes)
+    notes += label_notes(train, val)
     weights = root / CLASS_WEIGHTS
     given = read_class_weights(weights, train.class_names, notes) if weights.exists() else None
     return TagData(train, val, train.class_names, tuple(notes), given, was_whole)
@@ -221,7 +221,9 @@ def _parts(listed: Listed, whole: TagSet, fraction: float, seed: int, notes: lis
     return train, val, True
 
 
-def _note_labels(train: TagSet, val: TagSet, notes: list[str]) -> None:
+def label_notes(train: TagSet, val: TagSet) -> list[str]:
+    """Sentences on pictures without a label, and on classes without a picture."""
+    notes = []
     blank = sum(int((np.diff(part.offsets) == 0).sum()) for part in (train, val))
     if blank:
         notes.append(f"{blank} of {len(train) + len(val)} pictures have no label: none of the classes is in them.")
@@ -232,3 +234,4 @@ def _note_labels(train: TagSet, val: TagSet, notes: list[str]) -> None:
     nowhere = [train.class_names[k] for k in np.flatnonzero(~held & ~seen)]
     if nowhere:
         notes.append(f"{len(nowhere)} of {len(seen)} classes have no picture here: {some_names(nowhere)}.")
+    return notes
