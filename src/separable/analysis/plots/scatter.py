@@ -98,7 +98,8 @@ def _cost_ticks(scale: LogScale) -> list[float]:
         return inside
     if len(inside) > 6:
         return scale.decades
-    return [tick for tick in nice_ticks(low, high, 4) if low <= tick <= high]
+    even = ([tick for tick in nice_ticks(low, high, count) if low <= tick <= high] for count in range(4, 12))
+    return next((ticks for ticks in even if len(ticks) >= 3), inside)
 
 
 def _point(point: ScatterPoint, x: LogScale, y: Scale, first: bool) -> Markup:

@@ -27,10 +27,13 @@ from separable.files import write_text_atomically
 __all__ = ["to_page", "write_page"]
 
 _STYLE = """
-.verdict{display:inline-block;min-width:6.4em;color:var(--soft);font-size:13.5px;font-weight:600}
+.verdict{display:inline-block;min-width:5.6em;margin-right:.8em;color:var(--soft);font-size:13.5px;font-weight:600}
 .verdict.sure{color:var(--accent)}
 .finding .why{display:block;color:var(--soft);font-size:14.5px;margin-top:3px}
 .apart{margin-top:34px}
+.apart h3{margin-top:0}
+.pair{grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr))}
+.pair figure{max-width:560px}
 section{grid-template-columns:minmax(0,1fr);gap:18px}
 section .words{display:grid;grid-template-columns:minmax(0,250px) minmax(0,1fr);gap:6px 48px}
 section .lead{max-width:68ch;margin:0}
@@ -179,8 +182,7 @@ def _pairs(plots: list[Plot]) -> Markup:
 def _table(table: Table) -> Markup:
     columns = [Column(head, index >= table.words) for index, head in enumerate(table.header)]
     rows = [list(zip(cells, values, strict=True)) for cells, values in zip(table.rows, table.values, strict=True)]
-    shown = html_table(columns, rows, f"{table.title}. {table.note}".strip())
-    return element("div", shown, class_="apart")
+    return element("div", element("h3", table.title), html_table(columns, rows, table.note), class_="apart")
 
 
 def _capital(text: str) -> str:

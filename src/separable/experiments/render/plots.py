@@ -74,10 +74,10 @@ def curve_plots(result: Result) -> list[Plot]:
         if not any(one.points for one in series):
             continue
         text = measure_of(name).text
+        title = text if "held-out" in text else f"{text}, held-out"
         drawing = line_chart(
-            series, name=f"{text} on held-out pictures", x_label="epoch", size=(430, 270), letters=18, whole_x=True,
-            write_y=_writer(name),
-        )  # fmt: skip
+            series, name=title, x_label="epoch", size=(430, 270), letters=18, whole_x=True, write_y=_writer(name)
+        )
         seeds = max(len(arm.seeds) for arm in arms)
         band = "; the bands reach from the lowest seed to the highest" if seeds > 1 else ""
         caption = f"{text} by epoch, mean of {count_of(seeds, 'seed')}{band}. {_scale(result)}"
@@ -149,9 +149,9 @@ def _named(arm: ArmResult) -> str:
     return " ".join(arm.name.split()) or "unnamed"
 
 
-def _writer(name: str) -> Callable[[float], str] | None:
-    """Shares in per cent; for others the axis decides."""
-    return (lambda share: f"{100 * share:.3g}%") if measure_of(name).unit == "%" else None
+def _writer(name: str) -> Callable[[float], str]:
+    """Shares in per cent, others as they are."""
+    return (lambda share: f"{100 * share:.3g}%") if measure_of(name).unit == "%" else "{:.3g}".format
 
 
 def _scale(result: Result) -> str:

@@ -1,0 +1,193 @@
+"""Results as lines, Markdown and a page: what has to stand there, at what scale, and nothing that was smuggled in."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from separable.experiments.render import to_markdown, to_text, write_pages
+from separable.experiments.render.page import to_page
+from separable.experiments.render.plots import cost_plots, curve_plots, plots_of, value_plots
+from separable.experiments.render.tables import headed, ours_table, published_table, tables_of
+from separable.experiments.results import Result
+from separable.experiments.wording import (
+    difference_text,
+    interval_text,
+    scale_text,
+    size_text,
+    sure_text,
+    value_text,
+)
+from tests.experiments.examples import NASTY, curves, nasty, spectrum, table1
+
+SMALL = "laptop scale: not the published setting"
+RENDERINGS = [to_text, to_markdown, to_page]
+EXAMPLES = [table1, curves, spectrum, nasty]
+
+
+def words(text: str) -> str:
+    """Without markup and line breaks."""
+    return " ".join(re.sub(r"<style>.*?</style>|<script>.*?</script>|<[^>]*>", " ", text, flags=re.DOTALL).split())
+
+
+@pytest.mark.parametrize("render", RENDERINGS)
+def test_everything_is_said(render: Callable[[Result], str]) -> None:
+    result = table1()
+    said = words(render(result)).replace("\\", "")
+    for claim in result.claims:
+        assert claim.text in said
+        assert claim.sentence[1:] in said
+    for figure in ("71.5", "22,855,952", "8,363,420,352", "1,492,730", "81.9 ± 0.9", "+0.8 points"):
+        assert figure in said
+    for fact in ("1610.02357, table 1", "The loss became NaN at step 12.", "With 3 seeds and 400 held-out pictures"):
+        assert fact in said
+    for fact in ("batch 32", "ab12cd34", "0, 1 and 2", "torch 2.13.0", "2026-11-20", "0.5, 1 and 2 times"):
+        assert fact in said
+    assert "separable reproduce xception/table1 --scale laptop" in said
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("render", RENDERINGS)
+def test_a_small_scale_is_in_the_title(render: Callable[[Result], str], example: Callable[[], Result]) -> None:
+    result = example()
+    assert words(render(result)).lstrip("# ").count(SMALL) >= 3
+    assert headed(result).endswith(f"({SMALL})")
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_a_small_scale_is_in_every_heading_and_caption(example: Callable[[], Result]) -> None:
+    result = example()
+    for table in tables_of(result):
+        assert table.title.startswith("Published: ") or SMALL in table.title
+    for plot in [*value_plots(result), *curve_plots(result), *cost_plots(result)]:
+        assert plot.name.startswith("published-") or SMALL[1:] in plot.caption
+    for name, text in plots_of(result).items():
+        assert name.startswith("published-") or SMALL[1:] in words(text)
+
+
+def test_published_and_ours_are_never_in_one_table() -> None:
+    result = table1()
+    printed, ours = published_table(result), ours_table(result)
+    assert printed is not None
+    assert [row[2] for row in printed.rows] == ["71.5", "77.0", "78.2", "79.0"]
+    cells = {cell for row in ours.rows for cell in row}
+    assert not cells & {"71.5", "77.0", "78.2", "79.0", "22,855,952"}
+    assert not {cell for row in printed.rows for cell in row} & {"1,492,730", "81.9 ± 0.9"}
+
+
+@pytest.mark.parametrize("scale", ["smoke", "gpu", "paper", "own"])
+def test_scales(scale: str) -> None:
+    result = replace(table1(), scale=scale)  # type: ignore[arg-type]
+    for render in RENDERINGS:
+        said = words(render(result))
+        assert scale_text(scale) in said
+        assert ("not the published setting" in said) == (scale in ("smoke", "gpu"))
+
+
+def test_columns_without_anything_are_left_out() -> None:
+    header = ours_table(curves()).header
+    assert header == ("network", "pixels", "top-1, %", "held-out loss", "parameters", "multiply-adds")
+    assert published_table(curves()) is None
+    assert "failed" in ours_table(table1()).header
+    single = curves()
+    single = replace(single, arms=tuple(replace(arm, seeds=arm.seeds[:1], interval={}) for arm in single.arms))
+    assert ours_table(single).note == "One seed an arm: there are no intervals."
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+@pytest.mark.parametrize("example", [table1, curves, spectrum])
+def test_lines_fit(example: Callable[[], Result], width: int) -> None:
+    """Single cells and commands are not broken, so only they may be wider."""
+    result = example()
+    text = to_text(result, width)
+    longest = max((line for line in text.splitlines() if not line.startswith("Again")), key=len)
+    assert len(longest) <= max(width, 62), longest
+    joined = " ".join(text.split())
+    for arm in result.arms:
+        assert f"{100 * arm.mean['top1']:.1f} ±" in joined
+
+
+@pytest.mark.parametrize("render", RENDERINGS)
+def test_what_came_from_outside_stays_text(render: Callable[[Result], str]) -> None:
+    text = render(nasty())
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    if render is not to_text:
+        outside_fences = "".join(text.split("```")[::2]) if render is to_markdown else text
+        assert "<script>alert" not in outside_fences.replace("\\<", "")
+        assert text.count("```") == (2 if render is to_markdown else 0)
+    if render is to_markdown:
+        rows = [line for line in text.splitlines() if line.startswith("|")]
+        assert all(len(re.findall(r"(?<!\\)\|", row)) == row.count(" | ") - row.count("\\| ") + 2 for row in rows)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_page_is_well_formed_and_needs_nothing(example: Callable[[], Result]) -> None:
+    text = to_page(example())
+    root = ET.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
+    assert not re.search(r'(?:src|href)="(?!#)', text)
+    scripts = [one for one in root.iter() if one.tag.endswith("script")]
+    assert len(scripts) == 1
+    anchors = {one.get("id") for one in root.iter() if one.get("id")}
+    links = [one.get("href", "")[1:] for one in root.iter() if one.tag.endswith("}a")]
+    assert links
+    assert set(links) <= anchors
+    if example is nasty:
+        shown = "".join(root.itertext())
+        assert '<script>alert("1")</script>' in shown
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_plots_are_files_of_their_own(example: Callable[[], Result]) -> None:
+    for text in plots_of(example()).values():
+        root = ET.fromstring(text)
+        assert root.tag.endswith("svg")
+        assert "prefers-color-scheme:dark" in text
+
+
+def test_which_plots_there_are() -> None:
+    assert list(plots_of(table1())) == [
+        *("published-top1", "here-top1", "published-top5", "here-top5", "curve-top1", "curve-loss"),
+        "cost-milliseconds",
+    ]
+    assert list(plots_of(curves())) == ["here-top1", "here-loss", "curve-top1", "curve-loss"]
+    assert list(plots_of(spectrum())) == [
+        "here-top1", "cost-parameters", "cost-macs", "cost-milliseconds", "cost-memory",
+    ]  # fmt: skip
+    assert list(plots_of(nasty())) == ["published-top1"]
+
+
+def test_files(tmp_path: Path) -> None:
+    write_pages(table1(), tmp_path)
+    assert (tmp_path / "result.md").read_text() == to_markdown(table1())
+    assert (tmp_path / "report.html").read_text() == to_page(table1())
+
+
+def test_markdown_goes_below_other_headings() -> None:
+    text = to_markdown(table1(), level=3, plots={"here-top1": "plots/here top1.svg"})
+    heads = [line.split()[0] for line in text.splitlines() if line.startswith("#")]
+    assert heads[0] == "###"
+    assert set(heads[1:]) == {"####"}
+    assert f"![here-top1, {SMALL}](plots/here%20top1.svg)" in text
+
+
+def test_wording() -> None:
+    assert value_text("top1", 0.79) == "79.0"
+    assert value_text("top1", 0.79, unit=True) == "79.0 %"
+    assert value_text("parameters", 22_855_952) == "22,855,952"
+    assert value_text("top1", None) == value_text("top1", float("nan")) == "-"
+    assert difference_text("top1", 0.021) == "+2.1 points"
+    assert difference_text("top1", -0.0001) == "0.0 points"
+    assert difference_text("milliseconds", -3.4) == "-3.40 ms"
+    assert difference_text("loss", 0.02) == "+0.020"
+    assert difference_text("parameters", -770_776) == "-770,776 parameters"
+    assert difference_text("map100", 0.0123) == "+1.23 points"
+    assert interval_text("top1", (-0.011, 0.017)) == "-1.1 to +1.7"
+    assert size_text("top1", 0.016) == "1.6 points"
+    assert sure_text(0.996) == "99.6 % sure"
+    assert sure_text(0.99999) == "more than 99.9 % sure"
+    assert value_text("something new", 1.5) == "1.500"
+    assert NASTY not in to_text(nasty())
