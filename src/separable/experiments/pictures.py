@@ -103,8 +103,9 @@ def _draw(drawing: Drawing, folder: Path, progress: Progress) -> None:
     sources, counts = scene_sources(_KINDS), {"train": drawing.train, "val": drawing.held_out}
     total, done, rows = sum(counts.values()), 0, ["path,labels,set"]
     for part, number in _PARTS.items():
-        source = sources[part] if drawing.kind == "digits" else _fading(sources[part])
+        turns = _by_kind(sources[part]) if drawing.kind == "digits" else [_fading(sources[part])]
         for sample in range(counts[part]):
+            source = turns[sample % len(turns)]  # as many of each digit, so that a few pictures show all
             scene = draw_scene(source, Key(0, number, sample), drawing.style)
             labels = sorted({int(source.labels[digit]) for digit in scene.digits})
             path = f"{part}/{labels[0]}/{sample:05d}.png" if drawing.kind == "digits" else f"{part}/{sample:05d}.png"
@@ -118,6 +119,10 @@ def _draw(drawing: Drawing, folder: Path, progress: Progress) -> None:
     write_text_atomically(folder / "CREDIT.txt", CREDIT)
 
 
+def _by_kind(source: SceneSource) -> list[SceneSource]:
+    return [_some(source, np.flatnonzero(source.labels == kind).tolist()) for kind in range(_KINDS)]
+
+
 def _fading(source: SceneSource) -> SceneSource:
     """With fewer scans of the later kinds of digits."""
     most = min(Counter(source.labels.tolist()).values())
@@ -125,6 +130,10 @@ def _fading(source: SceneSource) -> SceneSource:
     for kind in range(_KINDS):
         members = np.flatnonzero(source.labels == kind)
         kept += members[: round(most / (1 + _FADING * kind))].tolist()
+    return _some(source, kept)
+
+
+def _some(source: SceneSource, kept: list[int]) -> SceneSource:
     return SceneSource(source.digits[kept], source.labels[kept], source.photographs)
 
 

@@ -20,7 +20,7 @@ from separable.training.start import loaded_model
 from separable.training.step import Stepper, part_sizes, prepare_for_training
 from separable.training.task import AnyTask, TaskData
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "estimate", "fake_batch", "trial"]
 
 _PROBE = 4
 """Pictures in the first trial step."""
@@ -100,11 +100,11 @@ def estimate(config: TrainConfig, data: TaskData, task: AnyTask | None = None) -
     batch_size = min(config.batch_size, per_epoch)
     part = max(part_sizes(batch_size, config))
     probe = min(_PROBE, part)
-    model, stepper = _trial(config, task, data, probe)
+    model, stepper = trial(config, task, data, probe)
     totals = profile(model, (1, 3, *model.input_contract.size))
     before = resident_memory()
     with _kept_bytes(model) as kept:
-        stepper.run(_fake_batch(model, stepper, probe), 0)
+        stepper.run(fake_batch(model, stepper, probe), 0)
     memory = before + _state_bytes(model, stepper) + _peak(kept, part / probe)
     per_picture = _seconds_per_picture(model, stepper, probe, part)
     validation = per_picture / 3 * len(data.val)  # a step is a forward and a backward of twice its work
@@ -126,19 +126,19 @@ def estimate(config: TrainConfig, data: TaskData, task: AnyTask | None = None) -
     )
 
 
-def _trial(config: TrainConfig, task: AnyTask, data: TaskData, probe: int) -> tuple[ImageModel, Stepper]:
+def trial(config: TrainConfig, task: AnyTask, data: TaskData, probe: int) -> tuple[ImageModel, Stepper]:
     """The network and its optimiser, at a learning rate that cannot blow up."""
     optimiser = replace(config.recipe.optimiser, learning_rate=1e-9, head_learning_rate=None)
-    trial = replace(config, batch_size=probe, accumulate=1, recipe=replace(config.recipe, optimiser=optimiser))
+    tried = replace(config, batch_size=probe, accumulate=1, recipe=replace(config.recipe, optimiser=optimiser))
     model = loaded_model(config, data.class_names)  # its input size may come with the starting weights
-    prepare_for_training(model, trial)
-    objective = task.objective(trial, len(data.class_names), {})
-    return model, Stepper(model, trial, objective=objective, steps_per_epoch=1, batch_size=probe)
+    prepare_for_training(model, tried)
+    objective = task.objective(tried, len(data.class_names), {})
+    return model, Stepper(model, tried, objective=objective, steps_per_epoch=1, batch_size=probe)
 
 
 def _seconds_per_picture(model: ImageModel, stepper: Stepper, probe: int, part: int) -> float:
     while True:
-        batch = _fake_batch(model, stepper, probe)
+        batch = fake_batch(model, stepper, probe)
         times = []
         for step in (1, 2):
             begun = time.perf_counter()
@@ -149,7 +149,8 @@ def _seconds_per_picture(model: ImageModel, stepper: Stepper, probe: int, part: 
         probe = min(part, 4 * probe)
 
 
-def _fake_batch(model: ImageModel, stepper: Stepper, count: int) -> Batch:
+def fake_batch(model: ImageModel, stepper: Stepper, count: int) -> Batch:
+    """So many pictures of noise, and labels as the objective wants them."""
     height, width = model.input_contract.size
     images = torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=torch.Generator())
     places = torch.arange(count)
