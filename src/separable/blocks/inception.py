@@ -67,7 +67,10 @@ def _conv_and_channels(width: float, unit: ConvOptions) -> tuple[partial[ConvBN]
 
 
 class InceptionA(nn.Module):
-    """Figure 5 (35x35 grid): the 5x5 of the third branch replaced by two 3x3; slim keeps one real 5x5 in the second."""
+    """Figure 5 (35x35 grid): the 5x5 of the third branch replaced by two 3x3; slim keeps one real 5x5 in the second.
+
+    `linear_inside`: no activation between the two 3x3, as on one side of figure 2.
+    """
 
     def __init__(
         self,
@@ -75,16 +78,18 @@ class InceptionA(nn.Module):
         pool_channels: int,
         *,
         pool: str = "average",
+        linear_inside: bool = False,
         width: float = 1.0,
         **unit: Unpack[ConvOptions],
     ) -> None:
         super().__init__()
         conv, c = _conv_and_channels(width, unit)
+        inside: ConvOptions = {"activation": None} if linear_inside else {}
         self.branch1x1 = conv(in_channels, c(64), 1)
         self.branch5x5_1 = conv(in_channels, c(48), 1)
         self.branch5x5_2 = conv(c(48), c(64), 5)
         self.branch3x3dbl_1 = conv(in_channels, c(64), 1)
-        self.branch3x3dbl_2 = conv(c(64), c(96), 3)
+        self.branch3x3dbl_2 = conv(c(64), c(96), 3, **inside)
         self.branch3x3dbl_3 = conv(c(96), c(96), 3)
         self.pool = make_pool(pool)
         self.branch_pool = conv(in_channels, c(pool_channels), 1)
@@ -99,14 +104,26 @@ class InceptionA(nn.Module):
 
 
 class InceptionB(nn.Module):
-    """Figure 10, 35x35 -> 17x17: strided convolutions beside a strided pool, so that no bottleneck forms."""
+    """Figure 10, 35x35 -> 17x17: strided convolutions beside a strided pool, so that no bottleneck forms.
 
-    def __init__(self, in_channels: int, *, pool: str = "max", width: float = 1.0, **unit: Unpack[ConvOptions]) -> None:
+    `linear_inside`: no activation between the two 3x3 of the second branch, as in `InceptionA`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        pool: str = "max",
+        linear_inside: bool = False,
+        width: float = 1.0,
+        **unit: Unpack[ConvOptions],
+    ) -> None:
         super().__init__()
         conv, c = _conv_and_channels(width, unit)
+        inside: ConvOptions = {"activation": None} if linear_inside else {}
         self.branch3x3 = conv(in_channels, c(384), 3, stride=2, padding="valid")
         self.branch3x3dbl_1 = conv(in_channels, c(64), 1)
-        self.branch3x3dbl_2 = conv(c(64), c(96), 3)
+        self.branch3x3dbl_2 = conv(c(64), c(96), 3, **inside)
         self.branch3x3dbl_3 = conv(c(96), c(96), 3, stride=2, padding="valid")
         self.pool = make_pool(pool, stride=2, padding="valid")
         self.out_channels = c(384) + c(96) + in_channels

@@ -30,8 +30,8 @@ Readings, and what they rest on:
 from separable.blocks import ClassifierHead, InceptionAux
 from separable.models.base import ImageModel
 from separable.models.inception_trunk import init_as_slim, make_trunk
-from separable.models.inception_v3 import INCEPTION_V3_INPUT
-from separable.models.options import check_common, check_flag, given
+from separable.models.inception_v3 import INCEPTION_V3_INPUTS
+from separable.models.options import check_choice, check_common, check_flag, given
 
 __all__ = ["InceptionV2"]
 
@@ -43,6 +43,8 @@ class InceptionV2(ImageModel):
 
     Args:
         num_classes: 0 leaves out the classifier.
+        stem: the side in pixels it is made for, "299", "151" or "79", as in `InceptionV3`: the 7x7 strides and is
+            pooled, does not stride, or neither. At "151" it is padded by one, so that both forms of the stem end alike.
         factorized_7x7: three 3x3 in place of the first 7x7.
         aux_head: add the auxiliary classifier of figure 8; in training mode the output is then (logits, auxiliary).
         aux_batch_norm: batch-normalise its fully connected layer too, which has a bias otherwise.
@@ -59,6 +61,7 @@ class InceptionV2(ImageModel):
         num_classes: int = 1000,
         in_channels: int = 3,
         *,
+        stem: str = "299",
         factorized_7x7: bool = False,
         aux_head: bool = False,
         aux_batch_norm: bool = False,
@@ -72,7 +75,8 @@ class InceptionV2(ImageModel):
         check_common(num_classes, in_channels, width, dropout, features_only)
         for name in ("factorized_7x7", "aux_head", "aux_batch_norm", "gamma"):
             check_flag(name, options[name])
-        trunk = make_trunk(in_channels, "299" if factorized_7x7 else "7x7", gamma=gamma, width=width)
+        check_choice("stem", stem, tuple(INCEPTION_V3_INPUTS))
+        trunk = make_trunk(in_channels, stem, whole_7x7=not factorized_7x7, gamma=gamma, width=width)
         for name, block in trunk.blocks.items():
             self.add_module(name, block)
         aux = (
@@ -83,7 +87,7 @@ class InceptionV2(ImageModel):
         self.finish(
             name="inception_v2",
             options=options,
-            contract=INCEPTION_V3_INPUT,
+            contract=INCEPTION_V3_INPUTS[stem],
             chain=tuple(trunk.blocks),
             taps=trunk.taps,
             head=ClassifierHead(trunk.out_channels, num_classes, dropout=dropout),

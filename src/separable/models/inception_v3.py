@@ -16,25 +16,28 @@ At 299x299; every convolution is followed by batch normalisation and ReLU.
     head     global average pooling - dropout - logistic regression
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from separable.blocks import ClassifierHead, InceptionAux
+from separable.blocks.grid_reduction import GRID_REDUCTIONS
 from separable.blocks.inception import ConvOptions
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
 from separable.models.inception_trunk import CHOLLET_2016, SLIM, init_as_slim, make_trunk
-from separable.models.options import check_choice, check_common, check_flag, given
+from separable.models.options import check_choice, check_common, check_flag, check_widths, given
 
-__all__ = ["INCEPTION_V3_INPUT", "InceptionV3"]
+__all__ = ["INCEPTION_V3_INPUT", "INCEPTION_V3_INPUTS", "InceptionV3"]
 
 INCEPTION_V3_INPUT = InputContract(size=(299, 299), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), min_size=75)
 """Keras' "tf" mode; below 75 pixels the second grid reduction has nothing left to reduce."""
 
-_INPUTS = {
+INCEPTION_V3_INPUTS = {
     "299": INCEPTION_V3_INPUT,
     "151": replace(INCEPTION_V3_INPUT, size=(151, 151), min_size=39),
     "79": replace(INCEPTION_V3_INPUT, size=(79, 79), min_size=23),
 }
+"""By stem."""
 
 
 class InceptionV3(ImageModel):
@@ -47,6 +50,14 @@ class InceptionV3(ImageModel):
         variant: "slim", or "chollet_2016" for the first Keras file, the network behind the 23,626,728 parameters of
             arXiv:1610.02357, table 3. See below.
         aux_head: add the auxiliary classifier of figure 8; in training mode the output is then (logits, auxiliary).
+        aux_batch_norm: batch-normalise its fully connected layer too, as table 3 has it in its last row; else it has a
+            bias.
+        linear_inside: no activation between the two 3x3 that stand for a 5x5, on the 35x35 grid and in the reduction
+            behind it (section 3.1, figure 2). Batch normalisation stays.
+        grid_reduction: None for the modules of figure 10, left, with two branches of convolutions. Otherwise one 3x3
+            convolution and one max pool in their place, ending with as many channels (section 5): "parallel" (figure
+            10, right), "pool_first" or "convolve_first" (figure 9, left and right).
+        fc_layers: widths of dense layers before the classifier, as in arXiv:1610.02357, section 4.3, table 2.
         gamma: give batch normalisation its scale, as torchvision does; Keras and slim have none.
         bias: give the convolutions a bias too, though batch normalisation makes it idle.
         activation: "relu", "relu6" or "elu".
@@ -74,6 +85,10 @@ class InceptionV3(ImageModel):
         stem: str = "299",
         variant: str = "slim",
         aux_head: bool = False,
+        aux_batch_norm: bool = True,
+        linear_inside: bool = False,
+        grid_reduction: str | None = None,
+        fc_layers: Sequence[int] = (),
         gamma: bool = False,
         bias: bool = False,
         activation: str = "relu",
@@ -86,9 +101,11 @@ class InceptionV3(ImageModel):
         options = given(locals())
         super().__init__()
         check_common(num_classes, in_channels, width, dropout, features_only)
-        for name in ("aux_head", "gamma", "bias"):
+        for name in ("aux_head", "aux_batch_norm", "linear_inside", "gamma", "bias"):
             check_flag(name, options[name])
-        check_choice("stem", stem, tuple(_INPUTS))
+        check_choice("grid_reduction", grid_reduction, (None, *GRID_REDUCTIONS))
+        check_widths("fc_layers", fc_layers)
+        check_choice("stem", stem, tuple(INCEPTION_V3_INPUTS))
         check_choice("variant", variant, ("slim", "chollet_2016"))
         check_choice("activation", activation, ("relu", "relu6", "elu"))
         first = variant == "chollet_2016"
@@ -98,17 +115,31 @@ class InceptionV3(ImageModel):
             "activation": activation,
             "activation_first": first,
         }
-        trunk = make_trunk(in_channels, stem, CHOLLET_2016 if first else SLIM, n=n, pool=pool, width=width, **unit)
+        trunk = make_trunk(
+            in_channels,
+            stem,
+            CHOLLET_2016 if first else SLIM,
+            n=n,
+            pool=pool,
+            linear_inside=linear_inside,
+            grid_reduction=grid_reduction,
+            width=width,
+            **unit,
+        )
         for name, block in trunk.blocks.items():
             self.add_module(name, block)
-        aux = InceptionAux(trunk.grid17, num_classes, width=width, **unit) if aux_head else None
+        aux = (
+            InceptionAux(trunk.grid17, num_classes, normalised=aux_batch_norm, width=width, **unit)
+            if aux_head
+            else None
+        )
         self.finish(
             name="inception_v3",
             options=options,
-            contract=_INPUTS[stem],
+            contract=INCEPTION_V3_INPUTS[stem],
             chain=tuple(trunk.blocks),
             taps=trunk.taps,
-            head=ClassifierHead(trunk.out_channels, num_classes, dropout=dropout),
+            head=ClassifierHead(trunk.out_channels, num_classes, fc_layers=fc_layers, dropout=dropout),
             features_only=features_only,
             aux={"mixed7": aux} if aux else None,
         )

@@ -47,6 +47,7 @@ class MobileNetV1(ImageModel):
         width: the paper's alpha (section 3.3) on every number of channels, rounded down as Keras does.
         resolution: side in pixels of the pictures it is meant for, into which the paper's rho (section 3.4) is
             translated: 224, 192, 160 or 128 in table 7. The input contract says it; any side from 32 up still fits.
+        stem_stride: 1 for small pictures, from 16 pixels up; 2 in the paper. Ours. Every map is then twice as large.
         separable: False for full 3x3 convolutions in place of depthwise and pointwise ones (table 4).
         shallow: leave out block7 to block11 (table 5).
         activation: "relu6" as TensorFlow's and Keras' files have it, or the paper's plain "relu".
@@ -63,6 +64,7 @@ class MobileNetV1(ImageModel):
         *,
         width: float = 1.0,
         resolution: int = 224,
+        stem_stride: int = 2,
         separable: bool = True,
         shallow: bool = False,
         activation: str = "relu6",
@@ -73,14 +75,16 @@ class MobileNetV1(ImageModel):
         super().__init__()
         check_common(num_classes, in_channels, width, dropout, features_only)
         check_choice("activation", activation, ("relu6", "relu"))
-        check_minimum("resolution", resolution, MOBILENET_V1_INPUT.min_size)
+        check_choice("stem_stride", stem_stride, (1, 2))
+        smallest = MOBILENET_V1_INPUT.min_size * stem_stride // 2
+        check_minimum("resolution", resolution, smallest)
         check_flag("separable", separable)
         check_flag("shallow", shallow)
 
         def channels(published: int) -> int:
             return max(1, int(published * width))
 
-        self.conv1 = ConvBN(in_channels, channels(32), 3, stride=2, activation=activation)
+        self.conv1 = ConvBN(in_channels, channels(32), 3, stride=stem_stride, activation=activation)
         previous = channels(32)
         chain = ["conv1"]
         for number, (stride, published) in enumerate(_UNITS, start=1):
@@ -97,14 +101,14 @@ class MobileNetV1(ImageModel):
         self.finish(
             name="mobilenet_v1",
             options=options,
-            contract=replace(MOBILENET_V1_INPUT, size=(resolution, resolution)),
+            contract=replace(MOBILENET_V1_INPUT, size=(resolution, resolution), min_size=smallest),
             chain=chain,
             taps=(
-                Tap("block1", channels(64), 2),
-                Tap("block3", channels(128), 4),
-                Tap("block5", channels(256), 8),
-                Tap("block6" if shallow else "block11", channels(512), 16),
-                Tap("block13", channels(1024), 32),
+                Tap("block1", channels(64), stem_stride),
+                Tap("block3", channels(128), 2 * stem_stride),
+                Tap("block5", channels(256), 4 * stem_stride),
+                Tap("block6" if shallow else "block11", channels(512), 8 * stem_stride),
+                Tap("block13", channels(1024), 16 * stem_stride),
             ),
             head=ClassifierHead(previous, num_classes, dropout=dropout),
             features_only=features_only,

@@ -16,6 +16,7 @@ are the same on both sides in every source: Caffe's, Keras' and torch's.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from separable.blocks.conv import ConvBN
 from separable.blocks.head import ClassifierHead
@@ -32,6 +33,8 @@ __all__ = ["RESNET_INPUT", "ResNet"]
 RESNET_INPUT = imagenet_input("symmetric", min_size=32)
 """torchvision's. Keras' files want BGR with the mean subtracted and epsilon 1.001e-5, which loading them sets."""
 
+_SMALL_INPUT = replace(RESNET_INPUT, size=(64, 64), min_size=16)
+
 _REPEATS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # table 1
 _CHANNELS = (64, 128, 256, 512)
 
@@ -47,6 +50,7 @@ class ResNet(ImageModel):
         bias: whether convolutions have one, as Keras' do. Superfluous before batch normalisation.
         width: multiplies every number of channels, rounded to a multiple of 8. Ours.
         repeats: units per stage; None for table 1's. Ours.
+        stem_stride: 1 for small pictures, from 16 pixels up; 2 in the paper. Ours. The pool behind it stays.
         dropout: before the classifier; the paper has none.
         features_only: return the feature pyramid in place of logits.
 
@@ -63,6 +67,7 @@ class ResNet(ImageModel):
         bias: bool = False,
         width: float = 1.0,
         repeats: Sequence[int] | None = None,
+        stem_stride: int = 2,
         dropout: float = 0.0,
         features_only: bool = False,
     ) -> None:
@@ -72,13 +77,14 @@ class ResNet(ImageModel):
         check_choice("depth", depth, tuple(_REPEATS))
         check_choice("stride_on", stride_on, ("1x1", "3x3"))
         check_flag("bias", bias)
+        check_choice("stem_stride", stem_stride, (1, 2))
 
         def channels(published: int) -> int:
             return max(8, round(published * width / 8) * 8)
 
-        self.conv1 = ConvBN(in_channels, channels(64), 7, stride=2, bias=bias)
+        self.conv1 = ConvBN(in_channels, channels(64), 7, stride=stem_stride, bias=bias)
         self.pool1 = MaxPool("same")
-        chain, taps = ["conv1", "pool1"], [Tap("conv1", channels(64), 2)]
+        chain, taps = ["conv1", "pool1"], [Tap("conv1", channels(64), stem_stride)]
         previous = channels(64)
         for stage, (count, published) in enumerate(zip(_repeats(depth, repeats), _CHANNELS, strict=True), start=2):
             for number in range(1, count + 1):
@@ -94,12 +100,12 @@ class ResNet(ImageModel):
                 chain.append(f"conv{stage}_block{number}")
                 self.add_module(chain[-1], unit)
                 previous = channels(4 * published)
-            taps.append(Tap(chain[-1], previous, 2**stage))
+            taps.append(Tap(chain[-1], previous, stem_stride * 2 ** (stage - 1)))
 
         self.finish(
             name=f"resnet{depth}",
             options=options,
-            contract=RESNET_INPUT,
+            contract=RESNET_INPUT if stem_stride == 2 else _SMALL_INPUT,
             chain=chain,
             taps=taps,
             head=ClassifierHead(previous, num_classes, dropout=dropout),

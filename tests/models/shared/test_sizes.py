@@ -23,7 +23,7 @@ def test_smallest_side(case: str) -> None:
             model(torch.randn(1, 3, height, width))
 
 
-BY_CONVENTION = (32, 71)  # the side that five halvings make one of, and Keras' own bound for Xception
+BY_CONVENTION = (16, 32, 71)  # the sides that four and five halvings make one of, and Keras' own bound for Xception
 
 
 @each_case
