@@ -203,11 +203,11 @@ def add(scores: Any, indices: Any, offsets: Any) -> Any:
     [
         (
             add([[0.0, 1.0], [np.nan, 1.0]], [0], [0, 1, 1]),
-            "Scores that are NaN cannot be ranked. Got: 1 pictures with such a score of 2.",
+            "Scores that are NaN cannot be ranked. Got: one or more for 1 of 2 pictures.",
         ),
         (
             lambda: top_classes(np.append(np.zeros((1, 300)), [[np.nan]], axis=1), 5),
-            "Scores that are NaN cannot be ranked. Got: 1 pictures with such a score of 1.",
+            "Scores that are NaN cannot be ranked. Got: one or more for 1 of 1 pictures.",
         ),
         (
             add([[0.0, 1.0]], [0], [0, 1, 1]),

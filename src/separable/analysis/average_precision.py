@@ -223,7 +223,7 @@ def _top(scores: npt.NDArray[np.floating], places: int) -> npt.NDArray[np.int32]
     if np.isnan(ordered).any():  # numpy sorts NaN above every number
         raise UsageError(
             "Scores that are NaN cannot be ranked",
-            got=f"{np.isnan(scores).any(axis=1).sum()} pictures with such a score of {pictures}",
+            got=f"one or more for {np.isnan(scores).any(axis=1).sum()} of {pictures} pictures",
         )
     last = ordered[:, :1]
     flat = np.flatnonzero(scores >= last)

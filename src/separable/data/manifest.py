@@ -226,12 +226,12 @@ def label_notes(train: TagSet, val: TagSet) -> list[str]:
     notes = []
     blank = sum(int((np.diff(part.offsets) == 0).sum()) for part in (train, val))
     if blank:
-        notes.append(f"{blank} of {len(train) + len(val)} pictures have no label: none of the classes is in them.")
+        notes.append(f"Pictures without a label, which show none of the classes: {blank} of {len(train) + len(val)}.")
     seen, held = train.counts() > 0, val.counts() > 0
     unseen = [train.class_names[k] for k in np.flatnonzero(held & ~seen)]
     if unseen:
-        notes.append(f"{len(unseen)} classes have held-out pictures and none to train on: {some_names(unseen)}.")
+        notes.append(f"Classes with held-out pictures and none to train on: {some_names(unseen)}.")
     nowhere = [train.class_names[k] for k in np.flatnonzero(~held & ~seen)]
     if nowhere:
-        notes.append(f"{len(nowhere)} of {len(seen)} classes have no picture here: {some_names(nowhere)}.")
+        notes.append(f"Classes without a picture here: {some_names(nowhere)}.")
     return notes
