@@ -27,7 +27,7 @@ from separable.experiments.wording import DASH, value_text
 PAPERS = Path(__file__).resolve().parent / "papers"
 REGION = re.compile(r"(<!-- begin (published|results) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _LEVEL = 3
-"""Of the headings above the regions, one for each table or figure."""
+"""Of the first heading in a region of results; the tables' and figures' own are one higher."""
 
 
 def results_in(folder: Path) -> list[Result]:
@@ -50,7 +50,7 @@ def made(folder: Path) -> dict[Path, str]:
         paths = {plot: Path("results") / f"{name_of(result)}-{plot}.svg" for plot in plots}
         files |= {folder / paths[plot]: text for plot, text in plots.items()}
         names = {plot: str(path) for plot, path in paths.items()}
-        regions.setdefault(result.experiment, []).append(to_markdown(result, level=_LEVEL + 1, plots=names))
+        regions.setdefault(result.experiment, []).append(came_out(result, names))
     for page in sorted(folder.glob("*.md")):
         files[page] = filled(page.read_text(encoding="utf-8"), regions)
     return files
@@ -61,18 +61,27 @@ def filled(text: str, regions: dict[str, list[str]]) -> str:
 
     def one(found: re.Match[str]) -> str:
         opening, kind, name, _, closing = found.groups()
-        inside = (
-            published(find_experiment(name)) if kind == "published" else came_out(name, regions.get(name, ()))
-        ).strip()
-        return f"{opening}\n{inside}\n\n{closing}"
+        if kind == "published":
+            inside = published(find_experiment(name))
+        else:
+            inside = "\n\n".join(regions.get(name, [])) or nothing(name)
+        return f"{opening}\n{inside.strip()}\n\n{closing}"
 
     return REGION.sub(one, text)
 
 
-def came_out(name: str, rendered: Iterable[str]) -> str:
-    """The results of an experiment, or that there are none."""
-    parts = [text.strip() for text in rendered]
-    return "\n\n".join(parts) or f"*Not run yet for this page.* `separable reproduce {name} --scale laptop` runs it."
+def nothing(name: str) -> str:
+    """What stands where results would."""
+    return f"*Not run yet for this page.* `separable reproduce {name} --scale laptop` runs it."
+
+
+def came_out(result: Result, plots: dict[str, str]) -> str:
+    """A result without what the page says above it, its networks and settings folded; `plots` are files by name."""
+    shown, mark, folded = to_markdown(result, level=_LEVEL, plots=plots, context=False).partition(
+        f"\n{'#' * (_LEVEL + 1)} Networks\n"
+    )
+    details = f"<details><summary>Networks, settings, machine, the command</summary>\n{folded.rstrip()}\n\n</details>"
+    return f"{shown.strip()}\n\n{details}" if mark else shown.strip()
 
 
 def published(experiment: Experiment) -> str:
