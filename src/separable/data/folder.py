@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separable.data.corrections import Corrections, read_corrections
+from separable.data.imagenet import read_imagenet, with_known_names
 from separable.data.splits import HELD_OUT_NAMES, demand_fraction, held_out_count, held_out_first
 from separable.data.walk import Found, find_pictures, holds_pictures, subfolders
 from separable.errors import DataFolderError
@@ -61,11 +62,12 @@ def read_folder(
     class_names: Sequence[str] | None = None,
     labels_csv: str | Path | None = None,
 ) -> FolderData:
-    """Read `class/…`, or `train/class/…` with `val/class/…` (also valid, validation, test).
+    """Read `class/…`, or `train/class/…` with `val/class/…` (also valid, validation, test), or ImageNet.
 
     Without a held-out folder each class is split by a keyed hash of every picture's path: the same seed holds out the
     same pictures, and a new picture never moves an old one by more than its class's count asks for. Files are not
-    opened here; pictures are told by their endings.
+    opened here; pictures are told by their endings. What is taken as ImageNet is said in `separable.data.imagenet`; it
+    alone may come without training pictures, for a network whose classes are given.
 
     Args:
         path: the folder.
@@ -81,27 +83,40 @@ def read_folder(
     root = Path(path)
     demand_fraction(val_fraction)
     demand_folder(root, _LAYOUT)
-    train_root, val_root, notes = _layout(root)
-    found = find_pictures(train_root)
-    held_out = find_pictures(val_root) if val_root is not None else None
-    notes += found.notes(root) + (held_out.notes(root) if held_out is not None else [])
-    names = _class_names(root, train_root, found, class_names, notes)
+    published = read_imagenet(root, class_names)
+    if published is not None:
+        found, held_out, names, notes = published.train, published.val, published.names, published.notes
+    else:
+        found, held_out, names, notes = _read_classes(root, class_names)
     corrections = read_corrections(Path(labels_csv), names, root) if labels_csv is not None else None
     if held_out is None:
-        train, val = _split(train_root, found, names, val_fraction, seed)
+        train, val = _split(found.root, found, names, val_fraction, seed)
     else:
-        _demand_known(held_out, names, train_root, held_out.root)
-        _note_missing(found, held_out, notes)
-        train, val = _as_set(train_root, found, names), _as_set(held_out.root, held_out, names)
+        train, val = _as_set(found.root, found, names), _as_set(held_out.root, held_out, names)
     if corrections is not None:
-        example = train.paths[0]
+        example = (train.paths or val.paths)[0]
         train, val = _correct(train, corrections), _correct(val, corrections)
         corrections.demand_use(Path(labels_csv or ""), example)
         notes += corrections.notes()
     for part, pictures in (("train", train), ("validate", val)):
-        if not len(pictures):
+        if not len(pictures) and (part == "validate" or published is None):
             raise DataFolderError(f"{root} leaves no picture to {part} on", expected=_LAYOUT)
     return FolderData(train, val, names, tuple(notes))
+
+
+def _read_classes(
+    root: Path, class_names: Sequence[str] | None
+) -> tuple[Found, Found | None, tuple[str, ...], list[str]]:
+    """Training pictures, those held out by the user, class names, notes."""
+    train_root, val_root, notes = _layout(root)
+    found = with_known_names(find_pictures(train_root), class_names)
+    held_out = with_known_names(find_pictures(val_root), class_names) if val_root is not None else None
+    notes += found.notes(root) + (held_out.notes(root) if held_out is not None else [])
+    names = _class_names(root, train_root, found, class_names, notes)
+    if held_out is not None:
+        _demand_known(held_out, names, train_root, held_out.root)
+        _note_missing(found, held_out, notes)
+    return found, held_out, names, notes
 
 
 def demand_folder(root: Path, layout: str) -> None:

@@ -11,6 +11,7 @@ from separable.errors import DataFolderError
 __all__ = [
     "PICTURE_ENDINGS",
     "Found",
+    "file_names",
     "find_pictures",
     "holds_pictures",
     "pictures_below",
@@ -74,6 +75,11 @@ def some_names(names: list[str], most: int = 3) -> str:
 def subfolders(folder: Path) -> list[Path]:
     """The folders directly inside, hidden ones and clutter left out, sorted by name."""
     return sorted(Path(entry.path) for entry in _entries(folder) if _is_folder(entry))
+
+
+def file_names(folder: Path) -> list[str]:
+    """Names of the files directly inside, hidden ones and clutter left out, sorted."""
+    return [entry.name for entry in _entries(folder) if not _is_folder(entry)]
 
 
 def holds_pictures(folder: Path) -> bool:

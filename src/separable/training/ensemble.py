@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from separable.data.imagenet import plain_name
 from separable.errors import UsageError
 from separable.models.base import ImageModel
 from separable.models.contract import InputContract
@@ -38,7 +39,7 @@ def demand_alike(models: Sequence[ImageModel], class_names: Sequence[str], names
                 "Answers can be averaged of networks that choose one class a picture",
                 got=f"{name}, which answers for every class by itself",
             )
-        if tuple(has) == tuple(class_names) and model.num_classes == len(class_names):
+        if [*map(plain_name, has)] == [*map(plain_name, class_names)] and model.num_classes == len(class_names):
             continue
         raise UsageError(
             f"{name} has other classes than the pictures",
