@@ -1,6 +1,7 @@
 """Manifests: what is read, how it is split, and the sentence for each way they can be wrong."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,23 @@ def test_sets_are_cut_and_joined(tmp_path: Path) -> None:
     ]
     assert whole.chosen(order).shown() == ["x; y; z", "", "x; y"]
     assert len(whole.chosen([])) == 0
+
+
+def test_many_classes_cost_no_memory(tmp_path: Path) -> None:
+    """1,500 pictures of 17,000 classes: a table of them would have 25 million entries."""
+    rng = np.random.default_rng(0)
+    names = [f"c{k}" for k in range(17_000)]
+    paths = [f"{k}.jpg" for k in range(1500)]
+    write_empty(tmp_path, *paths)
+    rows = [f"{path},{';'.join(names[k] for k in rng.choice(6000, 36, replace=False))}" for path in paths]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,labels", *rows]))
+    (tmp_path / "classes.txt").write_text("\n".join(names))
+    tracemalloc.start()
+    data = read_manifest(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(data.train.indices) + len(data.val.indices) == 1500 * 36
+    assert peak < 12e6, peak
 
 
 def test_what_is_a_manifest_is_told_by_its_first_line(tmp_path: Path) -> None:

@@ -102,6 +102,12 @@ def test_a_byte_order_mark_and_labels_said_twice_are_taken(tmp_path: Path) -> No
     assert len(data.train.indices) + len(data.val.indices) == 4
 
 
+def test_backslashes_between_folders_and_a_mark_before_json_are_taken(tmp_path: Path) -> None:
+    rows = '{"path": "sub\\\\e.png", "labels": ["cat"]}\n{"path": "b.jpg", "labels": ["dog"]}\n'
+    data = read_manifest(manifest(tmp_path, rows.encode("utf-8-sig"), "labels.jsonl"))
+    assert {*data.train.paths, *data.val.paths} == {"sub/e.png", "b.jpg"}
+
+
 def test_the_same_picture_in_two_lists(tmp_path: Path) -> None:
     manifest(tmp_path, GOOD, "train.csv")
     manifest(tmp_path, "path,labels\nc.jpg,cat\nb.jpg,dog\n", "val.csv")
