@@ -15,6 +15,7 @@ from separable.errors import RunFolderError, UsageError
 EXAMPLES = """
 separable check flowers/
 separable check cats/ --workers 2
+separable check album/labels.csv
 separable check --labels runs/flowers
 separable check flowers/ --json > check.json
 """
@@ -24,11 +25,13 @@ _SHOWN = 20
 
 def check(
     data: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="A folder as for train, with masks or without.")
+        Path | None, typer.Argument(metavar="[DATA]", help="A folder or a list of labels, as for train.")
     ] = None,
     task: Annotated[
         str,
-        typer.Option(metavar="WHICH", help="classify, segment (pictures with masks), or auto: by the folder."),
+        typer.Option(
+            metavar="WHICH", help="classify, tag (several labels a picture), segment (with masks), or auto: by DATA."
+        ),
     ] = "auto",
     labels: Annotated[
         Path | None,
@@ -45,8 +48,9 @@ def check(
     """Look for what would spoil a training: before it in the pictures, after it in the labels.
 
     Unreadable files, copies (also between train and val), odd sizes and modes, imbalance; exit code 1 when training on
-    this would mislead. Where pictures have masks, also files without their other half, sizes that differ, values that
-    no class has, EXIF that turns one of the two, classes of few pixels.
+    this would mislead. Where pictures have several labels each, also labels that occur once, classes without a picture,
+    labels that differ in their spelling alone. Where they have masks, also files without their other half, sizes that
+    differ, values that no class has, EXIF that turns one of the two, classes of few pixels.
     With --labels, the pictures whose label is probably wrong, most likely first.
     """
     if data is None and labels is None:
@@ -77,17 +81,26 @@ def check(
 def _demand_labels(run: Path) -> None:
     """
     Raises:
-        UsageError: pictures of this run have no label, but masks.
+        UsageError: pictures of this run have no label, but masks, or several labels.
     """
+    from separable.cli.tasks import SAID
     from separable.runtime.locate import locate
     from separable.runtime.task import task_of
 
-    if task_of(locate(run)) == "segment":
+    task = task_of(locate(run))
+    if task == "segment":
         raise UsageError(
             "--labels lists pictures whose class is doubtful, and pictures with masks have none",
-            got=f"{run}, which answers for every pixel",
+            got=f"{run}, which {SAID[task]}",
             fix="Look at the pictures that it gets worst: they come first in its report.html, and `pictures.csv` has "
             "them all; `separable check DATA` finds masks that do not fit",
+        )
+    if task == "tag":
+        raise UsageError(
+            "--labels lists pictures whose one class is doubtful, and pictures with tags have several",
+            got=f"{run}, which {SAID[task]}",
+            fix="Look at the pictures that it gets worst: they come first in its report.html, and `predictions.csv` "
+            "has them all; `separable check DATA` finds labels that look like slips",
         )
 
 

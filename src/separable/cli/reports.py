@@ -15,8 +15,11 @@ def write_report(run: Path) -> Path:
         RunFolderError: `run` is not a run folder.
         OutputError: the report cannot be written.
     """
-    if _task(run) == "segment":
+    task = _task(run)
+    if task == "segment":
         from separable.segmentation.report import write_report as write
+    elif task == "tag":
+        from separable.training.tag_report import write_report as write
     else:
         from separable.training.report import write_report as write
     return write(run)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from separable.analysis.average_precision import AveragePrecision
 from separable.analysis.metrics import average_precision, number_or_none
+from separable.analysis.tag_threshold import TagThreshold, best_threshold
 from separable.data.manifest_rows import join_labels
 from separable.data.manifest_set import TagSet
 from separable.data.quarantine import BadPicture
@@ -83,6 +84,15 @@ class TagEvaluation:
         """(n,), with weighted classes."""
         return np.full(self.n, math.nan) if self.ranking is None else self.ranking.weighted_pictures
 
+    def decision(self) -> TagThreshold | None:
+        """From which probability on its tags agree best with the labels; None where none of them is a label."""
+        known = np.concatenate([np.zeros((0, self.ids.shape[1]), bool), *(self._right(k)[None] for k in range(self.n))])
+        return best_threshold(self.probabilities, known, len(self.pictures.indices))
+
+    def _right(self, picture: int) -> npt.NDArray[np.bool_]:
+        """Whether each of its first classes is one of its own."""
+        return np.isin(self.ids[picture], self.pictures.tags(picture))
+
     def per_class(self) -> list[dict[str, str | int | float | None]]:
         """Of the most frequent classes, the commonest first: how many pictures show it, and the average precision with
         which its scores find them."""
@@ -105,6 +115,7 @@ class TagEvaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The content of `evaluation.json`."""
+        decision = self.decision()
         return {
             "task": "tag",
             "set": self.set_name,
@@ -115,6 +126,7 @@ class TagEvaluation:
             "weighted_map100": number_or_none(self.weighted_map100),
             "precision1": number_or_none(self.precision1),
             "class_names": list(self.pictures.class_names),
+            "decision": None if decision is None else decision.to_json(),
             "per_class": self.per_class(),
             "bad": [{"path": bad.path, "cause": bad.cause} for bad in self.bad],
         }

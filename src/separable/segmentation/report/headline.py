@@ -1,22 +1,17 @@
 """The top of the page: the result in plain words, the numbers worth a glance, and how it varies between pictures."""
 
 import math
-from collections.abc import Sequence
-from statistics import median, quantiles
 
-from separable.analysis.page.html import figure, section, tile
+from separable.analysis.page.html import tile
 from separable.analysis.page.wording import count_of, percent
-from separable.analysis.plots import Bar, bar_chart
 from separable.analysis.plots.markup import Markup, shorten
 from separable.segmentation.labels import background_of
 from separable.segmentation.measured_at import measured_at
-from separable.segmentation.report.record import MaskScores, PictureRow
+from separable.segmentation.report.record import MaskScores
 from separable.training.report.opening import opening, trained_in_words, unfinished_title
 from separable.training.report.record import RunRecord
 
-__all__ = ["headline", "spread_section"]
-
-_STEPS = 10
+__all__ = ["headline"]
 
 
 def headline(record: RunRecord, scores: MaskScores | None, scale: float | None) -> Markup:
@@ -36,29 +31,6 @@ def headline(record: RunRecord, scores: MaskScores | None, scale: float | None) 
     if scores.size is not None:
         summary += f" {measured_at(scores.size, scores.boundary_tolerance, scale)}"
     return opening(record, title, summary, _tiles(scores))
-
-
-def spread_section(pictures: Sequence[PictureRow]) -> Markup | None:
-    """How many pictures have which IoU: a mean says nothing of the picture at hand."""
-    values = sorted(row.miou for row in pictures if math.isfinite(row.miou))
-    if len(values) < _STEPS:
-        return None
-    counts = [0] * _STEPS
-    for value in values:
-        counts[min(_STEPS - 1, int(value * _STEPS))] += 1
-    bars = [
-        Bar(f"{100 * step // _STEPS} to {100 * (step + 1) // _STEPS}%", float(counts[step]))
-        for step in reversed(range(_STEPS))
-    ]
-    chart = bar_chart(bars, name="pictures, by their mean IoU", write="{:.0f}".format)
-    lowest = quantiles(values, n=10, method="inclusive")[0]
-    lead = f"Half of the pictures reach a mean IoU of {percent(median(values))}; one in ten stays below "
-    lead += f"{percent(lowest)}. The worst one has {percent(values[0])}."
-    caption = (
-        "Each picture by itself, over the classes that it or its prediction shows; the figures above are of all "
-        "pixels together."
-    )
-    return section("spread", "From picture to picture", lead, figure(chart, caption))
 
 
 def _in_plain_words(scores: MaskScores) -> str:

@@ -6,7 +6,7 @@ from separable.analysis.plots.markup import Markup
 from separable.segmentation.measured_at import picture_scale
 from separable.segmentation.report.classes import class_section, pixel_confusion
 from separable.segmentation.report.colours import colour_section
-from separable.segmentation.report.headline import headline, spread_section
+from separable.segmentation.report.headline import headline
 from separable.segmentation.report.panels import LONGEST_SIDE, Panels
 from separable.segmentation.report.pictures import sample_section, worst_section
 from separable.segmentation.report.reading import read_measured
@@ -20,6 +20,7 @@ from separable.training.report.opening import use_section
 from separable.training.report.reading import RunReader, read_record
 from separable.training.report.record import RunRecord
 from separable.training.report.setup import cost_section, setup_section
+from separable.training.report.spread import spread_section
 from separable.training.report.thumbnails import Gallery, leads_outside
 
 __all__ = ["write_report"]
@@ -27,6 +28,10 @@ __all__ = ["write_report"]
 _CURVES = (
     Curve("mean IoU", "val_miou", said="mean IoU "),
     Curve("pixels right", "val_pixel_accuracy", "train_pixel_accuracy", "pixels right, "),
+)
+_SPREAD = (
+    "Each picture by itself, over the classes that it or its prediction shows; the figures above are of all pixels "
+    "together."
 )
 _STYLE = """
 .quads{list-style:none;margin:0;padding:0;display:grid;gap:30px}
@@ -112,7 +117,7 @@ def _measured_sections(record: RunRecord, measured: Measured) -> list[tuple[str,
         ("colours", "Colours", colour_section(scores) if pictures else None),
         ("worst", "Worst pictures", worst_section(pictures, scores, panels)),
         ("sample", "Sample", sample_section(pictures, scores, panels)),
-        ("spread", "Spread", spread_section(pictures)),
+        ("spread", "Spread", spread_section([row.miou for row in pictures], "mean IoU", _SPREAD)),
         ("classes", "Classes", class_section(scores)),
         ("confusion", "Confusion", confusion_section(pixel_confusion(scores))),
     ]
