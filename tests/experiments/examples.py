@@ -7,9 +7,10 @@ import numpy as np
 
 from separable.experiments.outcomes import Outcome
 from separable.experiments.power import power
-from separable.experiments.results import ArmResult, Result, SeedResult, Trial
+from separable.experiments.results import ArmResult, ClaimResult, Result, SeedResult, Trial
 from separable.experiments.schema import Arm, Claim, Experiment
-from separable.experiments.summary import summarise
+from separable.experiments.statistics import mean_interval
+from separable.experiments.verdicts import Sample, judge
 
 __all__ = ["NASTY", "curves", "nasty", "spectrum", "table1"]
 
@@ -50,6 +51,34 @@ def row(arm: Arm, outcomes: dict[int, Outcome], **more: Any) -> ArmResult:
     return ArmResult(**(named | fields | more), seeds=seeds)
 
 
+def filled(arm: ArmResult) -> ArmResult:
+    """With means and intervals of what it has."""
+    names = {name for seed in arm.seeds for name in seed.measures}
+    values = {name: [one.measures[name] for one in arm.seeds if name in one.measures] for name in sorted(names)}
+    intervals = {name: mean_interval(numbers) for name, numbers in values.items()}
+    mean = {name: float(np.mean(numbers)) for name, numbers in (values | arm.timing).items()}
+    counts = {"parameters": arm.parameters, "macs": arm.macs}
+    mean |= {name: float(count) for name, count in counts.items() if count is not None}
+    return replace(arm, mean=mean, interval={name: one for name, one in intervals.items() if one is not None})
+
+
+def judged(claim: Claim, result: Result, outcomes: dict[str, dict[int, Outcome]]) -> ClaimResult:
+    """A claim on trainings, or on the published networks' parameters."""
+    sides = [result.arm(name) for name in (claim.left, claim.right)]
+    printed = [arm.published.get(claim.measure) for arm in sides]
+    published = None if None in printed else printed[0] - printed[1]  # type: ignore[operator]
+    if claim.measure == "parameters":
+        return judge(claim, *(Sample({0: float(arm.published_parameters or 0)}) for arm in sides), published)
+    samples = []
+    for arm in sides:
+        found = outcomes.get(arm.name, {})
+        there = {seed: one for seed, one in found.items() if one.failed is None}
+        values = {seed: one.measures[claim.measure] for seed, one in there.items()}
+        pictures = {seed: one.pictures[claim.measure] for seed, one in there.items()}
+        samples.append(Sample(values, pictures, {s: one.failed for s, one in found.items() if one.failed is not None}))
+    return judge(claim, *samples, published)
+
+
 def finished(experiment: Experiment, rows: list[ArmResult], outcomes: dict[str, dict[int, Outcome]]) -> Result:
     """The result at laptop scale."""
     result = Result(
@@ -59,7 +88,8 @@ def finished(experiment: Experiment, rows: list[ArmResult], outcomes: dict[str, 
         {"what": "digits on photographs", "train": 3000, "held_out": 400, "classes": 10, "fingerprint": "ab12cd34"},
         _SETUP, tuple(rows), power(seeds=3, held_out=400), seconds=1234.5, finished=True,
     )  # fmt: skip
-    return summarise(experiment, result, outcomes)
+    result = replace(result, arms=tuple(map(filled, rows)))
+    return replace(result, claims=tuple(judged(claim, result, outcomes) for claim in experiment.claims))
 
 
 def table1() -> Result:

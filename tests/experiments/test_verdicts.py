@@ -9,7 +9,7 @@ from scipy import stats
 from separable.experiments.power import SPREAD, power, power_text, smallest_difference
 from separable.experiments.results import ArmResult, Result
 from separable.experiments.schema import Claim
-from separable.experiments.statistics import compare_paired
+from separable.experiments.statistics import compare_paired, compare_seeds
 from separable.experiments.verdicts import Sample, judge
 from tests.tolerances import SMALLEST_DIFFERENCE
 
@@ -130,6 +130,17 @@ def test_pictures_of_different_sets_are_not_paired() -> None:
     found = judge(CLAIM, short, sample(0.7))
     seeds = stats.ttest_rel(list(short.values.values()), list(sample(0.7).values.values())).confidence_interval(0.95)
     assert found.interval == pytest.approx((seeds.low, seeds.high))
+
+
+def test_scores_that_are_not_the_parts_of_a_measure_are_not_paired() -> None:
+    """A list whose mean is something else, as of a measure weighted by class, or with a picture that has none."""
+    claim = replace(CLAIM, measure="weighted_map100")
+    left, right = sample(0.9, key=1), sample(0.7, key=2)
+    for wrong in (0.5, float("nan")):
+        pictures = {seed: [wrong, *scores[1:]] for seed, scores in left.pictures.items()}
+        found = judge(claim, replace(left, pictures=pictures), right)
+        by_seed = compare_seeds(list(left.values.values()), list(right.values.values()))
+        assert found.interval == pytest.approx((by_seed.low, by_seed.high))
 
 
 def test_exact_counts() -> None:

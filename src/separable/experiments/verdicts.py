@@ -10,12 +10,12 @@ from separable.experiments.power import smallest_difference
 from separable.experiments.results import ClaimResult, Verdict
 from separable.experiments.schema import MEASURES, Claim
 from separable.experiments.statistics import Difference, compare_paired, compare_seeds, compare_unpaired
-from separable.experiments.wording import difference_text, interval_text, size_text, sure_text, value_text
+from separable.experiments.wording import TIMED, difference_text, interval_text, size_text, sure_text, value_text
 
-__all__ = ["TIMED", "Sample", "judge"]
+__all__ = ["Sample", "judge"]
 
-TIMED = ("steps_per_second", "milliseconds", "memory")
-"""Measured in rounds that have nothing to do with seeds."""
+_SAME = 1e-4
+"""How near the mean of the pictures' scores has to be to a measure to be its parts: fp32 sums in another order are."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Sample:
     """What is known of one arm in one measure.
 
     `values` are by seed (of a timing: by round; of an exact count there is one), `pictures` the scores of the held-out
-    pictures by seed, in one order, whose mean is the value, where it is such a mean. `failed` says by seed why there
+    pictures by seed, in one order, which are paired where their mean is the value. `failed` says by seed why there
     is nothing.
     """
 
@@ -69,11 +69,19 @@ def _compare(measure: str, left: Sample, right: Sample) -> Difference | None:
     seeds = [seed for seed in left.values if seed in right.values]
     if not seeds:
         return None
-    first, second = ([side.pictures.get(seed) for seed in seeds] for side in (left, right))
+    first, second = ([_parts(side, seed) for seed in seeds] for side in (left, right))
     lengths = {None if one is None else len(one) for one in (*first, *second)}
     if len(lengths) == 1 and None not in lengths:
         return compare_paired(np.asarray(first, np.float64), np.asarray(second, np.float64))
     return compare_seeds([left.values[seed] for seed in seeds], [right.values[seed] for seed in seeds])
+
+
+def _parts(side: Sample, seed: int) -> Sequence[float] | None:
+    """The pictures' scores, if their mean is the value: a measure weighted by class, say, is something else."""
+    scores, value = side.pictures.get(seed), side.values[seed]
+    if scores is None or len(scores) < 2:
+        return None
+    return scores if abs(float(np.mean(scores)) - value) <= _SAME * max(1.0, abs(value)) else None
 
 
 def _spread_out(one: Sample, other: Sample) -> Sample:

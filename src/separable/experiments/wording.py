@@ -1,22 +1,28 @@
 """Measures, differences and scales as a reader wants them, the same in every rendering."""
 
 import math
+from collections.abc import Sequence
 
 from separable.experiments.schema import MEASURES, Measure
 
 __all__ = [
     "DASH",
+    "TIMED",
     "difference_text",
     "interval_text",
     "measure_of",
     "scale_text",
     "size_text",
     "sure_text",
+    "trained_measures",
     "value_text",
 ]
 
 DASH = "-"
 """What is not there."""
+
+TIMED = ("steps_per_second", "milliseconds", "memory")
+"""Measures that are taken in rounds, which have nothing to do with seeds."""
 
 _SCALES = {
     "smoke": "smoke scale: seconds of training, not the published setting",
@@ -35,6 +41,11 @@ def scale_text(scale: str) -> str:
 def measure_of(name: str) -> Measure:
     """The column of that name; one unknown to this version is shown by its name."""
     return MEASURES.get(name, Measure(name, "", digits=3))
+
+
+def trained_measures(measures: Sequence[str]) -> list[str]:
+    """Those that need trainings, in the order given."""
+    return [one for one in measures if one not in TIMED and not measure_of(one).exact]
 
 
 def value_text(name: str, value: float | None, *, unit: bool = False) -> str:

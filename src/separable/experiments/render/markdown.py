@@ -21,20 +21,23 @@ __all__ = ["to_markdown"]
 _MARKS = ("\\", "|", "<", ">", "*", "_", "`", "[", "]", "#", "~")
 
 
-def to_markdown(result: Result, *, level: int = 1, plots: Mapping[str, str] = MappingProxyType({})) -> str:
+def to_markdown(
+    result: Result, *, level: int = 1, plots: Mapping[str, str] = MappingProxyType({}), context: bool = True
+) -> str:
     """Headings, tables, power, the networks, and how to repeat it; whatever came from outside is escaped.
 
     Args:
         level: of the first heading; those of the parts are one deeper.
+        context: what was published and read as what, too; a page may have said that already.
         plots: by the names of `plots.plots_of`, where the files lie that they were written to.
     """
     heading, part = "#" * level, "#" * (level + 1)
     said = (("Source", result.source), ("It says", result.says), ("Read as", result.reading))
     parts = [
         f"{heading} {_escaped(headed(result))}",
-        _list([f"{name}: {text}" for name, text in said if text]),
+        _list([f"{name}: {text}" for name, text in said if text and context]),
         _list(missing(result)),
-        *(f"{part} {_escaped(table.title)}\n\n{_table(table)}" for table in tables_of(result)),
+        *(f"{part} {_escaped(table.title)}\n\n{_table(table)}" for table in tables_of(result, published=context)),
         *(f"![{_escaped(f'{name}, {scale_text(result.scale)}')}]({quote(file)})" for name, file in plots.items()),
         _escaped(power_sentence(result)),
         f"{part} Networks\n\n" + _list([f"{name}: {text}" for name, text in arms_in_words(result)]),

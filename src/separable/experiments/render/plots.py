@@ -17,8 +17,7 @@ from separable.analysis.plots.axes import figure
 from separable.analysis.plots.markup import Markup, element
 from separable.analysis.plots.style import standalone_style
 from separable.experiments.results import ArmResult, Result
-from separable.experiments.summary import trained_measures
-from separable.experiments.wording import measure_of, scale_text, value_text
+from separable.experiments.wording import measure_of, scale_text, trained_measures, value_text
 
 __all__ = ["Plot", "cost_plots", "curve_plots", "plots_of", "value_plots"]
 
@@ -162,11 +161,16 @@ def _scale(result: Result) -> str:
 def _standalone(plot: Plot) -> str:
     """With its caption's words on the scale inside, for a picture that gets away from its page."""
     width, height = plot.size
-    inside = Markup(plot.drawing.replace("<svg ", f'<svg width="{width:g}" height="{height:g}" ', 1))
+    inside = _sized(plot.drawing, (width, height))
     said = plot.caption.rsplit(". ", 1)[-1]
     line = element("text", said[:_MOST_LETTERS], x=_MARGIN, y=height + _MARGIN + _LINE - 6)
     size = (width + 2 * _MARGIN, height + 2 * _MARGIN + _LINE)
     page = element("rect", width=size[0], height=size[1], class_="page")
     drawn = element("g", inside, transform=f"translate({_MARGIN:g} {_MARGIN:g})")
     style = element("style", Markup(standalone_style()))
-    return f"{figure(*size, plot.caption, style, page, drawn, line)}\n"
+    return f"{_sized(figure(*size, plot.caption, style, page, drawn, line), size)}\n"
+
+
+def _sized(drawing: Markup, size: tuple[float, float]) -> Markup:
+    """As large as it is drawn: an image on a page has no other size to take."""
+    return Markup(drawing.replace("<svg ", f'<svg width="{size[0]:g}" height="{size[1]:g}" ', 1))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from separable.analysis.page.wording import count_of, listed
 from separable.experiments.power import power_text
 from separable.experiments.results import ArmResult, ClaimResult, Result
-from separable.experiments.summary import trained_measures
-from separable.experiments.wording import DASH, difference_text, measure_of, scale_text, value_text
+from separable.experiments.wording import DASH, difference_text, measure_of, scale_text, trained_measures, value_text
 
 __all__ = [
     "Table",
@@ -49,9 +48,9 @@ def headed(result: Result) -> str:
     return f"{result.title} ({scale_text(result.scale)})"
 
 
-def tables_of(result: Result) -> list[Table]:
+def tables_of(result: Result, *, published: bool = True) -> list[Table]:
     """What was published, what was found here, and what became of the claims; those that have anything in them."""
-    built = [published_table(result), ours_table(result), claims_table(result)]
+    built = [published_table(result) if published else None, ours_table(result), claims_table(result)]
     return [table for table in built if table is not None]
 
 
