@@ -46,7 +46,7 @@ def made(folder: Path) -> dict[Path, str]:
     results = results_in(folder / "results")
     files, regions = {}, {}
     for result in results:
-        plots = plots_of(result)
+        plots = {plot: text for plot, text in plots_of(result).items() if plot in _shown(result)}
         paths = {plot: Path("results") / f"{name_of(result)}-{plot}.svg" for plot in plots}
         files |= {folder / paths[plot]: text for plot, text in plots.items()}
         names = {plot: str(path) for plot, path in paths.items()}
@@ -54,6 +54,12 @@ def made(folder: Path) -> dict[Path, str]:
     for page in sorted(folder.glob("*.md")):
         files[page] = filled(page.read_text(encoding="utf-8"), regions)
     return files
+
+
+def _shown(result: Result) -> set[str]:
+    """The plots that a page has room for: the first measure, by epoch too, and over the costs that are measures."""
+    first = result.measures[0]
+    return {f"here-{first}", f"curve-{first}", *(f"cost-{name}" for name in result.measures)}
 
 
 def filled(text: str, regions: dict[str, list[str]]) -> str:
@@ -87,10 +93,10 @@ def came_out(result: Result, plots: dict[str, str]) -> str:
 def published(experiment: Experiment) -> str:
     """What the paper printed, as a table; its claims; what running it costs."""
     columns = [name for name in experiment.measures if any(name in arm.published for arm in experiment.arms)]
-    lines = [f"**Printed** in {experiment.source}. {experiment.says}".rstrip(), ""]
+    lines = [f"**Claimed** ({experiment.source}): {experiment.says}", ""]
     if columns:
         heads = [MEASURES[name].text + (f" ({MEASURES[name].unit})" if MEASURES[name].unit else "") for name in columns]
-        lines += [f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(columns)}"]
+        lines += ["As printed:", "", f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(columns)}"]
         for arm in experiment.arms:
             printed = [value_text(name, arm.published.get(name)) for name in columns]
             lines.append(f"| {arm.name}{_note(arm.note)} | {' | '.join(printed)} |")
@@ -101,9 +107,9 @@ def published(experiment: Experiment) -> str:
             "",
         ]
     if experiment.claims:
-        lines += ["What is tested:", "", *(_claim(claim) for claim in experiment.claims), ""]
+        lines += ["**Tested**:", "", *(_claim(claim) for claim in experiment.claims), ""]
     if experiment.reading:
-        lines += [f"How it is read here: {experiment.reading}", ""]
+        lines += [f"**Read here** so: {experiment.reading}", ""]
     lines += ["```bash", f"separable reproduce {experiment.name} --scale laptop", "```", ""]
     if experiment.costs:
         lines.append(
