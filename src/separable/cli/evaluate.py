@@ -88,7 +88,7 @@ def evaluate(
         if task != "classify":
             averaging.refuse(task)
         models = [model, *averaging.load(located)]
-        pictures, label = _pictures(measuring, located, model, data, part)
+        pictures, label = _pictures(measuring, located, model, data, part, output)
         own_run = located.path if located.kind == "run" else None
         lacking = None if own_run is None else measuring.lacking(own_run)
         if lacking is not None:
@@ -166,9 +166,14 @@ def _accelerate(model: "ImageModel", output: Output) -> "AccelerationReport":
 
 
 def _pictures(
-    measuring: Measuring, located: "Located", model: "ImageModel", data: Path | None, part: str | None
+    measuring: Measuring,
+    located: "Located",
+    model: "ImageModel",
+    data: Path | None,
+    part: str | None,
+    output: Output,
 ) -> tuple[Any, str]:
-    """The pictures to measure on, and what to call them."""
+    """The pictures to measure on, and what to call them; `output` is told what was left out."""
     from separable.cli.tasks import SAID, answered_task, demand_layout
     from separable.training.config import TrainConfig
 
@@ -194,8 +199,13 @@ def _pictures(
             )
         folder = measuring.read(Path(stored.root), class_names, stored)
         label = part = part or "val"
-    chosen = {"train": folder.train, "val": folder.val}.get(part)
-    return measuring.joined(folder.train, folder.val) if chosen is None else chosen, label
+    for note in folder.notes if data is not None else ():  # of its own pictures the training has said it
+        output.say(note)
+    parts = {"train": folder.train, "val": folder.val}
+    chosen = parts[part] if part in parts else measuring.joined(folder.train, folder.val)
+    if not len(chosen):
+        raise DataFolderError(f"{folder.train.root} holds no pictures to train on", got=f"--part {part}")
+    return chosen, label
 
 
 def _called(data: Path) -> str:

@@ -98,8 +98,10 @@ class _Classes(Measuring):
         return changed_since(run, held_out)
 
     def measure(self, model: "ImageModel", pictures: Any, loader: "LoaderConfig", label: str, run: Path | None) -> Any:
+        from separable.training.ensemble import demand_alike
         from separable.training.evaluate import evaluate
 
+        demand_alike([model], pictures.class_names, ["The network"])
         return evaluate(model, pictures, loader, set_name=label)
 
     def show(self, output: Output, document: dict[str, Any]) -> None:
