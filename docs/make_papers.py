@@ -83,9 +83,9 @@ def nothing(name: str) -> str:
 
 def came_out(result: Result, plots: dict[str, str]) -> str:
     """A result without what the page says above it, its networks and settings folded; `plots` are files by name."""
-    shown, mark, folded = to_markdown(result, level=_LEVEL, plots=plots, context=False).partition(
-        f"\n{'#' * (_LEVEL + 1)} Networks\n"
-    )
+    text = to_markdown(result, level=_LEVEL, plots=plots, context=False)
+    text = re.sub(r"(!\[.*\))\n\n(?=!\[)", r"\1\n", text)  # plots beside each other
+    shown, mark, folded = text.partition(f"\n{'#' * (_LEVEL + 1)} Networks\n")
     details = f"<details><summary>Networks, settings, machine, the command</summary>\n{folded.rstrip()}\n\n</details>"
     return f"{shown.strip()}\n\n{details}" if mark else shown.strip()
 
