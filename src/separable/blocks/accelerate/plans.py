@@ -13,6 +13,7 @@ from separable.blocks.accelerate.swapped import born_as
 from separable.blocks.conv import ConvBN
 from separable.blocks.pool import MaxPool
 from separable.blocks.separable import SeparableConv2d
+from separable.blocks.spectrum import SpectrumConv2d
 from separable.blocks.xception import XceptionDown, XceptionMiddle, XceptionTail
 
 __all__ = ["plan_chain", "planner_of"]
@@ -65,6 +66,8 @@ def _tail(block: nn.Module) -> Chain:
 
 
 def _own_unit(relu: bool, conv: object) -> Unit:
+    if isinstance(conv, SpectrumConv2d):
+        raise _Unfit("its segments, or their order")
     if not isinstance(conv, SeparableConv2d) or conv.act is not None or conv.intermediate_bn is not None:
         raise _Unfit("something stands between depthwise and pointwise")
     if conv.implementation != "auto":
