@@ -1,6 +1,5 @@
 """The gallery is what its script makes: drawings to the byte, a page that names every file, nothing large."""
 
-import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -12,8 +11,8 @@ import typer
 
 from separable.cli import main
 from separable.cli.app import app
+from tests.docs.scripts import DOCS, load
 
-DOCS = Path(__file__).parent.parent / "docs"
 GALLERY = DOCS / "gallery"
 FILES = sorted(path for path in GALLERY.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 DRAWINGS = [path.name for path in FILES if path.suffix == ".svg"]
@@ -21,12 +20,7 @@ DRAWINGS = [path.name for path in FILES if path.suffix == ".svg"]
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_gallery", DOCS / "make_gallery.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("make_gallery")
 
 
 def made_again(command: list[str], file: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
