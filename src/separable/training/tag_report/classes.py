@@ -16,9 +16,7 @@ _HEADS = (
     Column("class"),
     Column("pictures", True, "held-out pictures with this label"),
     Column("share", True, "of the held-out pictures: about the average precision of pictures in random order"),
-    Column(
-        "average precision", True, "pictures ordered by this class's score: mean precision where each of its own is"
-    ),
+    Column("AP", True, "average precision: pictures ordered by this class's score: mean precision where its own are"),
 )
 
 
@@ -38,9 +36,8 @@ def class_section(scores: TagScores) -> Markup | None:
     content = [element("div", figure(chart, caption), element("div", numbers, class_="tall"), class_="pair")]
     more = len(scores.class_names) - len(classes)
     if more > 0:
-        content.append(
-            note(f"{count_of(more, 'class', 'classes')} less frequent, or on no held-out picture, are not here.")
-        )
+        others = "1 class is" if more == 1 else f"{more:,} classes are"
+        content.append(note(f"{others} left out: less frequent ones, and those that no held-out picture shows."))
     return section("classes", "The most frequent classes", _lead(classes), *content)
 
 

@@ -32,7 +32,7 @@ def deciding_section(measured: TagMeasured) -> Markup | None:
         ("threshold", f"{decision.threshold:.4f}"),
         ("F1", f"{decision.f1:.3f}"),
     ]
-    content.append(key_values(pairs))
+    content.append(element("div", key_values(pairs), class_="apart"))
     content.append(
         note(
             "It is the one of the highest F1 on these same pictures, which flatters the two figures a little. ",

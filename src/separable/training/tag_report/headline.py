@@ -67,9 +67,9 @@ def _tiles(measured: TagMeasured, scores: TagScores) -> list[Markup]:
     if math.isfinite(scores.precision1):
         labelled = sum(bool(row.labels) for row in measured.pictures)
         low, high = wilson_interval(scores.precision1 * labelled, labelled)
-        tiles.append(tile(percent(scores.precision1), "first tag right", f"{percent(low)} to {percent(high)}"))
+        tiles.append(tile(percent(scores.precision1), "top tag right", f"{percent(low)} to {percent(high)}"))
     if scores.decision is not None:
         given = f"those of {scores.decision.threshold:.2f} or more"
-        tiles.append(tile(percent(scores.decision.precision), "of the tags given are right", given))
-        tiles.append(tile(percent(scores.decision.recall), "of the labels are given"))
+        tiles.append(tile(percent(scores.decision.precision), "right, of the tags given", given))
+        tiles.append(tile(percent(scores.decision.recall), "given, of the labels"))
     return tiles

@@ -25,7 +25,7 @@ __all__ = ["write_report"]
 _CURVES = (
     Curve("MAP@100", "val_map100", said="MAP@100 "),
     Curve("weighted MAP@100", "val_weighted_map100", said="weighted MAP@100 "),
-    Curve("first tag right", "val_precision1", "train_precision1", "first tag right, "),
+    Curve("top tag right", "val_precision1", "train_precision1", "top tag right, "),
 )
 _SPREAD = "Each labelled picture by itself: how early its labels come in the list of all classes, best first."
 

@@ -64,7 +64,8 @@ def _section(
     content = [element("ul", *items[:_OPEN], class_="tagged")]
     if len(items) > _OPEN:
         content.append(folded(f"The next {len(items) - _OPEN}", element("ul", *items[_OPEN:], class_="tagged")))
-    content.append(note(f"Tags of {threshold:.2f} or more, as `predict` gives them. {_HOW_TO_READ}"))
+    given = (f"Tags of {threshold:.2f} or more, as ", element("code", "predict"), f" gives them. {_HOW_TO_READ}")
+    content.append(note(*given))
     gone = gallery.missing_of([row.path for row in rows])
     if gone:
         content.append(note(f"{gone} of these {len(rows)} could not be shown: they were moved or damaged since."))
