@@ -161,3 +161,7 @@ levels of 255 (`RESIZE_LEVELS`) in some pixels. Measured 4e-5; leaving out one o
 
 SMALLEST_DIFFERENCE = 1e-6
 """Chance of seeing the smallest difference, against 0.8: 40 halvings of an interval below 100; measured 1e-9."""
+
+TORCHMETRICS = 1e-6
+"""torchmetrics divides its integer counts in float32: half a unit in the last place of a share is 6e-8, and a mean
+adds a few of them. Measured 1e-7."""
