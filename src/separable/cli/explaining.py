@@ -31,7 +31,7 @@ from separable.analysis.explain import (
 )
 from separable.analysis.network_failure import refusal
 from separable.cli.class_names import class_number
-from separable.cli.network_input import PIXELS, predictor_of
+from separable.cli.network_input import predictor_of
 from separable.cli.options import PAGES
 from separable.data.decode import PictureFile
 from separable.data.preprocess import normalise, prepare_file, seen_region
@@ -40,6 +40,7 @@ from separable.files import make_directory, write_bytes_atomically, write_text_a
 from separable.models import SegmentationModel, pixel_logits
 from separable.segmentation.palette import distinct_colours
 from separable.segmentation.views import overlay
+from separable.training.foreign import PIXELS
 
 __all__ = ["Explainer", "Wishes", "page_paths"]
 

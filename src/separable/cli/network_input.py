@@ -12,17 +12,9 @@ from separable.runtime.load import load_located
 from separable.runtime.locate import locate
 from separable.runtime.masks import MaskPredictor
 from separable.runtime.predictor import Predictor, load_predictor
+from separable.training.foreign import PIXELS
 
-__all__ = ["PIXELS", "predictor_of"]
-
-_HALF = (0.5, 0.5, 0.5)
-PIXELS = {
-    "0..1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "-1..1": (_HALF, _HALF),
-    "0..255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
-"""Mean and standard deviation of pixels as fractions of white, by what people call them."""
+__all__ = ["predictor_of"]
 
 
 def predictor_of(model: str, size: tuple[int, int] | None, pixels: str | None) -> PicturePredictor:

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from separable.experiments.campaign import TIMED, Campaign
+from separable.experiments.campaign import Campaign
 from separable.experiments.counts import published_counts, scaled_counts
 from separable.experiments.outcomes import Outcome
 from separable.experiments.results import ArmResult, ClaimResult, SeedResult
 from separable.experiments.schema import MEASURES, Arm, Claim
 from separable.experiments.statistics import mean_interval, overlap_scores
 from separable.experiments.verdicts import Sample, judge
+from separable.experiments.wording import TIMED
 
 __all__ = ["judged", "row_of"]
 
@@ -39,9 +40,9 @@ def row_of(campaign: Campaign, arm: Arm, timing: Rounds) -> ArmResult:
         macs=scaled.macs,
         image_size=scaled.side,
         published=dict(arm.published),
-        published_parameters=published.parameters,
-        published_macs=published.macs,
-        published_image_size=published.side,
+        published_parameters=None if published is None else published.parameters,
+        published_macs=None if published is None else published.macs,
+        published_image_size=None if published is None else published.side,
         learning_rate=campaign.factor(base) if trains else None,
         tuning=campaign.trials(base) if trains and arm.like is None else (),
         seeds=there,

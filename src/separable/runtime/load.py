@@ -50,7 +50,7 @@ def load_located(located: Located, options: Mapping[str, Any] | None = None, *, 
         )
     assert located.path is not None
     if located.kind == "factory":
-        from separable.runtime.factory import load_factory
+        from separable.models.factory import load_factory
 
         return load_factory(located.path, located.name)
     return load_model(model_folder(located.path) if located.kind == "run" else located.path)

@@ -21,6 +21,7 @@ from separable.models.spec import ModelSpec
 from separable.training.config import TrainConfig
 from separable.training.display import Display, format_seconds
 from separable.training.evaluate import Evaluation, EvaluationSet, evaluate
+from separable.training.foreign import is_foreign
 from separable.training.losses import soft_targets, training_loss
 from separable.training.task import AnyTask, Objective, Task, Wording
 from separable.training.whole_pictures import demand_whole_pictures, readable_below
@@ -152,6 +153,10 @@ def task_for(config: TrainConfig, task: AnyTask | None) -> AnyTask:
     task = task or Classification()
     if task.name != config.task:
         raise UsageError("The task is not the configuration's", got=task.name, expected=f"task: {config.task}")
+    if is_foreign(config.model.name):
+        if task.name == "segment":
+            raise UsageError(f"{config.model.name} classifies, and cannot answer for every pixel")
+        return task
     task.demand(config, model_spec(config.model.name))
     return task
 

@@ -15,6 +15,7 @@ from separable.errors import InputSizeError
 from separable.models import build_model, model_spec
 from separable.models.base import ImageModel
 from separable.training.config import ModelConfig, TrainConfig
+from separable.training.foreign import foreign_model, is_foreign
 from separable.training.task import Samples
 from separable.weights import create_model, unfold_batch_norm
 
@@ -26,6 +27,10 @@ _UNFOLD_PICTURES = 512
 def build_for(config: TrainConfig, class_names: tuple[str, ...]) -> ImageModel:
     """The network of `config` with random weights (keyed by its seed) and the input contract of this training."""
     torch.manual_seed(config.seed)
+    if is_foreign(config.model.name):
+        size = config.model.image_size or config.recipe.image_size
+        foreign = foreign_model(config.model.name, len(class_names), size=size, **config.model.options)
+        return _with_contract(foreign, config, class_names)
     model = build_model(config.model.name, num_classes=len(class_names), **model_options(config))
     return _with_contract(model, config, class_names)
 
