@@ -149,14 +149,19 @@ def train_once(order: dict[str, Any]) -> None:
 def _subject(order: dict[str, Any]) -> tuple[Any, Any, Any]:
     """What is trained: configuration, data, task."""
     from separable.data.folder import read_folder
+    from separable.data.manifest import read_manifest
     from separable.segmentation.pairs import read_pairs
     from separable.segmentation.task import SegmentTask
+    from separable.training.tagging import Tagging
     from tests.segmentation.trainable import segment_config
+    from tests.training.taggable import tag_config
 
     root, run = Path(order["root"]), Path(order["run"])
     chosen = {name: order[name] for name in ("epochs", "workers", "threads")}
     if order["task"] == "segment":
         return segment_config(run, root, **chosen), read_pairs(root), SegmentTask()
+    if order["task"] == "tag":
+        return tag_config(run, root, **chosen), read_manifest(root), Tagging()
     return small_config(run, root, **chosen), read_folder(root), None
 
 
@@ -194,7 +199,8 @@ def serve() -> None:
     import torch._dynamo  # noqa: F401 - imported once here, so that no forked training has to
 
     import separable.segmentation.task
-    import separable.training.loop  # noqa: F401 - likewise
+    import separable.training.loop
+    import separable.training.tagging  # noqa: F401 - likewise
 
     for line in sys.stdin:
         child = os.fork()
