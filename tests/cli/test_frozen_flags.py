@@ -42,6 +42,11 @@ FROZEN = {
     "convert": [
         *("--allow-difference", "--model", "--numerics", "--option", "--release", "--to", "--verify", "DST", "SRC"),
     ],
+    "reproduce": ["--all", "--data", "--home", "--list", "--processes", "--scale", "--seeds", "[NAME...]"],
+    "compare": [
+        *("--batch", "--data", "--device", "--epochs", "--home", "--image-size", "--pixels", "--processes", "--recipe"),
+        *("--seeds", "--tune", "NETWORK..."),
+    ],
     "doctor": ["--batch", "--input", "--option", "--size", "[MODEL]"],
     "bench ops": ["--device", "--kernel", "--only", "--out", "--precision", "--rounds", "--shape", "--stride"],
     "bench train": [*_CONTEST, "[MODEL...]"],

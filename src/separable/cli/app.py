@@ -11,6 +11,8 @@ from separable.cli.bench import INFER_EXAMPLES, OPS_EXAMPLES, TRAIN_EXAMPLES, in
 from separable.cli.bench import train as bench_train
 from separable.cli.check import EXAMPLES as CHECK
 from separable.cli.check import check
+from separable.cli.compare import EXAMPLES as COMPARE
+from separable.cli.compare import compare
 from separable.cli.convert import EXAMPLES as CONVERT
 from separable.cli.convert import convert
 from separable.cli.demo import EXAMPLES as DEMO
@@ -29,6 +31,8 @@ from separable.cli.predict import EXAMPLES as PREDICT
 from separable.cli.predict import predict
 from separable.cli.profile import EXAMPLES as PROFILE
 from separable.cli.profile import profile
+from separable.cli.reproduce import EXAMPLES as REPRODUCE
+from separable.cli.reproduce import reproduce
 from separable.cli.train import EXAMPLES as TRAIN
 from separable.cli.train import train
 
@@ -45,6 +49,8 @@ _VERBS = (
     (profile, PROFILE),
     (draw, DRAW),
     (convert, CONVERT),
+    (reproduce, REPRODUCE),
+    (compare, COMPARE),
     (doctor, DOCTOR),
 )
 _CONTESTS: tuple[tuple[Callable[..., None], str, str], ...] = (

@@ -25,7 +25,6 @@ _SUB = 3  # samples a pixel and axis: an outline has ten shades, and the mask th
 _INK = 0.48  # of full ink: where the outline of a digit is
 _TURN, _SHEAR = 25.0, 0.2
 _CHANNELS = (*[[0, 1, 2]] * 4, [0, 2, 1], [1, 0, 2], [2, 1, 0], [1, 2, 0])  # half of the pieces in colours of others
-_PLAIN = 0.7  # share of digits in one colour
 _CALM = 0.5  # contrast that a piece of photograph keeps as ink
 _OVERLAP = 0.1
 _ATTEMPTS = 10
@@ -45,6 +44,12 @@ class SceneStyle:
     """Side of the piece of photograph that becomes the background."""
     contrast: tuple[float, float] = (50.0, 120.0)
     """Between a digit and what is under it, in levels of brightness."""
+    plain: float = 0.7
+    """Share of digits in one colour."""
+    background: float = 1.0
+    """Factor on the background's brightness."""
+    always_lighter: bool = False
+    """Than what is under it: easier to learn."""
 
 
 SCENES = SceneStyle()
@@ -76,7 +81,7 @@ def draw_scene(source: SceneSource, key: Key, style: SceneStyle = SCENES) -> Sce
     """Draw one scene, a pure function of its arguments: the same bytes on every machine of IEEE arithmetic."""
     fewest, most = style.counts
     count = fewest + int(uniforms(key, "scene count", 1)[0] * (most - fewest + 1))
-    picture = _piece(source, key, "scene background", style).astype(np.float32)
+    picture = _piece(source, key, "scene background", style).astype(np.float32) * np.float32(style.background)
     mask = np.zeros((style.side, style.side), np.int16)
     painted = []
     for place in range(count):
@@ -144,6 +149,8 @@ def _place(cover: NDArray[np.float32], mask: NDArray[np.int16], key: Key, purpos
     """Upper left corner where the digit hides little of those before it; None where there is no such place."""
     inside = _inside(cover)
     height, width = cover.shape
+    if max(height, width) > len(mask):
+        return None
     draws = uniforms(key, purpose, 2 * _ATTEMPTS)
     for down, right in zip(draws[::2], draws[1::2], strict=True):
         top, left = int(down * (len(mask) - height + 1)), int(right * (len(mask) - width + 1))
@@ -164,15 +171,17 @@ def _paint(
     """Mix the digit's ink, of one colour or a piece of photograph, with what is under it, which is changed."""
     plain, contrast, side, opacity, *colour = uniforms(key, f"scene ink {place}", 7)
     height, width = cover.shape
-    if plain < _PLAIN:
+    if plain < style.plain:
         ink = np.broadcast_to(np.array([255 * part for part in colour], np.float32), under.shape)
     else:
         piece = _piece(source, key, f"scene ink piece {place}", style)[:height, :width]
         ink = piece.astype(np.float32) * np.float32(_CALM)  # else half of it has the brightness of what is under it
     below = _brightness(under, cover)
     away = style.contrast[0] + contrast * (style.contrast[1] - style.contrast[0])
-    wanted = below + away if side < 0.5 else below - away
-    if not 20 <= wanted <= 235:
+    wanted = below + away if side < 0.5 or style.always_lighter else below - away
+    if style.always_lighter:
+        wanted = min(wanted, 235)
+    elif not 20 <= wanted <= 235:
         wanted = 2 * below - wanted
     ink = np.clip(ink + np.float32(wanted - _brightness(ink, cover)), 0, 255)
     strength = cover[..., None] * np.float32(0.75 + 0.25 * opacity)

@@ -12,10 +12,10 @@ from separable.experiments.pool import Job
 from separable.experiments.results import Trial
 from separable.experiments.schema import MEASURES, Arm, Experiment, Setup
 from separable.experiments.sources import Source
+from separable.experiments.wording import trained_measures
 
-__all__ = ["TIMED", "Campaign"]
+__all__ = ["Campaign"]
 
-TIMED = ("steps_per_second", "milliseconds", "memory")
 _OVERHEAD = 3_000_000
 """Multiply-adds that a picture costs beside those of its network: reading, and what small layers waste."""
 _TUNING_SHARE = 0.7
@@ -45,8 +45,7 @@ class Campaign:
     def first_measure(self) -> str:
         """What learning rates are chosen by: the first column that trainings have, else the task's own."""
         own = {"classify": "top1", "tag": "map100", "segment": "miou"}[self.experiment.task]
-        measured = (name for name in self.experiment.measures if name not in TIMED and not MEASURES[name].exact)
-        return next(measured, own)
+        return next(iter(trained_measures(self.experiment.measures)), own)
 
     @property
     def tunes(self) -> bool:

@@ -107,13 +107,13 @@ def evaluation_of(trained: Cell, keys: tuple[str, ...], arm: Arm) -> Cell:
 
 
 def recipe_of(setup: Setup, arm: Arm, factor: float = 1.0) -> Recipe:
-    """The setup's recipe with its changes, then the arm's, then the factor on the learning rates.
+    """The setup's recipe as `changes_of` has it for the arm, with the factor on the learning rates.
 
     Raises:
         UsageError: as `cell_of`.
     """
     plain = to_plain(find_recipe(setup.recipe))
-    plain = overridden(plain, {**setup.changes, **arm.recipe, "epochs": setup.epochs})
+    plain = overridden(plain, {**setup.changes_of(arm), "epochs": setup.epochs})
     try:
         recipe = from_plain(Recipe, plain)
     except UsageError as error:

@@ -5,6 +5,7 @@ with JSON; on all cores, the arms taking turns, so that a slower minute hits all
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,10 @@ _ROUNDS, _SECONDS = 5, 0.5
 """Of each arm and measure, at laptop scale and above."""
 _SMOKE = 2, 0.02
 _MEMORY_ROUNDS = 2
+_LITTLE = {"width": 0.03125, "middle_blocks": 0, "stem_stride": 1}
+"""Of Xception, so narrow that a step of it needs no more than the libraries' own memory."""
+_QUIET = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""At smoke scale figures mean nothing, but a busy machine must not hang on threads that wait for each other."""
 
 
 def time_arms(
@@ -63,7 +68,10 @@ def time_arms(
 
 def _asked(request: Mapping[str, Any]) -> Rounds:
     command = [sys.executable, "-m", "separable.experiments.timing"]
-    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    environment = os.environ | (_QUIET if request["smoke"] else {})
+    done = subprocess.run(  # noqa: S603 - our own module
+        command, input=json.dumps(request), env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         said = done.stderr.strip().splitlines()
         raise SeparableError("The networks cannot be timed", got=said[-1] if said else f"exit code {done.returncode}")
@@ -150,11 +158,15 @@ def _pictures(cell: Mapping[str, Any], class_names: Sequence[str]) -> Callable[[
 
 
 def _memory(cell: Mapping[str, Any], class_names: Sequence[str]) -> float:
-    """MiB that a step needs at most beyond what the process has before there is a network."""
+    """MiB that a step needs at most beyond what the process has after a step of next to nothing: its libraries."""
     import torch
 
     from separable.training.display import resident_memory
 
+    model = {**cell["config"]["model"], "name": "xception", "options": _LITTLE, "image_size": [32, 32]}
+    recipe = {**cell["config"]["recipe"], "loss": None, "class_weights": "none"}
+    little = {**cell["config"], "model": model, "task": "classify", "batch_size": 2, "accumulate": 1, "recipe": recipe}
+    _steps({**cell, "config": little}, class_names)()
     before = resident_memory()
     once = _steps(cell, class_names)
     once()
