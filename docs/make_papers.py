@@ -134,6 +134,7 @@ def _listed(names: Iterable[str]) -> str:
 
 def take(home: Path, folder: Path) -> None:
     """Copy the finished results of `home`, where `separable reproduce` writes, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)  # git keeps no empty ones
     for path in sorted(home.rglob("result.json")):
         result = read_result(path)
         if result is not None and result.finished:
