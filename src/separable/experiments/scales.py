@@ -17,7 +17,21 @@ from typing import Any
 
 from separable.experiments.schema import Scale, Setup
 
-__all__ = ["GPU", "INCEPTION_DECAY", "LAPTOP", "LEARN", "PAPER", "PAPER_COST", "SMOKE", "cost_of", "setups"]
+__all__ = [
+    "GPU",
+    "INCEPTION_DECAY",
+    "LAPTOP",
+    "LEARN",
+    "MASKS",
+    "MOBILENETS",
+    "PAPER",
+    "PAPER_COST",
+    "PAPER_INCEPTION",
+    "SMOKE",
+    "TAGS",
+    "cost_of",
+    "setups",
+]
 
 LEARN: Mapping[str, Any] = {
     "scaling": "none",
@@ -27,8 +41,8 @@ LEARN: Mapping[str, Any] = {
     "regularisation.dropout": 0.0,
 }
 """On the recipe "small", for some hundred steps: the papers' own staircases and averages over 10,000 steps would not
-have moved by then. No dropout: the published networks differ in it. No crops and no mirroring: digits are told by what both destroy, and drawn pictures vary by
-themselves."""
+have moved by then. No dropout: the published networks differ in it. No crops and no mirroring: digits are told by what
+both destroy, and drawn pictures vary by themselves."""
 
 SMOKE = Setup(
     data="digits",
@@ -93,6 +107,94 @@ PAPER = Setup(
 
 INCEPTION_DECAY: Mapping[str, Any] = {"optimiser.weight_decay": 4e-5}
 """1610.02357, section 4.3: 4e-5 for Inception V3, for which it was tuned, and 1e-5 for Xception."""
+
+PAPER_INCEPTION = replace(PAPER, recipe="inception_v3", epochs=100)
+"""1512.00567, section 8."""
+
+MOBILENETS: Mapping[Scale, Setup] = {
+    "smoke": replace(
+        SMOKE,
+        image_sizes={224: 32, 192: 28, 160: 24, 128: 20},
+        options={"mobilenet_v1": {"width": 0.125, "stem_stride": 1}},
+        arm_options={"0.75": {"width": 0.1}, "0.5": {"width": 0.075}, "0.25": {"width": 0.05}},
+    ),
+    "laptop": replace(
+        LAPTOP,
+        image_size=56,
+        image_sizes={224: 56, 192: 48, 160: 40, 128: 32},
+        options={"mobilenet_v1": {"width": 0.5}},
+        arm_options={"0.75": {"width": 0.375}, "0.5": {"width": 0.25}, "0.25": {"width": 0.125}},
+    ),
+    "gpu": replace(GPU, image_size=112, image_sizes={224: 112, 192: 96, 160: 80, 128: 64}, options={}),
+    "paper": replace(
+        PAPER, recipe="mobilenet", epochs=100, image_size=224, image_sizes={side: side for side in (224, 192, 160, 128)}
+    ),
+}
+"""1704.04861, tables 4 to 7: half the channels at a quarter of the side, so that the strides leave something."""
+
+
+def _fc_layers(width: int) -> dict[str, dict[str, Any]]:
+    return {name: {"fc_layers": (width, width)} for name in ("Inception V3, FC layers", "Xception, FC layers")}
+
+
+TAGS: Mapping[Scale, Setup] = {
+    "smoke": replace(SMOKE, data="tags", recipe="tags", arm_options=_fc_layers(16)),
+    "laptop": replace(LAPTOP, data="tags", recipe="tags", image_size=48, arm_options=_fc_layers(256)),
+    "gpu": replace(GPU, data="tags", recipe="tags", arm_options=_fc_layers(1024)),
+    "paper": replace(
+        PAPER,
+        data="tags",
+        recipe="xception_jft",
+        epochs=3,
+        batch_size=32,
+        arm_changes={"Inception V3": INCEPTION_DECAY, "Inception V3, FC layers": INCEPTION_DECAY},
+    ),
+}
+"""1610.02357, table 2, figures 7 and 8: many labels a picture."""
+
+MASKS: Mapping[Scale, Setup] = {
+    "smoke": Setup(
+        data="scenes",
+        recipe="segment",
+        changes={"augment.random_resized_crop": None, "augment.flip": False},
+        epochs=1,
+        batch_size=8,
+        image_size=32,
+        seeds=(0, 1),
+        options={"unet_xception": {"width": 0.25, "depth": 2}},
+        pictures=(32, 16),
+    ),
+    "laptop": Setup(
+        data="scenes",
+        recipe="segment",
+        changes={"augment.random_resized_crop": None, "augment.flip": False},
+        epochs=12,
+        batch_size=16,
+        image_size=64,
+        options={"unet_xception": {"width": 0.5}},
+        pictures=(1000, 500),
+    ),
+    "gpu": Setup(
+        data="scenes",
+        recipe="segment",
+        changes={"augment.random_resized_crop": None, "augment.flip": False},
+        epochs=30,
+        batch_size=32,
+        image_size=160,
+        pictures=(2000, 1000),
+        precision="bf16",
+        device="cuda",
+    ),
+    "paper": Setup(
+        data="pets",
+        recipe="keras_unet",
+        epochs=50,
+        batch_size=32,
+        image_size=160,
+        device="cuda",
+    ),
+}
+"""Keras' example; its pictures are 160 pixels wide."""
 
 PAPER_COST = "about 4 days of one H200 a network and seed"
 

@@ -1,6 +1,6 @@
 """The papers' tables and figures, one file each: what was claimed, what was printed, what each scale trains.
 
-A file holds one `EXPERIMENT` and nothing that runs. The printed figures are checked against a second listing in the tests.
+A file holds one `EXPERIMENT` and nothing that runs. A second listing of the printed figures stands in the tests.
 """
 
 __all__: list[str] = []

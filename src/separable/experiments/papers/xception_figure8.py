@@ -1,0 +1,37 @@
+"""F. Chollet, "Xception" (arXiv:1610.02357), figure 8: MAP@100 on FastEval14k while training on JFT, with two fully
+connected layers.
+
+Claimed: the curve of Xception lies above that of Inception V3. The curves are in the picture alone; what they end at is
+printed in table 2.
+
+Trained there, and readings: as `xception/table2`, whose trainings these are.
+"""
+
+from separable.experiments.papers.xception_table2 import ARMS, JFT_COST, JFT_READING
+from separable.experiments.scales import TAGS
+from separable.experiments.schema import Claim, Experiment
+
+__all__ = ["EXPERIMENT"]
+
+EXPERIMENT = Experiment(
+    name="xception/figure8",
+    title="Training curves with many labels a picture, with fully connected layers",
+    source="arXiv:1610.02357, figure 8",
+    says="With fully connected layers, Xception is ahead of Inception V3 on JFT.",
+    kind="curves",
+    task="tag",
+    arms=ARMS[2:],
+    measures=("weighted_map100", "map100", "loss"),
+    claims=(
+        Claim(
+            "Xception ends above Inception V3",
+            "weighted_map100",
+            "Xception, FC layers",
+            "above",
+            "Inception V3, FC layers",
+        ),
+    ),
+    setups=TAGS,
+    reading=f"The curves are in the picture alone; the figures beside these are their ends, of table 2. {JFT_READING}",
+    costs=JFT_COST,
+)
