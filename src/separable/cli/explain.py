@@ -73,8 +73,9 @@ def explain(
 ) -> None:
     """Show what in a picture made a network answer as it did: a page with heat maps, attributions and feature maps.
 
-    Of a network that answers for every pixel: what made it take the pixels of a class for that class. Shares are of the
-    pixels that the network sees; those of `predict` are of the picture's own.
+    Of a network that gives tags: what speaks for the most probable ones. Of a network that answers for every pixel:
+    what made it take the pixels of a class for that class. Shares are of the pixels that the network sees; those of
+    `predict` are of the picture's own.
     A picture that cannot be read gets a message and no page; the others get theirs, and the exit code is 1.
     """
     from separable.cli.explaining import Explainer, Wishes, page_paths
@@ -104,8 +105,9 @@ def _one(explainer: "Explainer", source: str, path: Path, png: bool, output: Out
         cause = str(error).rstrip(".")
         write_lines(sys.stderr, f"separable: {plain(source)} cannot be explained\n  got       {cause}")
         return {"path": source, "page": None, "error": cause}
+    of_one_class = "share" not in row["top"][0] and explainer.contract.answer == "softmax"
     share = "share" if "share" in row["top"][0] else "probability"
-    shown = row["top"][: 3 if share == "share" else 1]
+    shown = row["top"][: 1 if of_one_class else 3]
     whole = "of the {}x{} pixels that the network sees, ".format(*row["input"]) if share == "share" else ""
     output.show(f"{path}: {whole}" + ", ".join(f"{one['class']} {100 * one[share]:.1f} %" for one in shown))
     for alert in row["alerts"]:

@@ -178,7 +178,8 @@ class Explainer:
         options |= {"steps": wishes.steps, "progress": self.progress}
         if isinstance(network, SegmentationModel):
             return explain_pixels(network, picture, self.layer, self.shown, **options)
-        return explain_picture(network, picture, self.layer, self.shown, temperature=self.temperature, **options)
+        options |= {"temperature": self.temperature, "independent": self.contract.answer == "sigmoid"}
+        return explain_picture(network, picture, self.layer, self.shown, **options)
 
     def _under_classes(self, seen: torch.Tensor, mask: torch.Tensor) -> NDArray[np.uint8]:
         """The picture that the network gets under the colours of its pixels' classes."""

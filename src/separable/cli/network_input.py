@@ -12,6 +12,7 @@ from separable.runtime.load import load_located
 from separable.runtime.locate import locate
 from separable.runtime.masks import MaskPredictor
 from separable.runtime.predictor import Predictor, load_predictor
+from separable.runtime.tags import TagPredictor
 from separable.training.foreign import PIXELS
 
 __all__ = ["predictor_of"]
@@ -37,8 +38,10 @@ def predictor_of(model: str, size: tuple[int, int] | None, pixels: str | None) -
         return predictor
     network = load_located(located)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = MaskPredictor if isinstance(network, SegmentationModel) else Predictor
-    return kind(network, _contract_of(network, size, pixels), device=device)
+    contract = _contract_of(network, size, pixels)
+    if isinstance(network, SegmentationModel):
+        return MaskPredictor(network, contract, device=device)
+    return (TagPredictor if contract.answer == "sigmoid" else Predictor)(network, contract, device=device)
 
 
 def _contract_of(network: nn.Module, size: tuple[int, int] | None, pixels: str | None) -> InputContract:

@@ -131,10 +131,20 @@ def demand_layout(data: Path, task: str, asked: str | None, fix: str) -> None:
             raise DataFolderError(f"{error.what} ({asked})", got=error.got, expected=error.expected, fix=fix) from error
     elif holds_pairs(data):
         raise DataFolderError(f"{data} holds pictures with masks", got=asked, expected=_LAID_OUT["classify"], fix=fix)
-    elif data.is_file() and laid_out_for(data) == "tag":
+    elif laid_out_for(data) == "tag" and not _has_classes(data):
         raise DataFolderError(
-            f"{data} is a list of pictures with their labels", got=asked, expected=_LAID_OUT["classify"], fix=fix
+            f"{data} {'is' if data.is_file() else 'holds'} a list of pictures with their labels",
+            got=asked,
+            expected=_LAID_OUT["classify"],
+            fix=fix,
         )
+
+
+def _has_classes(data: Path) -> bool:
+    """Whether there are folders that could be classes, beside a list of labels."""
+    from separable.data.walk import subfolders
+
+    return data.is_dir() and len(subfolders(data)) > 1
 
 
 def _is_half(data: Path) -> bool:

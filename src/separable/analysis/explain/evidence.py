@@ -34,6 +34,7 @@ def evidence_section(subject: Subject, images: Mapping[str, bytes]) -> Markup:
         what = "the class' logits in its region" if subject.of_pixels else "the class' logit"
         said.append(f"what each pixel adds to {what} or takes from it (integrated gradients)")
     whom = "the two largest classes" if subject.of_pixels else "the answer, the runner-up"
+    whom = "the two most probable tags" if subject.of_tags else whom
     lead = f"For {whom} and each class that was asked for: {', and '.join(said)}."
     return section("evidence", "The evidence", lead, *content)
 

@@ -48,7 +48,7 @@ class Explanation:
     """The answer and the evidence for it."""
 
     probabilities: Tensor
-    """(classes,) float64 on the CPU; of a network with one output, the sigmoid of it."""
+    """(classes,) float64 on the CPU; of tags, or of one output, the sigmoid of each."""
     top: tuple[int, ...]
     """The most probable classes, best first."""
     evidence: tuple[Evidence, ...]
@@ -72,6 +72,7 @@ def explain_picture(
     baseline: Tensor | float = 0.0,
     steps: int | None = None,
     temperature: float = 1.0,
+    independent: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Explanation:
     """Look at one picture (1, C, H, W) with every means there is.
@@ -81,6 +82,7 @@ def explain_picture(
         shown: layers whose maps are kept.
         classes: more classes to explain, beside the most probable and the one after it.
         temperature: divides the logits before the softmax; the evidence is for the logit itself.
+        independent: every class is answered for itself, by the sigmoid of its logit, as tags are.
 
     Raises:
         UsageError: as `grad_cam` and `integrated_gradients`.
@@ -89,7 +91,7 @@ def explain_picture(
     with examined(model), torch.no_grad():
         logits = logits_of(model(prepared(inputs)))[0].double().cpu()
     scaled = logits / temperature
-    probabilities = scaled.sigmoid() if len(logits) == 1 else scaled.softmax(0)
+    probabilities = scaled.sigmoid() if independent or len(logits) == 1 else scaled.softmax(0)
     top = tuple(int(index) for index in logits.topk(min(5, len(logits))).indices)
     look = _Look(model, inputs, layer, method, baseline, steps, progress, class_scores)
     evidence = [

@@ -10,7 +10,7 @@ from separable.analysis.explain.subject import Subject
 from separable.analysis.explain.views import filters_section, maps_section, seen_section
 from separable.analysis.page import document
 from separable.analysis.page.html import tile
-from separable.analysis.page.wording import percent
+from separable.analysis.page.wording import listed, percent
 from separable.analysis.plots.markup import Markup, element, join, shorten
 
 __all__ = ["explanation_page"]
@@ -76,6 +76,9 @@ def _summary(subject: Subject) -> str:
         shares = [f"{percent(float(found.probabilities[k]))} for {shorten(subject.name(k), 60)}" for k in found.top]
         seen = "the {}x{} pixels that it sees of this picture".format(*subject.contract.size)
         return f"Of {seen} {subject.network} takes {', '.join(shares)}. Below is what in them made it so."
+    if subject.of_tags:
+        tags = [f"{shorten(subject.name(k), 60)} ({percent(float(found.probabilities[k]))})" for k in found.top]
+        return f"The most probable tags that {subject.network} finds: {listed(tags)}. Below is what made it so."
     words = f"{subject.network} takes this picture for {shorten(subject.name(best), 60)} with a confidence of {sure}"
     if len(found.top) > 1:
         second = found.top[1]
@@ -85,7 +88,7 @@ def _summary(subject: Subject) -> str:
 
 def _tiles(subject: Subject) -> list[Markup]:
     found = subject.explanation
-    what = "of the pixels it sees" if subject.of_pixels else "confidence"
+    what = "of the pixels it sees" if subject.of_pixels else subject.sureness
     tiles = [tile(percent(float(found.probabilities[found.top[0]])), what, subject.name(found.top[0])[:60])]
     if subject.layer is not None and subject.shows_cam:
         layer = subject.layer

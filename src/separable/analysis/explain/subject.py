@@ -61,6 +61,16 @@ class Subject:
         return self.explanation.mask is not None
 
     @property
+    def of_tags(self) -> bool:
+        """Whether every class is answered for itself."""
+        return self.contract.answer == "sigmoid"
+
+    @property
+    def sureness(self) -> str:
+        """What the probability of a class is called."""
+        return "probability" if self.of_tags else "confidence"
+
+    @property
     def score(self) -> str:
         """What the evidence is for."""
         return "sum of logits" if self.of_pixels else "logit"
@@ -77,7 +87,10 @@ class Subject:
 
     def role(self, evidence: Evidence) -> str:
         top = self.explanation.top
-        first, second = ("the largest", "the second largest") if self.of_pixels else ("the answer", "the runner-up")
+        first, second = "the answer", "the runner-up"
+        if self.of_pixels or self.of_tags:
+            which = "largest" if self.of_pixels else "most probable"
+            first, second = f"the {which}", f"the second {which}"
         if evidence.index == top[0]:
             return first
         return second if len(top) > 1 and evidence.index == top[1] else "asked for"

@@ -28,7 +28,7 @@ def seen_section(subject: Subject, images: Mapping[str, bytes]) -> Markup:
         Bar(subject.name(index), value, note=f"{subject.name(index)}: {percent(value)}")
         for index, value in ((index, float(found.probabilities[index])) for index in found.top)
     ]
-    name, width = ("share of the pixels", 230) if subject.of_pixels else ("confidence", 320)
+    name, width = ("share of the pixels", 230) if subject.of_pixels else (subject.sureness, 320)
     chart = bar_chart(bars, name=name, domain=(0.0, 1.0), width=width, write=percent)
     seen = image(images["seen.png"], "The picture as the network sees it", squares=min(height, width) < _SMALL)
     whole = f"The picture, {subject.size[1]}x{subject.size[0]} pixels, {_cut(subject)}."
@@ -127,6 +127,9 @@ def _confidence(subject: Subject) -> str:
         return f"{words}, among the pixels that the network sees; `predict` counts those of the picture itself."
     if len(subject.explanation.probabilities) == 1:
         return "The network has one output: its sigmoid."
+    if subject.of_tags:
+        tags = f"{len(subject.explanation.probabilities):,} tags"
+        return f"The {len(subject.explanation.top)} most probable of {tags}, each of which is answered for itself."
     words = f"The {len(subject.explanation.top)} best of {len(subject.explanation.probabilities):,} classes"
     warmth = f", calibrated with the temperature {subject.temperature:.3g}" if subject.temperature != 1.0 else ""
     return f"{words}{warmth}."
