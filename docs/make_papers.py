@@ -14,7 +14,6 @@ lie beside it. Regions look so, and everything between their marks is written an
 import argparse
 import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from separable.experiments.catalog import find_experiment
@@ -22,7 +21,7 @@ from separable.experiments.render.markdown import to_markdown
 from separable.experiments.render.plots import plots_of
 from separable.experiments.results import Result, read_result
 from separable.experiments.schema import MEASURES, SCALES, Claim, Experiment
-from separable.experiments.wording import DASH, value_text
+from separable.experiments.wording import value_text
 
 PAPERS = Path(__file__).resolve().parent / "papers"
 REGION = re.compile(r"(<!-- begin (published|results) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -102,10 +101,7 @@ def published(experiment: Experiment) -> str:
             lines.append(f"| {arm.name}{_note(arm.note)} | {' | '.join(printed)} |")
         lines.append("")
     else:
-        lines += [
-            "No figures are printed with it; the arms are " + _listed(arm.name for arm in experiment.arms) + ".",
-            "",
-        ]
+        lines += [f"No figures are printed with it. Compared: {'; '.join(arm.name for arm in experiment.arms)}.", ""]
     if experiment.claims:
         lines += ["**Tested**:", "", *(_claim(claim) for claim in experiment.claims), ""]
     if experiment.reading:
@@ -125,11 +121,6 @@ def _claim(claim: Claim) -> str:
 
 def _note(note: str) -> str:
     return f" ({note})" if note else ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last or DASH
 
 
 def take(home: Path, folder: Path) -> None:
