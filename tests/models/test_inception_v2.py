@@ -73,6 +73,22 @@ def test_the_plain_7x7_ends_where_its_three_3x3_end() -> None:
     }
 
 
+@pytest.mark.parametrize(("stem", "smallest"), [("299", 75), ("151", 39), ("79", 23)])
+def test_both_forms_of_every_stem_end_on_the_same_grids(stem: str, smallest: int) -> None:
+    """As table 2 of Inception-v3 has them, for small pictures: 147, or 73 without a pool, and 35, 17, 8 behind."""
+    plain, factorised = (on_meta(stem=stem, factorized_7x7=flag) for flag in (False, True))
+    for side in (int(stem), int(stem) + 6, smallest):
+        found, expected = entering(plain, side), entering(factorised, side)
+        assert {**found, "conv2a": None, "conv2b": None} == {**expected, "conv2a": None, "conv2b": None}
+    assert entering(plain, int(stem))["mixed0"] == (35, 192)
+    assert entering(plain, smallest)["head"] == (1, 2048)
+    assert plain.input_contract == factorised.input_contract
+    assert plain.input_contract.min_size == smallest
+    assert plain.get_submodule("conv1a").conv.weight.shape == (64, 3, 7, 7)
+    assert sum(p.numel() for p in plain.parameters()) == 23_798_184
+    assert [tap.stride for tap in plain.taps] == [tap.stride for tap in factorised.taps]
+
+
 def test_the_depth() -> None:
     """Section 6 says 42 layers: six convolutions and three in each of twelve modules would be that many."""
     assert [depth(on_meta(factorized_7x7=flag)) for flag in (False, True)] == [46, 48]
@@ -102,9 +118,10 @@ def test_the_rows_of_table_3_by_options() -> None:
 FULL = {"factorized_7x7": True, "aux_head": True, "aux_batch_norm": True}
 
 
-def test_with_all_three_it_is_inception_v3() -> None:
+@pytest.mark.parametrize("stem", ["299", "151", "79"])
+def test_with_all_three_it_is_inception_v3(stem: str) -> None:
     torch.manual_seed(0)
-    small: dict[str, Any] = {"num_classes": 5, "width": 0.1, "dropout": 0.0}
+    small: dict[str, Any] = {"num_classes": 5, "width": 0.1, "dropout": 0.0, "stem": stem}
     v3 = build_model("inception_v3", aux_head=True, **small)
     v2 = build_model("inception_v2", **FULL, **small)
     assert list(v2.state_dict()) == list(v3.state_dict())

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from separable.blocks import AveragePool, InceptionC, InceptionD, MaxPool
+from separable.blocks.savings import Cost, grid_reduction_cost
 from separable.errors import ModelOptionError
 from separable.models import ImageModel, build_model
 from tests.models.test_inception_v2 import entering, macs
@@ -150,9 +151,69 @@ def test_modules_take_the_options_alone() -> None:
         InceptionD(32, pool="mean")
 
 
+def test_linear_inside_leaves_out_the_activations_between_the_3x3_and_nothing_else() -> None:
+    """Section 3.1 and figure 2: every 5x5 that two 3x3 stand for, the strided one of the grid reduction too."""
+    plain, linear = on_meta(), on_meta(linear_inside=True)
+    assert list(plain.state_dict()) == list(linear.state_dict())
+    silent = {name for name, module in linear.named_modules() if isinstance(module, nn.Identity)}
+    assert not [module for module in plain.modules() if isinstance(module, nn.Identity)]
+    assert silent == {f"mixed{number}.branch3x3dbl_2.act" for number in range(4)}
+    torch.manual_seed(0)
+    module = build_model("inception_v3", 2, width=0.1, linear_inside=True).eval().get_submodule("mixed1")
+    x = torch.randn(1, module.branch1x1.conv.in_channels, 9, 9)
+    inside = module.branch3x3dbl_2(module.branch3x3dbl_1(x))
+    assert (inside < 0).any()
+    assert torch.equal(module(x)[:, 32:48], module.branch3x3dbl_3(inside)), "the third of four branches"
+
+
+REDUCED = {"parallel": "figure 10, right", "pool_first": "figure 9, left", "convolve_first": "figure 9, right"}
+
+
+@pytest.mark.parametrize("how", REDUCED)
+@pytest.mark.parametrize("stem", ["299", "79"])
+def test_every_grid_reduction_leaves_the_rest_as_it_is(how: str, stem: str) -> None:
+    plain, other = on_meta(stem=stem), on_meta(stem=stem, grid_reduction=how)
+    assert entering(other, int(stem)) == entering(plain, int(stem)), "sides and channels of every module"
+    assert {
+        name: value.shape for name, value in other.state_dict().items() if name[:6] not in ("mixed3", "mixed8")
+    } == {name: value.shape for name, value in plain.state_dict().items() if name[:6] not in ("mixed3", "mixed8")}
+    blocks = [other.get_submodule(name) for name in ("mixed3", "mixed8")]
+    assert [(block.how, block.conv.bn.weight) for block in blocks] == [(how, None)] * 2, "no gamma either"
+
+
+def test_the_cost_of_the_grid_reductions() -> None:
+    """Section 5: convolving first costs four times as much as pooling first, in parallel less than either."""
+    sides = {"mixed3": (288, 768, 35), "mixed8": (768, 1280, 17)}
+    costs, others = {}, set()
+    for how in REDUCED:
+        model = on_meta(grid_reduction=how)
+        costs[how] = sum((grid_reduction_cost(*shape[:2], how, shape[2]) for shape in sides.values()), Cost(0, 0))
+        betas = sum(model.get_submodule(name).conv.conv.out_channels for name in sides)
+        others.add((parameters(model) - costs[how].parameters - betas, macs(model, 299) - costs[how].macs))
+    assert len(others) == 1, "everything else is the same"
+    assert costs["pool_first"].parameters == costs["convolve_first"].parameters
+    assert costs["convolve_first"].macs / costs["pool_first"].macs == pytest.approx(4, rel=0.15)
+    assert costs["parallel"].macs < costs["pool_first"].macs
+
+
+def test_dense_layers_and_the_plain_auxiliary_head() -> None:
+    """Table 2 of arXiv:1610.02357 has it "with FC layers", of 4096 each; table 3 of 1512.00567 an auxiliary head."""
+    more = 4096 * (2048 + 1) + 4096 * (4096 + 1) + 1000 * (4096 - 2048)
+    assert parameters(on_meta(fc_layers=[4096, 4096])) == 23_817_352 + more
+    assert on_meta(fc_layers=[4096, 4096]).head_hidden_size == 4096
+    names = [name for name, _ in on_meta(aux_head=True, aux_batch_norm=False).named_parameters()]
+    assert "aux_head.conv1.conv.bias" in names
+    assert "aux_head.conv1.bn.bias" not in names
+    assert "aux_head.conv1.bn.bias" in dict(on_meta(aux_head=True).named_parameters())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"grid_reduction": "both"}, "grid_reduction. Got: 'both'. Expected: None or 'parallel' or 'pool_first' or"),
+        ({"linear_inside": "yes"}, "linear_inside. Got: 'yes'. Expected: True or False"),
+        ({"aux_batch_norm": 1}, "aux_batch_norm. Got: 1. Expected: True or False"),
+        ({"fc_layers": [0]}, r"fc_layers. Got: \(0,\)|fc_layers. Got: \[0\]"),
         ({"stem": 300}, "stem. Got: '300'. Expected: '299' or '151' or '79'"),
         ({"variant": "keras"}, "variant. Got: 'keras'. Expected: 'slim' or 'chollet_2016'"),
         ({"activation": None}, "activation. Got: None. Expected: 'relu' or 'relu6' or 'elu'"),
