@@ -124,11 +124,11 @@ def _note(note: str) -> str:
 
 
 def take(home: Path, folder: Path) -> None:
-    """Copy the finished results of `home`, where `separable reproduce` writes, into `folder`."""
+    """Copy the finished results of `home`, where `separable reproduce` writes, into `folder`; none that only smoke."""
     folder.mkdir(parents=True, exist_ok=True)  # git keeps no empty ones
     for path in sorted(home.rglob("result.json")):
         result = read_result(path)
-        if result is not None and result.finished:
+        if result is not None and result.finished and result.scale != "smoke":
             result.write(folder / f"{name_of(result)}.json")
             print(f"{name_of(result)}.json")
 
