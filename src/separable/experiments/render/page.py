@@ -11,6 +11,7 @@ from separable.experiments.render.plots import Plot, cost_plots, curve_plots, va
 from separable.experiments.render.tables import (
     Table,
     arms_in_words,
+    claims_word,
     compared,
     facts,
     headed,
@@ -19,6 +20,7 @@ from separable.experiments.render.tables import (
     ours_table,
     power_sentence,
     published_table,
+    verdict_text,
 )
 from separable.experiments.results import Result
 from separable.experiments.wording import difference_text, scale_text, size_text, value_text
@@ -55,7 +57,7 @@ def to_page(result: Result) -> str:
     """The text of an XHTML page that needs no network and no other file."""
     built = [
         ("values", "What was measured", _values(result)),
-        ("claims", "Claims", _claims(result)),
+        ("claims", claims_word(result), _claims(result)),
         ("curves", "Curves", _curves(result)),
         ("cost", "What it costs", _cost(result)),
         ("networks", "Networks", _networks(result)),
@@ -77,14 +79,17 @@ def _header(result: Result) -> Markup:
         small = f"{text[0].upper()}{text[1:]}. Smaller networks, pictures and data stand in for the published ones; "
         warnings.insert(0, element("p", f"{small}figures printed and measured here are not to be compared.",
                                    class_="note alert"))  # fmt: skip
-    eyebrow = element("p", result.source, class_="eyebrow")
+    eyebrow = element("p", result.source or result.date, class_="eyebrow")
     title = element("h1", headed(result))
     return join(eyebrow, title, *said, *warnings, element("dl", *_tiles(result), class_="tiles"))
 
 
 def _tiles(result: Result) -> list[Markup]:
     tiles = []
-    if result.claims:
+    if result.claims and result.scale == "own":
+        told = sum(claim.verdict in ("holds", "reversed") for claim in result.claims)
+        tiles.append(tile(f"{told} of {len(result.claims)}", "pairs told apart"))
+    elif result.claims:
         held = sum(claim.verdict in ("holds", "exact") for claim in result.claims)
         turned = sum(claim.verdict == "reversed" for claim in result.claims)
         detail = f"{turned} the other way round" if turned else "none the other way round"
@@ -118,13 +123,13 @@ def _claims(result: Result) -> Markup | None:
         printed = "" if claim.published is None else f"Published: {difference_text(claim.measure, claim.published)}. "
         found.append(element(
             "p",
-            element("span", claim.verdict, class_="verdict sure" if sure else "verdict"),
+            element("span", verdict_text(result, claim), class_="verdict sure" if sure else "verdict"),
             element("strong", claim.text),
             element("span", f"{compared(claim)}. {printed}{_capital(claim.sentence)}.", class_="why"),
             class_="finding",
         ))  # fmt: skip
-    lead = f"Whether their direction is seen at {scale_text(result.scale)}; 95 % intervals over seeds and pictures."
-    return section("claims", "Claims", lead, *found)
+    lead = f"Whether their direction is seen, {scale_text(result.scale)}; 95 % intervals over seeds and pictures."
+    return section("claims", claims_word(result), lead, *found)
 
 
 def _curves(result: Result) -> Markup | None:

@@ -12,6 +12,7 @@ __all__ = [
     "Table",
     "arms_in_words",
     "claims_table",
+    "claims_word",
     "compared",
     "facts",
     "headed",
@@ -21,6 +22,7 @@ __all__ = [
     "power_sentence",
     "published_table",
     "tables_of",
+    "verdict_text",
 ]
 
 
@@ -85,18 +87,39 @@ def claims_table(result: Result) -> Table | None:
     """The claims with their verdicts."""
     if not result.claims:
         return None
-    rows = [(claim.text, compared(claim), _published(claim), claim.sentence, claim.verdict) for claim in result.claims]
+    rows = [
+        (claim.text, compared(claim), _published(claim), claim.sentence, verdict_text(result, claim))
+        for claim in result.claims
+    ]
     printed = any(claim.published is not None for claim in result.claims)
     kept = (0, 1, *((2,) if printed else ()), 3, 4)
-    header = ("claim", "compared", "published difference", f"found at {_short_scale(result)}", "verdict")
+    header = (
+        claims_word(result).lower().removesuffix("s"),
+        "compared",
+        "published difference",
+        f"found at {_short_scale(result)}",
+        "verdict",
+    )
     note = "Differences with their 95 % intervals over seeds and pictures."
     return Table(
-        f"Claims, {scale_text(result.scale)}",
+        f"{claims_word(result)}, {scale_text(result.scale)}",
         tuple(header[index] for index in kept),
         tuple(tuple(row[index] for index in kept) for row in rows),
         len(kept),
         note,
     )
+
+
+def claims_word(result: Result) -> str:
+    """Nobody claims anything of a user's own networks: there it is pairs that are told apart."""
+    return "Pairs" if result.scale == "own" else "Claims"
+
+
+def verdict_text(result: Result, claim: ClaimResult) -> str:
+    """The verdict in a word or two."""
+    if result.scale != "own" or claim.verdict == "not measured":
+        return claim.verdict
+    return "not told apart" if claim.verdict == "not seen" else "told apart"
 
 
 def compared(claim: ClaimResult) -> str:

@@ -15,6 +15,7 @@ from separable.experiments.render.tables import (
     ours_table,
     power_sentence,
     published_table,
+    verdict_text,
 )
 from separable.experiments.results import Result
 from separable.experiments.wording import difference_text
@@ -67,8 +68,8 @@ def _claims(result: Result, width: int) -> str:
     lines = [_wrapped(table.title, width)]
     for claim in result.claims:
         printed = "" if claim.published is None else f"published {difference_text(claim.measure, claim.published)}; "
-        lines.append(_wrapped(f"{claim.verdict.upper():<13} {claim.text}", width, 14))
-        lines.append(_wrapped(f"{'':<13} {compared(claim)}: {printed}{claim.sentence}", width, 14))
+        lines.append(_wrapped(f"{verdict_text(result, claim).upper():<14} {claim.text}", width, 15))
+        lines.append(_wrapped(f"{'':<14} {compared(claim)}: {printed}{claim.sentence}", width, 15))
     return "\n".join([*lines, _wrapped(table.note, width)])
 
 

@@ -1,0 +1,71 @@
+"""`separable compare` from the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from separable.cli.app import app
+from separable.errors import UsageError
+
+FACTORY = """
+from torch import nn
+def small(num_classes):
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(nn.Conv2d(3, 6, 3, 2), nn.ReLU(), pool, nn.Linear(6, num_classes))
+def blind(num_classes):
+    return nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))
+"""
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 8)):
+        for label, name in enumerate(("dark", "light")):
+            (tmp_path / "pictures" / part / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 100, (24, 24, 3)) + 130 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pictures" / part / name / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def refused(arguments: list[str]) -> str:
+    with pytest.raises(UsageError) as caught:
+        CliRunner().invoke(app, ["compare", *arguments], catch_exceptions=False, standalone_mode=False)
+    return str(caught.value)
+
+
+def test_refusals(pictures: Path) -> None:
+    where = ["--data", str(pictures)]
+    assert "needs two networks" in refused(["xception", *where])
+    assert "stands there twice" in refused(["xception", "xception", *where])
+    assert "--pixels is for networks" in refused(["xception", "vgg16", "--pixels", "0..1", *where])
+    assert "has no option widht" in refused(["xception:widht=1", "vgg16", *where])
+    assert "cannot be read" in refused(["xception", "nowhere.py:f", *where])
+    small = refused(["xception", "vgg16", "--image-size", "16", "--home", str(pictures.parent / "home"), *where])
+    assert "too small" in small
+    assert not list((pictures.parent / "home").glob("cells/*")), "nothing was trained"
+
+
+@pytest.mark.slow
+def test_two_networks_of_a_file(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my.py").write_text(FACTORY)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["compare", "my.py:small", "my.py:blind", "--data", "pictures", "--image-size", "24", "--epochs", "2"]
+    arguments += ["--batch", "8", "--seeds", "2", "--home", "home", "--json"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert [arm["parameters"] for arm in found["arms"]] == [6 * 27 + 6 + 14, 3 * 2 + 2]
+    assert all({"top1", "parameters", "macs", "milliseconds", "memory"} <= set(arm["mean"]) for arm in found["arms"])
+    assert [len(arm["seeds"]) for arm in found["arms"]] == [2, 2]
+    assert len(found["claims"]) == 1
+    assert found["finished"]
+    folder = tmp_path / found["out"]
+    assert {"report.html", "result.md", "comparison.json"} <= {path.name for path in folder.iterdir()}
+    again = json.loads(CliRunner().invoke(app, arguments, catch_exceptions=False).stdout)
+    assert again == found, "the same command finds everything done"
