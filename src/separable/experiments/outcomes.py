@@ -15,6 +15,7 @@ from separable.segmentation.mask_evaluation import MaskEvaluation
 from separable.training.codec import from_plain, to_plain
 from separable.training.evaluate import Evaluation
 from separable.training.journal import read_journal
+from separable.training.tag_scores import TagEvaluation
 
 __all__ = ["Outcome", "measured", "read_outcome", "trained"]
 
@@ -58,6 +59,7 @@ def measured(answer: Any) -> Outcome:
         return _classes(answer)
     if isinstance(answer, MaskEvaluation):
         return _masks(answer)
+    assert isinstance(answer, TagEvaluation)
     return _tags(answer)
 
 
@@ -91,10 +93,12 @@ def _classes(answer: Evaluation) -> Outcome:
     return Outcome(_finite(measures), pictures)
 
 
-def _tags(answer: Any) -> Outcome:
-    known = answer.average_precision[~np.isnan(answer.average_precision)]  # a picture without a label has none
+def _tags(answer: TagEvaluation) -> Outcome:
     measures = {"map100": answer.map100, "weighted_map100": answer.weighted_map100, "loss": answer.loss}
-    return Outcome(_finite(measures), {"map100": _numbers(known)})
+    # A picture without a label has no average precision, the same ones in all trainings.
+    scores = {"map100": answer.average_precision, "weighted_map100": answer.weighted_average_precision}
+    pictures = {name: _numbers(values[~np.isnan(values)]) for name, values in scores.items()}
+    return Outcome(_finite(measures), pictures | {"loss": _numbers(answer.losses.astype(np.float64).round(6))})
 
 
 def _masks(answer: MaskEvaluation) -> Outcome:

@@ -150,6 +150,8 @@ def _fingerprint(source: Source, data: TaskData) -> str:
     """Of paths, labels, and of drawn pictures their pixels, of others as much of the files as can be had quickly."""
     parts: list[Any] = [source.task, list(data.class_names), data.train.fingerprint(), data.val.fingerprint()]
     parts.append(source.drawn or _files(source, data))
+    if isinstance(data, TagData) and data.given_weights is not None:
+        parts.append(data.given_weights.tolist())
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
