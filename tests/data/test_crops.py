@@ -131,9 +131,21 @@ def test_any_picture_has_all_its_crops(height: int, width: int, crops: int, size
     assert (found == 77).all()
 
 
-def test_a_strip_is_not_resized_to_a_billion_pixels() -> None:
-    found = crops_of(structured(3, 60000), 144)
-    assert found.shape[0] == 144
+def test_of_a_strip_the_middle_counts() -> None:
+    """What is beyond eight times its width would be a billion pixels once it is resized."""
+    pixels = structured(3, 6000)
+    middle = pixels[:, (6000 - 24) // 2 :][:, :24]
+    for crops in (1, 144):
+        assert np.array_equal(crops_of(pixels, crops), crops_of(middle, crops))
+
+
+def test_a_large_jpeg_is_decoded_large_enough_for_the_largest_scale() -> None:
+    data = jpeg(structured(800, 800))
+    largest = InputContract(size=(28, 28), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop_fraction=224 / 352)
+    smallest = InputContract(size=(28, 28), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop_fraction=0.875)
+    found = crop_pictures(PictureFile(data), CONTRACT, 144)
+    assert torch.equal(found[3 * 36 + 12 + 8], prepare_file(data, largest))
+    assert not torch.equal(found[12 + 8], prepare_file(data, smallest)), "which alone is decoded smaller"
 
 
 @pytest.mark.parametrize("workers", [0, 1])
