@@ -9,14 +9,16 @@ lie beside it. Regions look so, and everything between their marks is written an
 
     <!-- begin published xception/table1 -->  ...  <!-- end -->
     <!-- begin results xception/table1 -->  ...  <!-- end -->
+    <!-- begin verdicts all -->  ...  <!-- end -->
 """
 
 import argparse
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
-from separable.experiments.catalog import find_experiment
+from separable.experiments.catalog import EXPERIMENTS, find_experiment
 from separable.experiments.render.markdown import to_markdown
 from separable.experiments.render.plots import plots_of
 from separable.experiments.results import Result, read_result
@@ -24,7 +26,7 @@ from separable.experiments.schema import MEASURES, SCALES, Claim, Experiment
 from separable.experiments.wording import value_text
 
 PAPERS = Path(__file__).resolve().parent / "papers"
-REGION = re.compile(r"(<!-- begin (published|results) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+REGION = re.compile(r"(<!-- begin (published|results|verdicts) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _LEVEL = 3
 """Of the first heading in a region of results; the tables' and figures' own are one higher."""
 
@@ -37,7 +39,7 @@ def results_in(folder: Path) -> list[Result]:
 
 def name_of(result: Result) -> str:
     """The stem of a result's files."""
-    return f"{result.experiment.replace('/', '-')}-{result.scale}"
+    return f"{_anchor(result.experiment)}-{result.scale}"
 
 
 def made(folder: Path) -> dict[Path, str]:
@@ -50,9 +52,10 @@ def made(folder: Path) -> dict[Path, str]:
         files |= {folder / paths[plot]: text for plot, text in plots.items()}
         names = {plot: str(path) for plot, path in paths.items()}
         regions.setdefault(result.experiment, []).append(came_out(result, names))
-    for page in sorted(folder.glob("*.md")):
-        files[page] = filled(page.read_text(encoding="utf-8"), regions)
-    return files
+    pages = {page: page.read_text(encoding="utf-8") for page in sorted(folder.glob("*.md"))}
+    homes = {found[3]: page.name for page, text in pages.items() for found in REGION.finditer(text)}
+    regions["all"] = [verdicts(results, homes)]
+    return files | {page: filled(text, regions) for page, text in pages.items()}
 
 
 def _shown(result: Result) -> set[str]:
@@ -92,7 +95,8 @@ def came_out(result: Result, plots: dict[str, str]) -> str:
 def published(experiment: Experiment) -> str:
     """What the paper printed, as a table; its claims; what running it costs."""
     columns = [name for name in experiment.measures if any(name in arm.published for arm in experiment.arms)]
-    lines = [f"**Claimed** ({experiment.source}): {experiment.says}", ""]
+    lines = [f'<a id="{_anchor(experiment.name)}"></a>', ""]
+    lines += [f"**Claimed** ({experiment.source}): {experiment.says}", ""]
     if columns:
         heads = [MEASURES[name].text + (f" ({MEASURES[name].unit})" if MEASURES[name].unit else "") for name in columns]
         lines += ["As printed:", "", f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(columns)}"]
@@ -112,6 +116,34 @@ def published(experiment: Experiment) -> str:
             "; ".join(f"{scale}: {experiment.costs[scale]}" for scale in SCALES if scale in experiment.costs) + "."
         )
     return "\n".join(lines)
+
+
+def verdicts(results: list[Result], homes: dict[str, str]) -> str:
+    """Every claim of every experiment with what became of it at the largest scale that was run.
+
+    Args:
+        homes: the page that each experiment is on.
+    """
+    largest = {result.experiment: result for result in reversed(results)}
+    rows, count = [], Counter[str]()
+    for name, experiment in EXPERIMENTS.items():
+        link = f"[{name}]({homes.get(name, '')}#{_anchor(name)})"
+        if name not in largest:
+            count["not run"] += len(experiment.claims)
+            rows += [f"| {link} | {claim.text} | | not run | |" for claim in experiment.claims]
+            continue
+        for claim in largest[name].claims:
+            count[claim.verdict] += 1
+            numbers = claim.sentence.replace("|", "\\|")
+            rows.append(f"| {link} | {claim.text} | {largest[name].scale} | **{claim.verdict}** | {numbers} |")
+    tally = ", ".join(f"{number} {verdict}" for verdict, number in count.most_common())
+    lines = [f"{count.total()} claims: {tally}.", ""]
+    lines += ["| where | claim | scale | verdict | in numbers |", "|---|---|---|---|---|", *rows]
+    return "\n".join(lines)
+
+
+def _anchor(name: str) -> str:
+    return name.replace("/", "-")
 
 
 def _claim(claim: Claim) -> str:

@@ -85,6 +85,21 @@ def made_page(script: ModuleType, folder: Path) -> str:
     return str(script.made(folder)[folder / "page.md"])
 
 
+def test_all_verdicts_are_in_one_table(script: ModuleType, folder: Path) -> None:
+    (folder / "README.md").write_text("<!-- begin verdicts all -->\n<!-- end -->\n")
+    result = examples.table1()
+    result.write(folder / "results" / "xception-table1-laptop.json")
+    replace(result, scale="smoke", claims=()).write(folder / "results" / "xception-table1-smoke.json")
+    text = script.made(folder)[folder / "README.md"]
+    others = [one for name, one in EXPERIMENTS.items() if name != result.experiment]
+    assert f"{len(result.claims) + sum(len(one.claims) for one in others)} claims: " in text
+    link = "[xception/table1](page.md#xception-table1)"
+    for claim in result.claims:
+        assert f"| {link} | {claim.text} | laptop | **{claim.verdict}** | {claim.sentence} |" in text
+    assert all(f"[{name}](" in text for name in EXPERIMENTS)
+    assert '<a id="xception-table1"></a>' in made_page(script, folder)
+
+
 def test_without_a_result_the_page_says_so(script: ModuleType, folder: Path) -> None:
     text = made_page(script, folder)
     assert "*Not run yet for this page.* `separable reproduce xception/table1 --scale laptop` runs it." in text
