@@ -51,7 +51,7 @@ def test_published_weights_are_evaluated_on_validation_pictures_alone(
     for more in ((), ("--crops", "10")):
         outcome = cli("evaluate", nameless, root, "--out", tmp_path / "out", *more, "--json")
         assert outcome.code == 0, outcome.err
-        assert f"1 validation pictures left out, as the papers do, by {BLACKLIST}." in outcome.err
+        assert f"1 validation picture left out, as the papers do, by {BLACKLIST}." in outcome.err
         told = document(outcome.out)
         assert (told["n"], told["class_names"]) == (5, list(NAMES))
         assert [row["support"] for row in told["per_class"]] == [1, 2, 2]
@@ -70,7 +70,7 @@ def test_a_network_of_another_number_of_classes(cli: Cli, imagenet: Path, tmp_pa
 
 
 def test_train_check_and_evaluate(cli: Cli, imagenet: Path, tmp_path: Path) -> None:
-    note = "1 validation pictures left out, as the papers do, by ILSVRC2014_clsloc_validation_blacklist.txt."
+    note = "1 validation picture left out, as the papers do, by ILSVRC2014_clsloc_validation_blacklist.txt."
     trained = cli("train", imagenet, "--run", "runs/small", *QUICK, "--no-check")
     assert trained.code == 0, trained.err
     assert note in trained.out

@@ -180,6 +180,18 @@ def test_sorted_into_folders_with_the_blacklist_beside_them(tmp_path: Path) -> N
     assert labels(read_folder(tmp_path)) == labels(data)
 
 
+def test_all_classes_sorted_into_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("separable.data.imagenet._CLASSES", 3)
+    write_train(tmp_path)
+    write_empty(tmp_path / "val", *[f"{IDS[label]}/{path}" for path, label in ALL.items()])
+    data = read_folder(tmp_path)
+    assert labels(data) == {f"{IDS[i]}/{path}": i for path, i in ALL.items()}
+    assert data.notes[1] == NO_LIST
+    for path in (tmp_path / "val").rglob("*.JPEG"):  # folders by WordNet id, of other pictures
+        path.rename(path.with_stem(path.stem.replace("ILSVRC2012_val", "mine")))
+    assert read_folder(tmp_path).notes == ()
+
+
 def test_validation_alone_is_enough_to_evaluate(tmp_path: Path) -> None:
     shutil.rmtree(official(tmp_path) / "train")
     for names in ((), NAMES, IDS):
@@ -266,8 +278,8 @@ def test_archives(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gone", "said"),
     [
-        (picture(4), "5 pictures and 6 labels; 1 pictures missing, the first: ILSVRC2012_val_00000004"),
-        ("line", "6 pictures and 5 labels; 1 pictures without a label, the first: ILSVRC2012_val_00000006"),
+        (picture(4), "5 pictures and 6 labels; 1 picture missing, the first: ILSVRC2012_val_00000004"),
+        ("line", "6 pictures and 5 labels; 1 without a label, the first: ILSVRC2012_val_00000006"),
     ],
 )
 def test_counts(tmp_path: Path, gone: str, said: str) -> None:
@@ -365,7 +377,8 @@ def test_classes_that_are_missing_or_strange(tmp_path: Path) -> None:
     (tmp_path / "train" / IDS[0]).rename(tmp_path / "train" / "n09999999")
     assert message(tmp_path) == (
         f"{tmp_path}/train does not hold ImageNet's classes. Got: 1 unknown: n09999999; 1 missing: n01440764. "
-        "Expected: the 3 classes of ILSVRC 2012, by their WordNet ids. Unpack what is missing; remove what is not ImageNet's."
+        "Expected: the 3 classes of ILSVRC 2012, by their WordNet ids. "
+        "Unpack what is missing; remove what is not ImageNet's."
     )
 
 

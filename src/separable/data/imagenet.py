@@ -2,8 +2,8 @@
 
 Taken are the archives of image-net.org, unpacked beside each other (`train/nXXXXXXXX/`, a flat `val/` or
 `ILSVRC2012_img_val/`, `ILSVRC2012_devkit_t12/`), Kaggle's (`ILSVRC/Data/CLS-LOC/` with `LOC_val_solution.csv` and
-`LOC_synset_mapping.txt` above it), and validation pictures sorted into class folders where one of these tables or the
-blacklist lies beside them. The papers' figures are of the 48,238 pictures that
+`LOC_synset_mapping.txt` above it), and validation pictures sorted into folders: of all 1,000 classes, or with one of
+these tables or the blacklist beside them. The papers' figures are of the 48,238 pictures that
 ILSVRC2014_clsloc_validation_blacklist.txt does not name (1512.00567, section 9; 1610.02357, table 1).
 
 Classes have the order of their WordNet ids, as in the published weights of Keras, timm and torchvision.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from separable.data.check_problems import counted
 from separable.data.imagenet_tables import (
     BLACKLIST,
     DEVKIT,
@@ -31,6 +32,7 @@ __all__ = ["Published", "plain_name", "read_imagenet", "with_known_names"]
 
 _TRAIN, _VAL = ("train", "ilsvrc2012_img_train"), ("val", "ilsvrc2012_img_val")
 _KAGGLE = ("ILSVRC", "Data", "CLS-LOC")
+_CLASSES = 1000
 _COUNTS = {"training": 1_281_167, "validation": 50_000}
 _WNID = re.compile(r"n\d{8}(?![^ ,_])")
 _TRAIN_ARCHIVE, _VAL_ARCHIVE = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
@@ -80,7 +82,7 @@ def read_imagenet(root: Path, class_names: Sequence[str] | None = None) -> Publi
     flat = place.val is not None and _is_flat(place.val)
     tables = _tables(place)
     packed = _packed(place)
-    if tables is None and blacklist is None and not flat and not packed:
+    if tables is None and blacklist is None and not flat and not packed and not _is_sorted(place.val):
         return None
     for path, how in packed:
         if class_names is None or path.name == _VAL_ARCHIVE:
@@ -127,6 +129,13 @@ def _find(root: Path) -> _Place:
 
 def _is_flat(folder: Path) -> bool:
     return any(picture_number(name) is not None for name in file_names(folder))
+
+
+def _is_sorted(val: Path | None) -> bool:
+    """Whether these are folders of all 1,000 classes with ImageNet's own validation pictures in them."""
+    classes = subfolders(val) if val is not None else []
+    by_id = len(classes) == _CLASSES and all(_WNID.fullmatch(folder.name) for folder in classes)
+    return by_id and _is_flat(classes[0])
 
 
 def _tables(place: _Place) -> Tables | None:
@@ -186,7 +195,7 @@ def _labelled(folder: Path, tables: Tables) -> Found:
     if numbers == tables.truth.keys():
         return found
     missing, extra = sorted(tables.truth.keys() - numbers), sorted(numbers - tables.truth.keys())
-    strange = f"{len(missing):,} pictures missing" if missing else f"{len(extra):,} pictures without a label"
+    strange = f"{counted(len(missing), 'picture')} missing" if missing else f"{len(extra):,} without a label"
     raise DataFolderError(
         f"{folder} and {tables.source} do not belong together",
         got=f"{len(numbers):,} pictures and {len(tables.truth):,} labels; {strange}, the first: "
@@ -236,7 +245,7 @@ def _notes(
         "their WordNet ids."
     ]
     if blacklist is not None:
-        notes.append(f"{left_out:,} validation pictures left out, as the papers do, by {blacklist.name}.")
+        notes.append(f"{counted(left_out, 'validation picture')} left out, as the papers do, by {blacklist.name}.")
     elif val is not None:
         notes.append(
             "No ILSVRC2014_clsloc_validation_blacklist.txt beside them, by which the papers leave out 1,762 of the "
