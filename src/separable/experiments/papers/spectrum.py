@@ -71,7 +71,6 @@ _SETUPS: Mapping[Scale, Setup] = {
     "smoke": SMOKE,
     "laptop": replace(
         LAPTOP,
-        epochs=6,
         options={"xception": {"width": 0.25, "middle_blocks": 2, "stem_stride": 1}},
         arm_options=_widths("laptop"),
     ),
