@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from separable.data import imagenet
 from separable.data.folder import FolderData, read_folder
 from separable.data.imagenet import plain_name
 from separable.errors import DataFolderError, MissingExtraError
@@ -162,6 +163,16 @@ def test_the_blacklist_is_left_out(tmp_path: Path, place: Callable[[Path], Path]
     assert f"2 validation pictures left out, as the papers do, by {name}." in data.notes
     assert data.notes[0].startswith(f"ImageNet, labelled by {DEVKIT}: 9 training and 4 validation pictures")
     assert COUNTED[1] in data.notes, "those left out are there"
+    assert not any("The published list" in note for note in data.notes)
+
+
+def test_a_list_that_was_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(imagenet._COUNTS, "validation", 6)
+    monkeypatch.setattr(imagenet, "_BLACKLISTED", 2)
+    (official(tmp_path) / BLACKLIST).write_text("2\n")
+    assert read_folder(tmp_path).notes[2] == "The published list names 2."
+    (tmp_path / BLACKLIST).write_text("2\n5")
+    assert len(read_folder(tmp_path).notes) == 3
 
 
 def test_sorted_into_folders_with_the_blacklist_beside_them(tmp_path: Path) -> None:

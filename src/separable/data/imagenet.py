@@ -34,6 +34,7 @@ _TRAIN, _VAL = ("train", "ilsvrc2012_img_train"), ("val", "ilsvrc2012_img_val")
 _KAGGLE = ("ILSVRC", "Data", "CLS-LOC")
 _CLASSES = 1000
 _COUNTS = {"training": 1_281_167, "validation": 50_000}
+_BLACKLISTED = 1_762
 _WNID = re.compile(r"n\d{8}(?![^ ,_])")
 _TRAIN_ARCHIVE, _VAL_ARCHIVE = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 _UNPACK_CLASSES = (
@@ -248,9 +249,11 @@ def _notes(
         notes.append(f"{counted(left_out, 'validation picture')} left out, as the papers do, by {blacklist.name}.")
     elif val is not None:
         notes.append(
-            "No ILSVRC2014_clsloc_validation_blacklist.txt beside them, by which the papers leave out 1,762 of the "
-            "50,000 validation pictures: all count."
+            "No ILSVRC2014_clsloc_validation_blacklist.txt beside them, by which the papers leave out "
+            f"{_BLACKLISTED:,} of the {_COUNTS['validation']:,} validation pictures: all count."
         )
+    if left_out not in (0, _BLACKLISTED) and held_out + left_out == _COUNTS["validation"]:
+        notes.append(f"The published list names {_BLACKLISTED:,}.")
     for count, part in ((seen, "training"), (held_out + left_out, "validation")):
         if count not in (0, _COUNTS[part]):
             notes.append(f"The published set has {_COUNTS[part]:,} {part} pictures; here are {count:,}.")
