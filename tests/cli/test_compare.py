@@ -1,15 +1,19 @@
 """`separable compare` from the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from separable.cli.app import app
-from separable.errors import UsageError
+from separable.errors import SeparableError, UsageError
+from separable.models import build_model
+from separable.weights import save_model
 
 FACTORY = """
 from torch import nn
@@ -49,6 +53,27 @@ def test_refusals(pictures: Path) -> None:
     small = refused(["xception", "vgg16", "--image-size", "16", "--home", str(pictures.parent / "home"), *where])
     assert "too small" in small
     assert not list((pictures.parent / "home").glob("cells/*")), "nothing was trained"
+
+
+def test_runs_are_compared_as_they_are(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("one", "other", "strange")):
+        torch.manual_seed(seed)
+        model = build_model("mobilenet_v1", 2, width=0.0625, stem_stride=1)
+        names = ("dark", "light") if name != "strange" else ("light", "pale")
+        model.input_contract = replace(model.input_contract, size=(32, 32), class_names=names)
+        save_model(model, tmp_path / name)
+    arguments = ["compare", "one", "other", "--data", "pictures", "--home", "home", "--json"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    found = json.loads(result.stdout)
+    assert [arm["name"] for arm in found["arms"]] == ["one", "other"]
+    assert found["data"]["held_out"] == 16, "the held-out pictures alone"
+    assert (tmp_path / found["out"] / "report.html").is_file()
+    where = ["--data", "pictures"]
+    assert "compared with its like alone" in refused(["one", "xception", *where])
+    assert "stands there twice" in refused(["one", "one", *where])
+    with pytest.raises(SeparableError, match="pale"):
+        refused(["one", "strange", *where])
 
 
 @pytest.mark.slow

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from separable.data.folder import read_folder
+from separable.data.loader import LoaderConfig
 from separable.errors import UnknownModelError, UsageError
 from separable.experiments.campaign import Campaign
 from separable.experiments.compare import comparison, corrected, read_contender
@@ -15,7 +18,12 @@ from separable.experiments.render.page import to_page
 from separable.experiments.results import ClaimResult, Result
 from separable.experiments.schema import Setup
 from separable.experiments.sources import Source
+from separable.experiments.statistics import compare_paired
+from separable.experiments.trained import compare_trained
+from separable.models import build_model
+from separable.training.evaluate import evaluate
 from tests.experiments.examples import table1
+from tests.training.killable import write_pictures
 
 SETUP = Setup(data="own", recipe="small", epochs=2, batch_size=16, image_size=32, seeds=(0, 1))
 FACTORY = "from torch import nn\ndef small(num_classes):\n    return nn.Sequential(nn.AdaptiveAvgPool2d(1), "
@@ -149,3 +157,37 @@ def test_own_networks_have_pairs_and_no_claims() -> None:
         assert "told apart" in said.lower()
         assert "not the published setting" not in said
         assert "separable compare a b" in " ".join(said.replace("<span>", "").replace("</span>", "").split())
+
+
+def trained_pair(tmp_path: Path) -> tuple[dict[str, Any], Any]:
+    """Two narrow networks on 12 held-out pictures."""
+    data = read_folder(write_pictures(tmp_path / "pictures", train=2, val=4))
+    models = {}
+    for seed, name in enumerate(("one", "other")):
+        torch.manual_seed(seed)
+        model = build_model("mobilenet_v1", 3, width=0.0625, stem_stride=1).eval()
+        model.input_contract = replace(model.input_contract, size=(32, 32), class_names=data.class_names)
+        models[name] = model
+    return models, data.val
+
+
+def test_trained_networks_are_compared_by_picture(tmp_path: Path) -> None:
+    models, pictures = trained_pair(tmp_path)
+    found = compare_trained(models, pictures, LoaderConfig(batch_size=4), what="pictures")
+    right = [
+        (answer.probabilities.argmax(1) == answer.labels).astype(float)
+        for answer in (evaluate(model, pictures, LoaderConfig(batch_size=4)) for model in models.values())
+    ]
+    expected = compare_paired(right[:1], right[1:])
+    (claim,) = found.claims
+    assert (claim.ours, *(claim.interval or ())) == pytest.approx((expected.mean, expected.low, expected.high))
+    assert claim.confidence == pytest.approx(expected.sure_above())
+    assert [arm.mean["top1"] for arm in found.arms] == pytest.approx([one.mean() for one in right])
+    assert [arm.parameters for arm in found.arms] == [16_671, 16_671]
+    assert all(len(arm.timing["milliseconds"]) == 5 for arm in found.arms)
+    assert Result.from_json(found.to_json()) == found
+    said = to_text(corrected(found, "separable compare one other"))
+    assert "between these two networks" in said
+    assert "recipe" not in said
+    with pytest.raises(UsageError, match="needs two networks"):
+        compare_trained({"one": models["one"]}, pictures, LoaderConfig(batch_size=4), what="pictures")

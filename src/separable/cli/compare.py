@@ -22,6 +22,7 @@ EXAMPLES = """
 separable compare xception mobilenet_v1 --data flowers/ --image-size 96
 separable compare xception:width=0.5,middle_blocks=4 xception:width=0.5 --data flowers/
 separable compare mobilenet_v1 my.py:network --data flowers/ --image-size 64 --seeds 5
+separable compare runs/flowers runs/flowers-narrow --data more_flowers/
 """
 _TRAINING, _RUN = "How to train", "The comparison"
 _RECIPES = {"classify": "small", "tag": "tags", "segment": "segment"}
@@ -32,7 +33,8 @@ def compare(
         list[str],
         typer.Argument(
             metavar="NETWORK...",
-            help="Two or more: catalogue names with options, xception:width=0.5,residual=false, or file.py:function.",
+            help="Two or more: catalogue names with options, xception:width=0.5,residual=false, or file.py:function; "
+            "or runs alone.",
         ),
     ],
     data: Annotated[
@@ -85,7 +87,8 @@ def compare(
     Accuracy of every pair, paired by seed and held-out picture; parameters, multiply-adds, milliseconds and memory
     measured here. What difference could be seen is said before anything is trained. Ctrl-C saves; the same command goes
     on. A file.py:function returns a torch module that gives logits; it gets num_classes where it takes that. Weights
-    start from scratch, but for what such a function loads itself.
+    start from scratch, but for what such a function loads itself. Of runs, nothing is trained: they are compared as
+    they are, on the held-out pictures of DATA, or on all where none are held out.
     """
     from separable.machine.runtime import tune_runtime
 
@@ -99,15 +102,12 @@ def compare(
         if pixels is not None and not any(".py:" in one for one in networks):
             raise UsageError("--pixels is for networks of a file.py:function", fix="Leave it out: the others say it")
         task: Any = tell_task(data)
+        if _are_trained(networks):
+            _show_trained(networks, task, data, batch, home, output)
+            return
         setup = _setup(task, recipe, epochs, batch, image_size, seeds, device, tune)
         result, interrupted = _run(networks, pixels, task, setup, data, home, processes or cores_for(device))
-        folder = _write(result, home)
-        width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else 120
-        from separable.experiments.render import to_text
-
-        output.show(to_text(result, width))
-        output.show(f"\nWritten to {folder}: report.html, result.md, comparison.json.")
-        output.document({"out": str(folder), "interrupted": interrupted, **result.to_json()})
+        _show(result, home / result.experiment / result.scale, interrupted, output)
         if interrupted:
             raise typer.Exit(INTERRUPTED)
 
@@ -165,10 +165,78 @@ def _command(networks: list[str], pixels: str | None, setup: "Setup", data: Path
     return shlex.join(["separable", "compare", *networks, *words, *tune])
 
 
-def _write(result: "Result", home: Path) -> Path:
-    from separable.experiments.render import write_pages
+def _are_trained(networks: list[str]) -> bool:
+    """Whether what is to be compared are runs or model folders.
 
-    folder = home / result.experiment / result.scale
+    Raises:
+        UsageError: some are, and others are not. UnknownModelError: one is nothing at all.
+    """
+    from separable.models import list_models
+    from separable.runtime.locate import locate
+
+    known = set(list_models())
+    trained = []
+    for one in networks:
+        new = ".py:" in one or (one.partition(":")[0] in known and not Path(one).exists())
+        if not new and locate(one).kind in ("run", "model"):
+            trained.append(one)
+    if trained and len(trained) < len(networks):
+        raise UsageError(
+            "What has been trained is compared with its like alone",
+            got=f"also {', '.join(one for one in networks if one not in trained)}",
+            fix="Name runs only, or networks only, which are then trained alike",
+        )
+    return bool(trained)
+
+
+def _show_trained(networks: list[str], task: str, data: Path, batch: int, home: Path, output: Output) -> None:
+    """Compare runs as they are."""
+    from separable.cli.measuring import measuring_for
+    from separable.cli.output import counter
+    from separable.data.loader import LoaderConfig
+    from separable.experiments.compare import corrected
+    from separable.experiments.trained import compare_trained
+    from separable.files import make_directory
+
+    if task != "classify":
+        raise UsageError("Runs are compared here by the class of a picture", fix="Use `separable evaluate` for each")
+    models = {one: _loaded(one) for one in networks}
+    if len(models) < len(networks):
+        raise UsageError("The same network stands there twice", got=", ".join(networks), fix="Leave one out")
+    names = [model.input_contract.class_names for model in models.values()]
+    measuring = measuring_for("classify", "none")
+    sets = [measuring.read(data, one, None) for one in dict.fromkeys(names)]
+    if len(sets) > 1:
+        raise UsageError("The runs were trained on other classes each", expected="the same classes in the same order")
+    whole = measuring.is_whole(sets[0])
+    pictures = measuring.joined(sets[0].train, sets[0].val) if whole else sets[0].val
+    loader = LoaderConfig(batch_size=batch, max_bad=1.0)
+    what = data.resolve().name
+    result = compare_trained(models, pictures, loader, what=what, progress=counter("networks measured"))
+    command = shlex.join(["separable", "compare", *networks, "--data", str(data), "--home", str(home)])
+    folder = home / "compare" / "-".join(["trained", *(Path(one).name[:24] for one in networks[:4])])
+    make_directory(folder)
+    _show(corrected(result, command), folder, False, output)
+
+
+def _loaded(text: str) -> Any:
+    from separable.models import ImageModel
+    from separable.runtime.load import load_located
+    from separable.runtime.locate import locate
+
+    model = load_located(locate(text))
+    assert isinstance(model, ImageModel), "a run or a model folder holds one of ours"
+    if model.task != "classify" or model.input_contract.answer != "softmax":
+        raise UsageError(f"{text} does not name a class of a picture", fix="Use `separable evaluate` for each")
+    return model.eval()
+
+
+def _show(result: "Result", folder: Path, interrupted: bool, output: Output) -> None:
+    from separable.experiments.render import to_text, write_pages
+
     write_pages(result, folder)
     result.write(folder / "comparison.json")
-    return folder
+    width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else 120
+    output.show(to_text(result, width))
+    output.show(f"\nWritten to {folder}: report.html, result.md, comparison.json.")
+    output.document({"out": str(folder), "interrupted": interrupted, **result.to_json()})

@@ -1,7 +1,8 @@
 """A result as tables of text, which the terminal, Markdown and the page all show."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from separable.analysis.page.wording import count_of, listed
 from separable.experiments.power import power_text
@@ -78,7 +79,7 @@ def ours_table(result: Result) -> Table:
     note = ""
     if seeds > 1:
         note = f"Means of {count_of(seeds, 'seed')}, and half of their 95 % intervals."
-    elif seeds:
+    elif seeds and result.setup:
         note = "One seed an arm: there are no intervals."
     return _table(f"Measured here, {scale_text(result.scale)}", result.arms, columns, note)
 
@@ -129,7 +130,7 @@ def compared(claim: ClaimResult) -> str:
 
 def power_sentence(result: Result) -> str:
     """What the comparison could see; empty where nothing was trained."""
-    if result.kind == "count" or not trained_measures(result.measures):
+    if result.kind == "count" or not result.setup or not trained_measures(result.measures):
         return ""
     return power_text(result.power, seeds=len(result.setup.get("seeds", ())))
 
@@ -164,9 +165,8 @@ def facts(result: Result) -> list[tuple[str, str]]:
     pairs = [
         ("scale", scale_text(result.scale)),
         ("pictures", _pictures(data)),
-        ("recipe", f"{setup.get('recipe', DASH)}, {count_of(int(setup.get('epochs') or 0), 'epoch')}, batch "
-         f"{setup.get('batch_size', DASH)}, pictures of {_sides(setup.get('image_size'))}"),
-        ("changed", _mapping(setup.get("changes"))),
+        ("recipe", _recipe(setup)),
+        ("changed", _mapping(setup.get("changes"), missing="none")),
         ("narrower", _mapping(setup.get("options"))),
         ("seeds", listed([str(seed) for seed in seeds])),
         ("learning rates", f"each arm tried {listed([f'{one:g}' for one in setup['learning_rates']])} times the "
@@ -174,7 +174,7 @@ def facts(result: Result) -> list[tuple[str, str]]:
         ("precision", str(setup.get("precision", ""))),
         ("date", result.date),
         ("versions", _mapping(result.versions)),
-        ("machine", _mapping(result.machine)),
+        ("machine", _machine(result.machine)),
         ("data's fingerprint", str(data.get("fingerprint", ""))),
     ]  # fmt: skip
     return [(name, text) for name, text in pairs if text and text != DASH]
@@ -254,6 +254,16 @@ def _short_scale(result: Result) -> str:
     return "your own settings" if result.scale == "own" else f"{result.scale} scale"
 
 
+def _recipe(setup: Mapping[str, Any]) -> str:
+    """Nothing of networks that were trained before."""
+    if "recipe" not in setup:
+        return ""
+    return (
+        f"{setup['recipe']}, {count_of(int(setup['epochs']), 'epoch')}, batch {setup['batch_size']}, pictures of "
+        f"{_sides(setup.get('image_size'))}"
+    )
+
+
 def _pictures(data: dict[str, object]) -> str:
     what = str(data.get("what", "") or "")
     counts = [f"{int(str(data[key])):,} {said}" for key, said in (("train", "to train on"), ("held_out", "held out"),
@@ -265,10 +275,19 @@ def _sides(value: object) -> str:
     return "the published side" if value is None else f"{value} pixels"
 
 
-def _mapping(value: object) -> str:
+def _machine(machine: Mapping[str, Any]) -> str:
+    """With its memory in a unit that can be read."""
+    memory = machine.get("memory")
+    shown = {**machine, "memory": f"{memory / 2**30:.0f} GiB"} if isinstance(memory, int) else machine
+    return _mapping(dict(shown))
+
+
+def _mapping(value: object, missing: str = "") -> str:
+    """ "one 1, other (a=2)"; entries that are None are left out, or said to be `missing`."""
     if not isinstance(value, dict):
         return "" if value is None else str(value)
-    return ", ".join(f"{key} {_inner(entry)}" for key, entry in value.items() if entry not in (None, {}, ()))
+    shown = {key: missing if entry is None else _inner(entry) for key, entry in value.items() if entry not in ({}, ())}
+    return ", ".join(f"{key} {text}" for key, text in shown.items() if text)
 
 
 def _inner(value: object) -> str:
