@@ -98,8 +98,12 @@ def test_an_answer_is_right_where_the_first_tag_is_one_of_the_pictures(tmp_path:
     objective = TagObjective(config_with(tmp_path), 5)
     _, targets = objective.targets(batch_of(LABELS), torch.zeros(4, 3, 8, 8), 0)
     first = torch.tensor([3, 0, 4, 1])
-    loss, right, judged = objective.judge(torch.nn.functional.one_hot(first, 5).float(), targets)
+    main = torch.nn.functional.one_hot(first, 5).float()
+    loss, right, judged = objective.judge(main, targets)
     assert (int(right), int(judged), loss.dim()) == (2, 3, 0)
+    with_side, right, judged = objective.judge((main, -3 * main), targets)
+    assert (int(right), int(judged)) == (2, 3)
+    assert (with_side - loss).item() == pytest.approx(0.4 * sigmoid_cross_entropy(-3 * main, targets).sum().item())
     assert int(objective.counting(targets)) == 4
     assert objective.blank(3, (8, 8)).tolist() == [[0], [0], [0]]
 

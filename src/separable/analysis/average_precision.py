@@ -188,8 +188,9 @@ class MeanAveragePrecision:
 def top_classes(scores: Scores, most: int = 100) -> npt.NDArray[np.int32]:
     """Each picture's first classes, best first; of equal scores the lower index comes first.
 
-    By a threshold, that of the last place, which `numpy.partition` finds in half the time of `numpy.argpartition` and
-    a quarter of that of `torch.topk` (benchmarks/mean_average_precision.py), and which makes ties plain.
+    By a threshold, the score of the last place, as `numpy.partition` finds it: that makes ties plain, costs about what
+    `numpy.argpartition` does and half of `torch.topk`, which leave open who wins them
+    (benchmarks/mean_average_precision.py).
 
     Args:
         scores: (pictures, classes).
