@@ -30,13 +30,13 @@ def init_glorot_uniform(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def init_he_normal(module: nn.Module) -> None:
-    """Convolutions normal of variance 2 / fan_out (arXiv:1502.01852), dense ones normal of deviation 0.01, biases 0."""
+def init_he_normal(module: nn.Module, dense_std: float = 0.01) -> None:
+    """Convolutions normal of variance 2 / fan_out (arXiv:1502.01852), dense ones normal of `dense_std`, biases 0."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight, 0.0, 0.01)
+            nn.init.normal_(layer.weight, 0.0, dense_std)
         if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
 

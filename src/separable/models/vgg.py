@@ -11,6 +11,8 @@ At 224x224; every convolution is 3x3 and followed by ReLU, every pool is 2x2/2. 
     head     dense 4096 - ReLU - dropout - dense 4096 - ReLU - dropout - logistic regression
 """
 
+import math
+
 from torch import nn
 
 from separable.blocks.conv import ConvBN
@@ -41,7 +43,8 @@ class VGG16(ImageModel):
         features_only: return the feature pyramid in place of logits: the maps before each pool, and the last pool's.
 
     Weights start normal: convolutions of variance 2 / fan_out, as torchvision's, as such a depth wants without batch
-    normalisation; dense layers of deviation 0.01 (section 3.1).
+    normalisation; dense layers of deviation 0.01 (section 3.1), which other widths divide by their root, so that a
+    signal comes through as strong as in the published network.
     """
 
     def __init__(
@@ -84,7 +87,7 @@ class VGG16(ImageModel):
             ),
             features_only=features_only,
         )
-        init_he_normal(self)
+        init_he_normal(self, dense_std=0.01 / math.sqrt(width))
 
 
 def _stage(in_channels: int, channels: int, repeats: int) -> nn.Sequential:
