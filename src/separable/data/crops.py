@@ -72,7 +72,7 @@ def crop_pictures(file: PictureFile, contract: InputContract, crops: int) -> tor
         cut[0] = prepare_opened(file, contract)
         return cut
     scales, places = (_SCALES, _PLACES) if crops == 144 else (_SCALES[:1], _CENTRE)
-    wanted = [tuple(round(side * scale / _SIDE) for side in contract.size) for scale in scales]
+    wanted = [(round(height * scale / _SIDE), round(width * scale / _SIDE)) for scale in scales]
     scaled = [_scaled(contract, scale, size) for scale, size in zip(scales, wanted, strict=True)]
     pictures = zip(wanted, resized_pictures(file, scaled), strict=True)
     squares = (square for size, picture in pictures for square in _squares(picture, size, places))
@@ -132,14 +132,14 @@ class _CropReader(Reader):
         return self._one.labels(labels)
 
 
-def _scaled(contract: InputContract, scale: int, size: tuple[int, ...]) -> InputContract:
+def _scaled(contract: InputContract, scale: int, size: tuple[int, int]) -> InputContract:
     """With which a picture is resized so that a square of `size` just fits into it."""
     if contract.resize == "squash":  # which has no regard to the share that is cut out
         return replace(contract, size=size)
     return replace(contract, crop_fraction=_SIDE / scale)
 
 
-def _squares(picture: torch.Tensor, wanted: tuple[int, ...], places: tuple[int, ...]) -> Iterator[torch.Tensor]:
+def _squares(picture: torch.Tensor, wanted: tuple[int, int], places: tuple[int, ...]) -> Iterator[torch.Tensor]:
     """(3, height, width) regions of the size `wanted`, along the side that is longer than they are."""
     have = picture.shape[1:]
     height, width = (min(pair) for pair in zip(have, wanted, strict=True))
