@@ -11,7 +11,7 @@ from separable.data.folder import read_folder
 from separable.data.loader import LoaderConfig
 from separable.errors import UnknownModelError, UsageError
 from separable.experiments.campaign import Campaign
-from separable.experiments.compare import comparison, corrected, read_contender
+from separable.experiments.compare import comparison, corrected, read_contender, title_of
 from separable.experiments.counts import published_counts, scaled_counts
 from separable.experiments.render import to_markdown, to_text
 from separable.experiments.render.page import to_page
@@ -80,7 +80,8 @@ def test_the_experiment(tmp_path: Path) -> None:
     assert made.measures == ("top1", "parameters", "macs", "milliseconds", "memory")
     assert comparison(three, "classify", SETUP, data="flowers", classes=10).measures[:2] == ("top1", "top5")
     assert comparison(three, "tag", SETUP, data="flowers", classes=0).measures[0] == "map100"
-    assert made.title == f"xception:width=0.25, mobilenet_v1 and {mine} on flowers"
+    assert made.title == "3 networks on flowers", "a long path is among them"
+    assert title_of(["a", "b", "c"], "flowers") == "a, b and c on flowers"
     names = {
         comparison(three, "classify", setup, data=data, classes=5).name
         for setup in (SETUP, replace(SETUP, epochs=3))
@@ -187,7 +188,7 @@ def test_trained_networks_are_compared_by_picture(tmp_path: Path) -> None:
     assert all(len(arm.timing["milliseconds"]) == 5 for arm in found.arms)
     assert Result.from_json(found.to_json()) == found
     said = to_text(corrected(found, "separable compare one other"))
-    assert "between these two networks" in said
+    assert "that is between these two networks" in " ".join(said.split())
     assert "recipe" not in said
     with pytest.raises(UsageError, match="needs two networks"):
         compare_trained({"one": models["one"]}, pictures, LoaderConfig(batch_size=4), what="pictures")

@@ -21,7 +21,7 @@ from separable.models import model_spec
 from separable.training.codec import to_plain
 from separable.training.foreign import digest_of, is_foreign
 
-__all__ = ["Contender", "classes_of", "comparison", "corrected", "read_contender"]
+__all__ = ["Contender", "classes_of", "comparison", "corrected", "read_contender", "title_of"]
 
 _LEVEL = 0.05
 _MEASURES: Mapping[Task, tuple[str, ...]] = {
@@ -30,6 +30,7 @@ _MEASURES: Mapping[Task, tuple[str, ...]] = {
     "segment": ("miou", "pixel_accuracy"),
 }
 _COSTS = ("parameters", "macs", "milliseconds", "memory")
+_LONGEST = 60
 _TOP5 = 10
 """Classes from which on five guesses are worth a column."""
 
@@ -106,7 +107,7 @@ def comparison(contenders: Sequence[Contender], task: Task, setup: Setup, *, dat
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:8]
     return Experiment(
         name=f"compare/{_slug(names)}-{digest}",
-        title=f"{', '.join(names[:-1])} and {names[-1]} on {data}",
+        title=title_of(names, data),
         source="",
         says="",
         arms=arms,
@@ -115,6 +116,12 @@ def comparison(contenders: Sequence[Contender], task: Task, setup: Setup, *, dat
         claims=claims,
         task=task,
     )
+
+
+def title_of(names: Sequence[str], data: str) -> str:
+    """ "a, b and c on flowers", or where that would fill lines "3 networks on flowers"."""
+    said = f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{said if len(said) <= _LONGEST else f'{len(names)} networks'} on {data}"
 
 
 def classes_of(task: Task, data: Path) -> int:

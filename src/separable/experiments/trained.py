@@ -9,6 +9,7 @@ from separable.analysis import profile
 from separable.data.folder import PictureSet
 from separable.data.loader import LoaderConfig
 from separable.errors import UsageError
+from separable.experiments.compare import title_of
 from separable.experiments.outcomes import Outcome, measured
 from separable.experiments.power import smallest_difference
 from separable.experiments.results import ArmResult, ClaimResult, Result, SeedResult
@@ -60,7 +61,7 @@ def compare_trained(
     names = list(models)
     claims = tuple(_pair(one, other, found[one], found[other]) for one, other in combinations(names, 2))
     return Result(
-        "compare/trained", "own", f"{', '.join(names[:-1])} and {names[-1]} on {what}", "", "", "", "classify", "train",
+        "compare/trained", "own", title_of(names, what), "", "", "", "classify", "train",
         (*measures, "parameters", "macs", "milliseconds"), "", datetime.now(UTC).isoformat(timespec="seconds"),
         package_versions(), {"processor": (cpu := read_processor()).model, "cores": cpu.usable_cores},
         {"what": what, "held_out": count, "classes": len(pictures.class_names), "fingerprint": pictures.fingerprint()},

@@ -120,15 +120,16 @@ def _claims(result: Result) -> Markup | None:
     found = []
     for claim in result.claims:
         sure = claim.verdict in ("holds", "exact", "reversed")
-        printed = "" if claim.published is None else f"Published: {difference_text(claim.measure, claim.published)}. "
+        printed = "" if claim.published is None else f"published {difference_text(claim.measure, claim.published)}; "
         found.append(element(
             "p",
             element("span", verdict_text(result, claim), class_="verdict sure" if sure else "verdict"),
             element("strong", claim.text),
-            element("span", f"{compared(claim)}. {printed}{_capital(claim.sentence)}.", class_="why"),
+            element("span", f"{compared(claim)}: {printed}{claim.sentence}.", class_="why"),
             class_="finding",
         ))  # fmt: skip
-    lead = f"Whether their direction is seen, {scale_text(result.scale)}; 95 % intervals over seeds and pictures."
+    asked = "Which of two is better" if result.scale == "own" else "Whether their direction is seen"
+    lead = f"{asked}; {scale_text(result.scale)}. 95 % intervals over seeds and pictures."
     return section("claims", claims_word(result), lead, *found)
 
 
@@ -188,7 +189,3 @@ def _table(table: Table) -> Markup:
     columns = [Column(head, index >= table.words) for index, head in enumerate(table.header)]
     rows = [list(zip(cells, values, strict=True)) for cells, values in zip(table.rows, table.values, strict=True)]
     return element("div", element("h3", table.title), html_table(columns, rows, table.note), class_="apart")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
