@@ -72,7 +72,7 @@ def _legend(scale: str, low: str, high: str) -> Markup:
 
 
 def _numbers(subject: Subject) -> Markup:
-    share = "share of the pixels" if subject.of_pixels else "confidence"
+    share = "share of the pixels" if subject.of_pixels else subject.sureness
     columns = [Column("class"), Column(share, True), Column(subject.score, True)]
     evidences, score = subject.explanation.evidence, subject.score
     if evidences[0].attribution is not None:

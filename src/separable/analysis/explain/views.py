@@ -28,8 +28,8 @@ def seen_section(subject: Subject, images: Mapping[str, bytes]) -> Markup:
         Bar(subject.name(index), value, note=f"{subject.name(index)}: {percent(value)}")
         for index, value in ((index, float(found.probabilities[index])) for index in found.top)
     ]
-    name, width = ("share of the pixels", 230) if subject.of_pixels else (subject.sureness, 320)
-    chart = bar_chart(bars, name=name, domain=(0.0, 1.0), width=width, write=percent)
+    name, long = ("share of the pixels", 230) if subject.of_pixels else (subject.sureness, 320)
+    chart = bar_chart(bars, name=name, domain=(0.0, 1.0), width=long, write=percent)
     seen = image(images["seen.png"], "The picture as the network sees it", squares=min(height, width) < _SMALL)
     whole = f"The picture, {subject.size[1]}x{subject.size[0]} pixels, {_cut(subject)}."
     given = f"What the network gets: {width}x{height} pixels, {subject.contract.filter}, antialiased."
