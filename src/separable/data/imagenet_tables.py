@@ -6,6 +6,7 @@ is not alphabetical, then the inner nodes of WordNet's tree. Networks number the
 
 import re
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from separable.data.tables import read_table
@@ -112,7 +113,7 @@ def read_blacklist(path: Path, pictures: int) -> frozenset[int]:
 def _read_meta(path: Path) -> tuple[dict[int, str], dict[str, str]]:
     """(WordNet ids by the kit's number, names by WordNet id) of the leaves."""
     try:
-        from scipy.io import loadmat
+        loadmat = import_module("scipy.io").loadmat  # by name: it comes without type information
     except ImportError as error:
         raise MissingExtraError(
             f"Reading {path.name} of ImageNet's development kit needs scipy",
