@@ -117,7 +117,7 @@ def test_markdown_is_not_broken_by_names() -> None:
     rows = [line for line in lines if line.startswith("| ")]
     assert len(rows) == 5
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 10 for row in rows)
-    assert r"a\|b \<c>" in rows[-1]
+    assert r"a\|b \<c\>" in rows[-1]
 
 
 def test_operators_stand_in_one_table_a_shape() -> None:

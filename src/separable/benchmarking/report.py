@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from separable.analysis.markdown import escaped, markdown_table
 from separable.analysis.text_table import text_table
 from separable.benchmarking.chart import ChartGroup, ChartRow, chart
 from separable.benchmarking.outcome import ContestResult, Entry, Spread
@@ -152,11 +153,9 @@ class Report:
         """The same as tables of GitHub's Markdown."""
         parts = [f"# separable bench {self.kind}, {self.date}"]
         for table in self.tables():
-            aligned = ["---" if number < table.words else "---:" for number in range(len(table.header))]
-            lines = [_line(table.header), f"| {' | '.join(aligned)} |", *map(_line, table.rows)]
-            parts += [f"## {table.title}", "\n".join(lines)]
-            parts += ["\n".join(f"- {_escaped(note)}" for note in table.notes)] if table.notes else []
-        return "\n\n".join([*parts, "\n".join(f"- {_escaped(line)}" for line in self.conditions())]) + "\n"
+            parts += [f"## {table.title}", markdown_table(table.header, table.rows, table.words)]
+            parts += ["\n".join(f"- {escaped(note)}" for note in table.notes)] if table.notes else []
+        return "\n\n".join([*parts, "\n".join(f"- {escaped(line)}" for line in self.conditions())]) + "\n"
 
     def to_svg(self) -> str:
         """Bars: images a second beside the ceiling's, or for operators the share of what the machine can do."""
@@ -229,13 +228,3 @@ def _three(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_escaped, cells))} |"
-
-
-def _escaped(text: str) -> str:
-    for mark in ("\\", "|", "<", "*", "_", "`"):
-        text = text.replace(mark, f"\\{mark}")
-    return text

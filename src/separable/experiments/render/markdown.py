@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import quote
 
+from separable.analysis.markdown import escaped, markdown_table, one_line
 from separable.experiments.render.tables import (
     Table,
     arms_in_words,
@@ -17,8 +18,6 @@ from separable.experiments.results import Result
 from separable.experiments.wording import scale_text
 
 __all__ = ["to_markdown"]
-
-_MARKS = ("\\", "|", "<", ">", "*", "_", "`", "[", "]", "#", "~")
 
 
 def to_markdown(
@@ -34,41 +33,23 @@ def to_markdown(
     heading, part = "#" * level, "#" * (level + 1)
     said = (("Source", result.source), ("It says", result.says), ("Read as", result.reading))
     parts = [
-        f"{heading} {_escaped(headed(result))}",
+        f"{heading} {escaped(headed(result))}",
         _list([f"{name}: {text}" for name, text in said if text and context]),
         _list(missing(result)),
-        *(f"{part} {_escaped(table.title)}\n\n{_table(table)}" for table in tables_of(result, published=context)),
-        *(f"![{_escaped(f'{name}, {scale_text(result.scale)}')}]({quote(file)})" for name, file in plots.items()),
-        _escaped(power_sentence(result)),
+        *(f"{part} {escaped(table.title)}\n\n{_table(table)}" for table in tables_of(result, published=context)),
+        *(f"![{escaped(f'{name}, {scale_text(result.scale)}')}]({quote(file)})" for name, file in plots.items()),
+        escaped(power_sentence(result)),
         f"{part} Networks\n\n" + _list([f"{name}: {text}" for name, text in arms_in_words(result)]),
         f"{part} Again\n\n" + _list([f"{name}: {text}" for name, text in facts(result)]),
-        f"```\n{_line(result.command)}\n```" if result.command else "",
+        f"```\n{one_line(result.command)}\n```" if result.command else "",
     ]
     return "\n\n".join(text for text in parts if text) + "\n"
 
 
 def _table(table: Table) -> str:
-    aligned = ["---" if index < table.words else "---:" for index in range(len(table.header))]
-    lines = [_row(table.header), f"| {' | '.join(aligned)} |", *map(_row, table.rows)]
-    return "\n".join(lines) + (f"\n\n{_escaped(table.note)}" if table.note else "")
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(map(_escaped, cells))} |"
+    lines = markdown_table(table.header, table.rows, table.words)
+    return f"{lines}\n\n{escaped(table.note)}" if table.note else lines
 
 
 def _list(lines: list[str]) -> str:
-    return "\n".join(f"- {_escaped(line)}" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    text = _line(text)
-    for mark in _MARKS:
-        text = text.replace(mark, f"\\{mark}")
-    return text.replace("&", "&amp;")
-
-
-def _line(text: str) -> str:
-    """One line without control characters; a fence cannot be closed from inside."""
-    shown = "".join(mark if mark.isprintable() else " " for mark in text)
-    return shown.replace("```", "'''")
+    return "\n".join(f"- {escaped(line)}" for line in lines)

@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from separable.analysis.page.wording import amount, count_of
+from separable.analysis.page.wording import amount, count_of, listed
 from separable.analysis.plots import (
     DotRow,
     ScatterPoint,
     Series,
     dot_chart,
     line_chart,
+    pareto_front,
     scatter_chart,
 )
 from separable.analysis.plots.axes import figure
@@ -94,15 +95,17 @@ def cost_plots(result: Result) -> list[Plot]:
         points = [_costed(arm, name, cost) for arm in result.arms if name in arm.mean and arm.mean.get(cost, 0) > 0]
         if len({point.cost for point in points}) < 3:
             continue
-        measure = measure_of(cost)
+        measure, higher = measure_of(cost), measure_of(name).better != "lower"
+        front = pareto_front(points, higher=higher)
         label = f"{measure.text}, {measure.unit}" if measure.unit else measure.text
         drawing = scatter_chart(
             points, name=f"{measure_of(name).text} here", x_label=label, write_x=amount, write_y=_writer(name),
-            higher=measure_of(name).better != "lower",
+            higher=higher,
         )  # fmt: skip
         caption = (
-            f"{measure_of(name).text} over {measure.text}: nothing measured here is both better and cheaper than those "
-            f"on the dashed line; whiskers are 95 % intervals of the means over seeds. {_scale(result)}"
+            f"{measure_of(name).text} over {measure.text}. By the means nothing is both better and cheaper than "
+            f"{listed([point.label for point in front])}, along the dashed line; whiskers are the means' 95 % intervals "
+            f"over seeds. {_scale(result)}"
         )
         plots.append(Plot(f"cost-{cost}", caption, drawing, (380, 280)))
     return plots
