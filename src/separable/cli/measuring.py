@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from separable.models import ImageModel
     from separable.training.config import DataConfig
 
-__all__ = ["Measuring", "measuring_for"]
+__all__ = ["Measuring", "measuring_for", "refuse_flips", "split_of"]
 
 
 class Measuring(ABC):
@@ -59,21 +59,30 @@ class Measuring(ABC):
         """The figures for a person."""
 
 
+def refuse_flips(flips: str) -> None:
+    """Raise UsageError where there are any: of networks that answer for whole pictures."""
+    if flips != "none":
+        raise UsageError("--flips is for networks that answer for every pixel", got=f"--flips {flips}")
+
+
+def split_of(stored: "DataConfig | None") -> dict[str, Any]:
+    """How the run's held-out pictures were chosen, as the readers of data folders take it; the usual way without."""
+    return {} if stored is None else {"val_fraction": stored.val_fraction, "seed": stored.split_seed}
+
+
 @final
 class _Classes(Measuring):
     table = "predictions.csv"
 
     def __init__(self, flips: str) -> None:
         super().__init__(flips)
-        if flips != "none":
-            raise UsageError("--flips is for networks that answer for every pixel", got=f"--flips {flips}")
+        refuse_flips(flips)
 
     def read(self, root: Path, class_names: tuple[str, ...], stored: "DataConfig | None") -> Any:
         from separable.data.folder import read_folder
 
-        split = {} if stored is None else {"val_fraction": stored.val_fraction, "seed": stored.split_seed}
         labels = stored.labels_csv if stored is not None else None
-        return read_folder(root, class_names=class_names, labels_csv=labels, **split)  # type: ignore[arg-type]
+        return read_folder(root, class_names=class_names, labels_csv=labels, **split_of(stored))
 
     def is_whole(self, data: Any) -> bool:
         return bool(data.train.root == data.val.root)
@@ -124,8 +133,7 @@ class _Masks(Measuring):
     def read(self, root: Path, class_names: tuple[str, ...], stored: "DataConfig | None") -> Any:
         from separable.segmentation.pairs import read_pairs
 
-        split = {} if stored is None else {"val_fraction": stored.val_fraction, "seed": stored.split_seed}
-        return read_pairs(root, class_names=class_names, **split)  # type: ignore[arg-type]
+        return read_pairs(root, class_names=class_names, **split_of(stored))
 
     def is_whole(self, data: Any) -> bool:
         return bool(data.was_whole)

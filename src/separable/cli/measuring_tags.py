@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from separable.cli.evaluated import percent
-from separable.cli.measuring import Measuring
+from separable.cli.measuring import Measuring, refuse_flips, split_of
 from separable.cli.output import Output
-from separable.errors import UsageError
 
 if TYPE_CHECKING:
     from separable.data.loader import LoaderConfig
@@ -27,15 +26,13 @@ class TagMeasuring(Measuring):
 
     def __init__(self, flips: str) -> None:
         super().__init__(flips)
-        if flips != "none":
-            raise UsageError("--flips is for networks that answer for every pixel", got=f"--flips {flips}")
+        refuse_flips(flips)
 
     def read(self, root: Path, class_names: tuple[str, ...], stored: "DataConfig | None") -> Any:
         """See `Measuring`."""
         from separable.data.manifest import read_manifest
 
-        split = {} if stored is None else {"val_fraction": stored.val_fraction, "seed": stored.split_seed}
-        return read_manifest(root, class_names=class_names, **split)  # type: ignore[arg-type]
+        return read_manifest(root, class_names=class_names, **split_of(stored))
 
     def is_whole(self, data: Any) -> bool:
         """See `Measuring`."""

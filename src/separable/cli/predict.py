@@ -60,7 +60,7 @@ def predict(
             metavar="SHARE",
             min=0,
             max=1,
-            help="Give the tags that are this probable.",
+            help="Give the tags of this probability or more.",
             show_default="the run's own, else 0.5",
         ),
     ] = None,

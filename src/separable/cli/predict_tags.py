@@ -55,9 +55,8 @@ def tag_pictures(
     else:
         _print(output, answers)
         if sys.stdout.isatty() and wishes.top is None:
-            output.say(
-                f"\nTags of {wishes.threshold or predictor.threshold:.2f} or more; --threshold and --top change that."
-            )
+            least = predictor.threshold if wishes.threshold is None else wishes.threshold
+            output.say(f"\nTags of {least:.2f} or more; --threshold and --top change that.")
     return counts
 
 

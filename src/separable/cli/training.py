@@ -97,7 +97,7 @@ def run_training(
     """Check, train, report; the words go to `out` and the training's progress to standard error.
 
     Args:
-        data: what the configuration's task trains on: of `read_folder`, or of `read_pairs`.
+        data: what the configuration's task trains on: of `read_folder`, `read_manifest` or `read_pairs`.
     """
     from separable.cli.reports import write_report
     from separable.training.display import make_display
