@@ -66,9 +66,9 @@ LAPTOP = Setup(
     recipe="small",
     changes=LEARN,
     epochs=8,
-    batch_size=16,
+    batch_size=32,
     image_size=40,
-    pictures=(1250, 1000),
+    pictures=(2000, 1000),
     options={
         "xception": {"width": 0.1875, "middle_blocks": 2, "stem_stride": 1},
         "inception_v3": {"width": 0.125, "stem": "79"},
@@ -120,7 +120,7 @@ MOBILENETS: Mapping[Scale, Setup] = {
     ),
     "laptop": replace(
         LAPTOP,
-        pictures=(2000, 1000),
+        pictures=(3000, 1000),
         image_size=42,
         image_sizes={224: 42, 192: 36, 160: 30, 128: 24},
         options={"mobilenet_v1": {"width": 0.5, "stem_stride": 1}},
@@ -140,7 +140,7 @@ def _fc_layers(width: int) -> dict[str, dict[str, Any]]:
 
 TAGS: Mapping[Scale, Setup] = {
     "smoke": replace(SMOKE, data="tags", recipe="tags", arm_options=_fc_layers(16)),
-    "laptop": replace(LAPTOP, data="tags", recipe="tags", pictures=(2000, 1000), arm_options=_fc_layers(256)),
+    "laptop": replace(LAPTOP, data="tags", recipe="tags", pictures=(3000, 1000), arm_options=_fc_layers(256)),
     "gpu": replace(GPU, data="tags", recipe="tags", arm_options=_fc_layers(1024)),
     "paper": replace(
         PAPER,
