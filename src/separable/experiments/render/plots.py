@@ -104,8 +104,8 @@ def cost_plots(result: Result) -> list[Plot]:
         )  # fmt: skip
         caption = (
             f"{measure_of(name).text} over {measure.text}. By the means nothing is both better and cheaper than "
-            f"{listed([point.label for point in front])}, along the dashed line; whiskers are the means' 95 % intervals "
-            f"over seeds. {_scale(result)}"
+            f"{listed([point.label for point in front])}, along the dashed line; whiskers are the means' 95 % "
+            f"intervals over seeds. {_scale(result)}"
         )
         plots.append(Plot(f"cost-{cost}", caption, drawing, (380, 280)))
     return plots

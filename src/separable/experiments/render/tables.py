@@ -167,7 +167,7 @@ def facts(result: Result) -> list[tuple[str, str]]:
         ("pictures", _pictures(data)),
         ("recipe", _recipe(setup)),
         ("changed", _mapping(setup.get("changes"), missing="none")),
-        ("narrower", _mapping(setup.get("options"))),
+        ("narrower", _mapping(_options(result))),
         ("seeds", listed([str(seed) for seed in seeds])),
         ("learning rates", f"each arm tried {listed([f'{one:g}' for one in setup['learning_rates']])} times the "
          "recipe's on pictures held out of the training ones" if factors else ""),
@@ -210,7 +210,9 @@ def _found(name: str) -> _Column:
     def text(arm: ArmResult) -> str:
         value = value_text(name, arm.mean.get(name))
         around = arm.interval.get(name)
-        return value if around is None else f"{value} \u00b1 {value_text(name, (around[1] - around[0]) / 2)}"
+        if around is None or around[0] == around[1]:  # the same in all seeds by chance: that is no certainty
+            return value
+        return f"{value} \u00b1 {value_text(name, (around[1] - around[0]) / 2)}"
 
     return _Column(headline(name), text, lambda arm: arm.mean.get(name))
 
@@ -273,6 +275,12 @@ def _pictures(data: dict[str, object]) -> str:
 
 def _sides(value: object) -> str:
     return "the published side" if value is None else f"{value} pixels"
+
+
+def _options(result: Result) -> dict[str, Any]:
+    """What the scale lays over the options of the networks that are in it."""
+    there = {arm.model for arm in result.arms}
+    return {name: options for name, options in (result.setup.get("options") or {}).items() if name in there}
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
