@@ -22,7 +22,7 @@ from separable.data.manifest_set import TagData, TagSet, joined
 __all__ = ["check_tags"]
 
 _MOST_UNLABELLED = 0.5
-_UNLEARNT = 0.05
+_UNLEARNT = 0.2
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,8 @@ def test_the_worst_pictures_come_first(made: Made, page: Element) -> None:
         assert marks["miss"] == [f"{name} {percent(round(p, 6), 0)}" for name, p in given if name not in row["labels"]]
         places = {name: place for place, (name, _) in enumerate(row["predicted"], start=1)}
         named = {name for name, _ in given}
-        assert marks["lost"] == [f"{name} (place {places[name]})" for name in row["labels"] if name not in named]
+        lost = sorted(set(row["labels"]) - named, key=places.__getitem__)
+        assert marks["lost"] == [f"{name} (place {places[name]})" for name in lost]
         assert f"average precision {percent(round(row['score'], 6), 0)}" in words(item)
     assert f"The 24 of {len(labelled)} held-out pictures whose labels come latest" in words(part(page, "worst"))
     assert len(list(thumbnails(part(page, "worst")))) == 24

@@ -1,5 +1,6 @@
 """Held-out pictures with their labels and the tags they got: the worst, and a random sample."""
 
+import math
 from collections.abc import Sequence
 
 from separable.analysis.drawing_lots import draw_by_name
@@ -75,8 +76,8 @@ def _section(
 def _item(row: TagRow, threshold: float, gallery: Gallery) -> Markup:
     given = row.given(threshold)
     labels, named = set(row.labels), {name for name, _ in given}
-    lost = [name for name in row.labels if name not in named]
     places = {name: place for place, (name, _) in enumerate(row.predicted, start=1)}
+    lost = sorted((name for name in row.labels if name not in named), key=lambda name: places.get(name, math.inf))
     alt = f"{row.path}: labels {', '.join(row.labels) or 'none'}; tags {', '.join(named) or 'none'}"
     tags = [_tag(f"{shorten(name, 40)} {percent(p, 0)}", "hit" if name in labels else "miss") for name, p in given]
     missing = [_tag(_at_place(name, places.get(name)), "lost") for name in lost]
