@@ -5,12 +5,10 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from separable.analysis.markdown import escaped, markdown_table, one_line
+from separable.experiments.render.facts import arms_in_words, facts, missing
 from separable.experiments.render.tables import (
     Table,
-    arms_in_words,
-    facts,
     headed,
-    missing,
     power_sentence,
     tables_of,
 )

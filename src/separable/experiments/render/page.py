@@ -7,16 +7,14 @@ from separable.analysis.page.html import Column, command, figure, folded, key_va
 from separable.analysis.page.html import table as html_table
 from separable.analysis.page.wording import count_of
 from separable.analysis.plots.markup import Markup, element, join
+from separable.experiments.render.facts import arms_in_words, facts, missing
 from separable.experiments.render.plots import Plot, cost_plots, curve_plots, value_plots
 from separable.experiments.render.tables import (
     Table,
-    arms_in_words,
     claims_word,
     compared,
-    facts,
     headed,
     headline,
-    missing,
     ours_table,
     power_sentence,
     published_table,

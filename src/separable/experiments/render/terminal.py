@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from separable.analysis.plots.markup import text_width
 from separable.analysis.text_table import text_table
+from separable.experiments.render.facts import facts, missing
 from separable.experiments.render.tables import (
     Table,
     claims_table,
     compared,
-    facts,
     headed,
-    missing,
     ours_table,
     power_sentence,
     published_table,
