@@ -79,6 +79,17 @@ def test_order_of_pictures_and_seeds_does_not_matter(shape: tuple[int, int, int]
     assert (other.low, other.high) == pytest.approx((one.low, one.high), abs=EFFECT_INTERVAL)
 
 
+@QUICK
+@given(SCORES)
+def test_never_narrower_than_the_pictures_by_themselves(shape: tuple[int, int, int]) -> None:
+    """Seeds that happen to agree say little: two of a kind are often as near as that."""
+    left, right = arms(*shape)
+    found = compare_paired(left, right)
+    alone = stats.ttest_rel(left.mean(0), right.mean(0)).confidence_interval(0.95)
+    assert found.low <= alone.low + EFFECT_INTERVAL
+    assert found.high >= alone.high - EFFECT_INTERVAL
+
+
 def test_pictures_that_all_seeds_agree_on_give_the_t_test_of_the_pictures() -> None:
     left, right = arms(1, 50, 3)
     found = compare_paired(np.repeat(left, 4, 0), np.repeat(right, 4, 0))

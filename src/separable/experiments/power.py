@@ -11,8 +11,8 @@ __all__ = ["SPREAD", "power", "power_text", "smallest_difference"]
 
 SPREAD = 0.01
 """Of a share over seeds, where no earlier result says: a point, as small trainings on a few thousand pictures have."""
-_DISAGREEMENT = 0.10
-"""Pictures that exactly one of two arms gets right, where no earlier result says how often they are right at all."""
+_LEVEL_EXPECTED = 0.8
+"""Share of pictures that an arm gets right, where no earlier result says."""
 _LASTING = 0.5
 """Of the variance of these disagreements, what other seeds of the same two arms repeat."""
 _CHANCE = 0.8
@@ -41,17 +41,19 @@ def power(*, seeds: int, held_out: int, measure: str = "top1", earlier: Result |
     Args:
         held_out: pictures that are measured.
         earlier: of the same experiment at the same scale: its spreads over seeds and its accuracies are expected
-            again. Otherwise a spread of `SPREAD` is, for shares; of other measures nothing is known beforehand.
+            again. Otherwise a spread of `SPREAD` and four pictures of five right are, for shares; of other measures
+            nothing is known beforehand.
 
-    The variance of the difference is that of two arms' spreads, over the seeds, and for scores of pictures that of
-    lasting disagreements over the pictures: half of accuracy * (1 - accuracy), as for arms whose answers on a picture
-    are correlated by a half, and of these the half. What is found afterwards says what could have been seen in fact.
+    The variance of the difference is that of two arms' spreads, over the seeds, and for scores of pictures that of the
+    disagreements that other seeds repeat, over the pictures. Two answers that are correlated by a half differ with the
+    variance accuracy * (1 - accuracy), and half of that is taken to be repeated. What is found afterwards says what
+    could have been seen in fact.
     """
     spread, level, source = _expected(measure, earlier)
     if seeds < 2 or held_out < 2 or spread is None:
         return None
     by_seed = 2 * spread**2 / seeds
-    disagreement = _DISAGREEMENT if level is None else level * (1 - level)
+    disagreement = level * (1 - level)
     by_picture = _LASTING * disagreement / held_out if measure_of(measure).unit == "%" else 0.0
     weighed = by_seed**2 / (seeds - 1) + by_picture**2 / (held_out - 1)
     degrees = (by_seed + by_picture) ** 2 / weighed if weighed > 0 else seeds - 1.0
@@ -73,13 +75,12 @@ def power_text(power: Power | None, *, seeds: int) -> str:
     )
 
 
-def _expected(measure: str, earlier: Result | None) -> tuple[float | None, float | None, str]:
+def _expected(measure: str, earlier: Result | None) -> tuple[float | None, float, str]:
     """Spread over seeds, level and where they are from."""
     known = [] if earlier is None else [arm for arm in earlier.arms if (arm.spread.get(measure) or 0) > 0]
     if earlier is not None and known:
         spread = math.sqrt(sum(arm.spread[measure] ** 2 for arm in known) / len(known))
         level = sum(arm.mean[measure] for arm in known) / len(known)
-        within = 0 <= level <= 1
-        return spread, level if within else None, f"as in the result of {earlier.date}, {scale_text(earlier.scale)}"
+        return spread, min(max(level, 0.0), 1.0), f"as in the result of {earlier.date}, {scale_text(earlier.scale)}"
     default = SPREAD if measure_of(measure).unit == "%" else None
-    return default, None, "assumed, there is no earlier result"
+    return default, _LEVEL_EXPECTED, "assumed, there is no earlier result"
