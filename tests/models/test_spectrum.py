@@ -12,9 +12,11 @@ from separable.analysis.graph import record_graph
 from separable.analysis.principles import find_broken_principles
 from separable.blocks import SeparableConv2d, SpectrumConv2d
 from separable.blocks.savings import separable_cost, spectrum_cost
-from separable.errors import ModelOptionError, SeparableError
+from separable.errors import ModelOptionError, SeparableError, WeightsMismatchError
 from separable.models import ImageModel, build_model
 from separable.weights import load_weights, save_model
+from separable.weights.ports.legacy_xception import LEGACY_XCEPTION
+from separable.weights.ports.read import check_fixed
 from tests.models.small import assert_same, logits, make, make_alive
 
 
@@ -119,6 +121,15 @@ def test_it_is_kept_with_its_options(tmp_path: Path) -> None:
     assert torch.equal(logits(again, x), logits(model, x))
     with pytest.raises(SeparableError):
         load_weights(make("xception"), tmp_path / "model")
+
+
+@pytest.mark.parametrize("options", [{"segments": 4}, {"segments": 300}, {"order": "pointwise_first"}])
+def test_no_weights_of_others_are_taken_for_it(options: dict[str, Any]) -> None:
+    model = on_meta(**options)
+    with pytest.raises(WeightsMismatchError, match=r"timm has no legacy_xception like this\. Got: (segments|order)="):
+        check_fixed(LEGACY_XCEPTION, model)
+    ours = {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
+    assert set(LEGACY_XCEPTION.names(model)) == ours, "so that a file of theirs is refused by what it lacks"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,10 @@ _NAMES = {**_STEM, **{f"mixed{number}": f"Mixed_{grid}" for number, grid in enum
 _FIXED = {
     "stem": "299",
     "variant": "slim",
+    "aux_batch_norm": True,
+    "linear_inside": False,
+    "grid_reduction": None,
+    "fc_layers": (),
     "bias": False,
     "activation": "relu",
     "n": 7,

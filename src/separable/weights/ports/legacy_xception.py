@@ -35,7 +35,7 @@ def _names(model: ImageModel) -> dict[str, str]:
         if unit == "shortcut":
             return f"block{model.chain.index(block)}.{rest.replace('conv', 'skip').replace('bn', 'skipbn')}"
         number, is_norm = int(unit.removeprefix("sepconv")), rest.startswith("bn.")
-        inside = rest.removeprefix("bn.") if is_norm else _SEPARABLE[rest]
+        inside = rest.removeprefix("bn.") if is_norm else _SEPARABLE.get(rest, rest)
         if block == tail:
             return f"{'bn' if is_norm else 'conv'}{number + 2}.{inside}"
         place = 3 * number - 2 - (block == first) + is_norm  # ReLU, separable, norm, ...; the first block has no ReLU
@@ -71,6 +71,8 @@ LEGACY_XCEPTION = Port(
     fixed={
         "residual": True,
         "intermediate_activation": None,
+        "segments": None,
+        "order": "spatial_first",
         "fc_layers": (),
         "width": 1.0,
         "middle_blocks": 8,

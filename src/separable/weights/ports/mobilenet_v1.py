@@ -54,5 +54,5 @@ TIMM_MOBILENET_V1 = Port(
     contract=_contract,
     options=_options,
     classifier="classifier",
-    fixed={"activation": "relu6", "separable": True, "shallow": False, "width": 1.0},
+    fixed={"activation": "relu6", "separable": True, "shallow": False, "stem_stride": 2, "width": 1.0},
 )

@@ -84,7 +84,7 @@ def _port(framework: str, depth: int, releases: tuple[Release, ...]) -> Port:
         names=partial(renamed, rename=_rename),
         contract=partial(_contract, source=framework),
         options=_options,
-        fixed={"stride_on": "3x3", "bias": False, "width": 1.0, "repeats": None},
+        fixed={"stride_on": "3x3", "bias": False, "width": 1.0, "repeats": None, "stem_stride": 2},
         releases=releases,
     )
 
