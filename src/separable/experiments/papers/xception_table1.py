@@ -19,7 +19,7 @@ from separable.experiments.schema import Arm, Claim, Experiment
 
 __all__ = ["EXPERIMENT"]
 
-_RATES = (0.2, 1.0)
+_RATES = (0.1, 1.0)
 
 EXPERIMENT = Experiment(
     name="xception/table1",
