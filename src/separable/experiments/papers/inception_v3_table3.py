@@ -77,7 +77,7 @@ EXPERIMENT = Experiment(
     ),
     setups=setups(
         smoke=_narrow(SMOKE, 0.0625, stem="79"),
-        laptop=_narrow(LAPTOP, 0.125, stem="79"),
+        laptop=_narrow(replace(LAPTOP, pictures=(3000, 1000)), 0.125, stem="79"),
         gpu=_narrow(GPU, 0.5),
         paper=PAPER_INCEPTION,
     ),
