@@ -94,9 +94,10 @@ class Setup:
     `data` is where pictures come from when the user names none: "digits" (scanned digits on photographs, one a
     picture), "tags" (several a picture), "scenes" (with masks), "imagenet". `options` are laid over those of every
     arm of a network, by its name: narrower, shallower; `arm_options` over those, by the arm's name, where arms of one
-    network differ in width; `arm_changes` likewise over the arms' own changes of the recipe. `image_sizes` are by the published side where arms differ in it, else `image_size` is
-    everybody's. `learning_rates` are factors that every arm tries once, on a part held out of
-    the training pictures, before its seeds are run: equal budgets; one factor means that nothing is tuned.
+    network differ in width; `arm_changes` likewise over the arms' own changes of the recipe. `image_sizes` are by the
+    published side where arms differ in it, else `image_size` is everybody's. `learning_rates` are factors that every
+    arm tries once, on a part held out of the training pictures, before its seeds are run: equal budgets; one factor
+    means that nothing is tuned.
     """
 
     data: str

@@ -4,7 +4,8 @@ Claimed (section 4.2): accuracy falls smoothly with the resolution of the pictur
 
 Trained there: as table 4, on pictures of 224, 192, 160 and 128 pixels; all have the same 4.2 million parameters.
 
-Readings: on a laptop 3/16 of these sides, with a first convolution without stride. Pictures are drawn at the largest and reduced for the others.
+Readings: on a laptop 3/16 of these sides, with a first convolution without stride. Pictures are drawn at the largest
+side and reduced for the others.
 """
 
 from separable.experiments.scales import MOBILENETS, cost_of
