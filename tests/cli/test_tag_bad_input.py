@@ -131,6 +131,14 @@ def test_a_faulty_list_names_the_line(cli: Cli, album: Path) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("named", ["album", "album/labels.csv"])
+def test_a_list_with_other_columns(cli: Cli, album: Path, named: str) -> None:
+    (album / "labels.csv").write_text("image,tags\nimages/0.png,cat\n")
+    refused(cli("train", named), "labels.csv is not a list of labels", "image, tags", "path and labels")
+    (album / "labels.csv").rename(album / "labels.jsonl")
+    refused(cli("check", named.replace(".csv", ".jsonl")), "labels.jsonl, line 1, is not JSON", '"labels": ["cat"')
+
+
 def test_other_classes_than_the_models(cli: Cli, album: Path, tagger: Path) -> None:
     assert cli("evaluate", tagger, album, "--out", "o").code == 0
     (album / "labels.csv").write_text("path,labels\nimages/0.png,cat;gnu\nimages/1.png,dog\n")

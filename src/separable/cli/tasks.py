@@ -64,7 +64,7 @@ def laid_out_for(data: Path) -> str | None:
 
     if holds_pairs(data):
         return "segment"
-    if holds_manifest(data):
+    if holds_manifest(data) or _is_meant_as_list(data):
         return "tag"
     return "segment" if _is_half(data) else None
 
@@ -138,6 +138,17 @@ def demand_layout(data: Path, task: str, asked: str | None, fix: str) -> None:
             expected=_LAID_OUT["classify"],
             fix=fix,
         )
+
+
+def _is_meant_as_list(data: Path) -> bool:
+    """Whether it is called as a list of labels is, and there are no folders of classes: its reader says what it
+    lacks."""
+    from separable.data.manifest_rows import MANIFEST_ENDINGS
+
+    if data.is_file():
+        return data.suffix.lower() in MANIFEST_ENDINGS
+    names = [f"{name}{ending}" for name in ("labels", "train") for ending in MANIFEST_ENDINGS]
+    return data.is_dir() and not _has_classes(data) and any((data / name).is_file() for name in names)
 
 
 def _has_classes(data: Path) -> bool:
