@@ -71,6 +71,20 @@ def test_margins(relation: str, margin: float, verdict: str) -> None:
     assert (found.confidence > 0.97) == (verdict == "holds")
     if relation == "same" and verdict == "reversed":
         assert found.sentence.startswith("not the same here: +10")
+        assert found.sentence.endswith("more than 99.9 % sure")
+
+
+@pytest.mark.parametrize("relation", ["above", "below"])
+def test_zero_inside_decides_nothing(relation: str) -> None:
+    """An interval that is longer on one side of zero than on the other."""
+    claim = replace(CLAIM, measure="loss", relation=relation)  # type: ignore[arg-type]
+    for sign in (1, -1):
+        found = judge(
+            claim, Sample({0: 0.5 + 0.03 * sign, 1: 0.5, 2: 0.5 + 0.01 * sign}), Sample(dict.fromkeys(range(3), 0.5))
+        )
+        assert found.interval is not None
+        assert found.interval[0] < 0 < found.interval[1]
+        assert found.verdict == "not seen"
 
 
 def test_same_without_a_decision() -> None:
@@ -221,6 +235,10 @@ def test_planned_power() -> None:
     assert larger is not None
     assert more.smallest_difference < plan.smallest_difference
     assert larger.smallest_difference < more.smallest_difference
+    endless = power(seeds=3, held_out=10**9)
+    assert endless is not None
+    by_hand = smallest_difference(SPREAD * np.sqrt(2 / 3), 2.0)
+    assert endless.smallest_difference == pytest.approx(by_hand, rel=1e-3), "two arms' seeds alone"
     known = power(seeds=3, held_out=500, earlier=earlier(0.002, 0.98))
     assert known is not None
     assert known.spread == pytest.approx(0.002)
