@@ -23,6 +23,7 @@ from separable.experiments.render.markdown import to_markdown
 from separable.experiments.render.plots import plots_of
 from separable.experiments.results import Result, read_result
 from separable.experiments.schema import MEASURES, SCALES, Claim, Experiment
+from separable.experiments.spectrum import findings
 from separable.experiments.wording import value_text
 
 PAPERS = Path(__file__).resolve().parent / "papers"
@@ -88,6 +89,8 @@ def came_out(result: Result, plots: dict[str, str]) -> str:
     text = to_markdown(result, level=_LEVEL, plots=plots, context=False)
     text = re.sub(r"(!\[.*\))\n\n(?=!\[)", r"\1\n", text)  # plots beside each other
     shown, mark, folded = text.partition(f"\n{'#' * (_LEVEL + 1)} Networks\n")
+    if found := findings(result):
+        shown += "\n\n**Over all of them:**\n\n" + "\n".join(f"- {sentence}" for sentence in found)
     details = f"<details><summary>Networks, settings, machine, the command</summary>\n{folded.rstrip()}\n\n</details>"
     return f"{shown.strip()}\n\n{details}" if mark else shown.strip()
 

@@ -129,6 +129,18 @@ def test_with_a_result_its_table_verdicts_and_plots_are_shown(script: ModuleType
     assert "71.5" not in shown, "published figures stand above, in a table of their own"
 
 
+def test_what_was_found_over_all_arms_is_said(
+    script: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`experiments.spectrum` says it of the spectrum, and nothing of other experiments."""
+    examples.table1().write(folder / "results" / "xception-table1-laptop.json")
+    assert "Over all of them" not in made_page(script, folder)
+    monkeypatch.setattr(script, "findings", lambda result: (f"The best of {result.experiment}.", "The front."))
+    text = made_page(script, folder)
+    said = "**Over all of them:**\n\n- The best of xception/table1.\n- The front.\n\n<details>"
+    assert said in text
+
+
 def test_a_page_that_was_written_is_not_written_again(script: ModuleType, folder: Path) -> None:
     examples.table1().write(folder / "results" / "xception-table1-laptop.json")
     (folder / "page.md").write_text(made_page(script, folder))
