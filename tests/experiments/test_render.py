@@ -197,3 +197,12 @@ def test_wording() -> None:
     assert sure_text(0.99999) == "more than 99.9 % sure"
     assert value_text("something new", 1.5) == "1.500"
     assert NASTY not in to_text(nasty())
+
+
+def test_shares_are_drawn_from_nothing_to_all() -> None:
+    """Student's interval of few seeds may be wider than that; the axis is not."""
+    result = table1()
+    wide = replace(result, arms=tuple(replace(arm, interval={"top1": (-0.4, 1.3)}) for arm in result.arms))
+    (plot,) = [plot for plot in value_plots(wide) if plot.name == "here-top1"]
+    ticks = [float(one) for one in re.findall(r">(-?\d+)%<", plot.drawing)]
+    assert (min(ticks), max(ticks)) == (0, 100)

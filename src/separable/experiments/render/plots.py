@@ -127,7 +127,15 @@ def _measured(arm: ArmResult, name: str) -> DotRow:
     singles = [seed.measures[name] for seed in arm.seeds if name in seed.measures]
     failed = next((seed.failed for seed in arm.seeds if seed.failed), "not measured")
     note = "" if singles else failed
-    return DotRow(_named(arm), arm.mean.get(name, math.nan), arm.interval.get(name), singles, note)
+    return DotRow(_named(arm), arm.mean.get(name, math.nan), _interval(arm, name), singles, note)
+
+
+def _interval(arm: ArmResult, name: str) -> tuple[float, float] | None:
+    """A share is not drawn below nothing nor above all, however wide Student's interval is."""
+    around = arm.interval.get(name)
+    if around is None or measure_of(name).unit != "%":
+        return around
+    return max(0.0, around[0]), min(1.0, around[1])
 
 
 def _series(arm: ArmResult, name: str, place: int) -> Series:
@@ -144,7 +152,7 @@ def _series(arm: ArmResult, name: str, place: int) -> Series:
 
 def _costed(arm: ArmResult, name: str, cost: str) -> ScatterPoint:
     note = f"{arm.name}: {value_text(name, arm.mean[name], unit=True)} at {value_text(cost, arm.mean[cost], unit=True)}"
-    return ScatterPoint(_named(arm), arm.mean[cost], arm.mean[name], arm.interval.get(name), note)
+    return ScatterPoint(_named(arm), arm.mean[cost], arm.mean[name], _interval(arm, name), note)
 
 
 def _named(arm: ArmResult) -> str:
