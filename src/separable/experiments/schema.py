@@ -67,7 +67,7 @@ class Arm:
     """Where rows differ in it: as published. A scale's own comes from `Setup.image_sizes`."""
     like: str | None = None
     crops: int = 1
-    """1, 12 or 144 crops a picture (1512.00567, section 9)."""
+    """1, 12 or 144 crops a picture (1512.00567, section 10)."""
     ensemble: bool = False
     """Average the answers of all seeds' networks."""
 

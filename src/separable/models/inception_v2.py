@@ -14,7 +14,7 @@ At 299x299; every convolution is followed by batch normalisation and ReLU. What 
 
 Readings, and what they rest on:
 - The row "+ Factorized 7x7" of table 3 "includes a change that factorizes the first 7x7 convolutional layer into a
-  sequence of 3x3 convolutional layers" (section 9): so the rows above it begin with one 7x7/2, as GoogLeNet does, and
+  sequence of 3x3 convolutional layers" (section 10): so the rows above it begin with one 7x7/2, as GoogLeNet does, and
   the 1 x 7 and 7 x 1 of figure 6 are in all of them. An unpadded 7x7/2 ends at the 147x147x64 that the three 3x3 of
   table 1 end at; and the step makes the network dearer, as table 3 has it (3.8 to 4.8 billion multiply-adds), where
   factorising any other 7x7 would make it cheaper. Computed: 5.30 and 5.71 billion; neither printed figure is met.
@@ -24,7 +24,7 @@ Readings, and what they rest on:
   and 6 where the table has 6 and 7. The longest path has 46 layers with weights, 48 with three 3x3.
 - "5x Inception" at 17x17 are four modules and the reduction before them.
 - "BN auxiliary": "the version in which the fully connected layer of the auxiliary classifier is also batch-normalized,
-  not just the convolutions" (section 9). TF-slim's fully connected layer is the 5x5 convolution over the 5x5 grid.
+  not just the convolutions" (section 10). TF-slim's fully connected layer is the 5x5 convolution over the 5x5 grid.
 """
 
 from separable.blocks import ClassifierHead, InceptionAux

@@ -45,7 +45,7 @@ class InceptionV3(ImageModel):
 
     Args:
         num_classes: 0 leaves out the classifier.
-        stem: the side in pixels it is made for, "299", "151" or "79" (section 7, table 2): stride 2 and a pool, no
+        stem: the side in pixels it is made for, "299", "151" or "79" (section 9, table 2): stride 2 and a pool, no
             stride, neither; all behind it is the same, on the same grids. See below.
         variant: "slim", or "chollet_2016" for the first Keras file, the network behind the 23,626,728 parameters of
             arXiv:1610.02357, table 3. See below.

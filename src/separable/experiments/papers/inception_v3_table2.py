@@ -1,6 +1,6 @@
 """C. Szegedy et al., "Rethinking the Inception Architecture" (arXiv:1512.00567), table 2: resolution at equal cost.
 
-Claimed (section 7): three networks of nearly the same cost, which differ in the strides at their beginning, on pictures
+Claimed (section 9): three networks of nearly the same cost, which differ in the strides at their beginning, on pictures
 of 299, 151 and 79 pixels. Though the lower resolutions take longer to train, the quality of the result is close: the
 size of the receptive field matters less than the cost of the network.
 
@@ -27,7 +27,7 @@ _SIDES = {299: 115, 151: 59, 79: 33}
 EXPERIMENT = Experiment(
     name="inception_v3/table2",
     title="Resolution at equal cost",
-    source="arXiv:1512.00567, table 2 and section 7",
+    source="arXiv:1512.00567, table 2 and section 9",
     says="At equal cost, networks for pictures of 151 and 79 pixels come close to one for 299.",
     arms=(
         Arm("299 pixels", "inception_v3", published={"top1": 0.766}, image_size=299, note="from memory"),

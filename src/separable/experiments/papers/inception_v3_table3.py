@@ -1,6 +1,6 @@
 """C. Szegedy et al., "Rethinking the Inception Architecture" (arXiv:1512.00567), table 3: one change after another.
 
-Claimed (section 9): each line of the table has the change of the line above it too. RMSProp in place of momentum, label
+Claimed (section 10): each line of the table has the change of the line above too. RMSProp in place of momentum, label
 smoothing (about 0.2 %), a first 7x7 convolution factorised into three 3x3, batch normalisation in the fully connected
 layer of the auxiliary head too: 23.4 to 21.2 % top-1 error on one crop. The last line is Inception V3.
 
@@ -46,7 +46,7 @@ def _narrow(setup: Setup, width: float, **options: Any) -> Setup:
 EXPERIMENT = Experiment(
     name="inception_v3/table3",
     title="From Inception-v2 to Inception-v3, one change after another",
-    source="arXiv:1512.00567, table 3 and section 9",
+    source="arXiv:1512.00567, table 3 and section 10",
     says="RMSProp, label smoothing, a factorised first convolution and a batch-normalised auxiliary head each lower "
     "the error, on top of one another.",
     arms=(

@@ -1,7 +1,7 @@
 """C. Szegedy et al., "Rethinking the Inception Architecture" (arXiv:1512.00567), tables 4 and 5: crops and ensembles.
 
-Claimed (section 9): of one Inception V3 the error falls from 21.2 % (5.6 % top-5) on one crop to 19.47 % (4.48 %) on 12
-and 18.77 % (4.2 %) on 144; four networks on 144 crops each reach 3.58 % top-5, 17.3 % top-1 as the abstract has it.
+Claimed (section 10): of one Inception V3 the error falls from 21.2 % (5.6 % top-5) on one crop to 19.47 % (4.48 %) on
+12 and 18.77 % (4.2 %) on 144; four networks on 144 crops each reach 3.58 % top-5, 17.3 % top-1 as the abstract has it.
 
 Measured there: ImageNet's 48,238 validation pictures that are not blacklisted; the last row's top-5 error on all 50,000
 is 3.46 %.
@@ -20,7 +20,7 @@ __all__ = ["EXPERIMENT"]
 EXPERIMENT = Experiment(
     name="inception_v3/tables4-5",
     title="One, 12 and 144 crops a picture, and an ensemble",
-    source="arXiv:1512.00567, tables 3 to 5, section 9 and abstract",
+    source="arXiv:1512.00567, tables 3 to 5, section 10 and abstract",
     says="More crops of a picture lower the error, and so do more networks.",
     arms=(
         Arm("one crop", "inception_v3", published={"top1_error": 0.212, "top5_error": 0.056}),
