@@ -1,10 +1,13 @@
 """An experiment of seconds: two networks of a few thousand parameters on a few dozen pictures."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from separable.experiments.results import Result, read_result
 from separable.experiments.schema import Arm, Claim, Experiment, Setup
 
-__all__ = ["SETUP", "tiny"]
+__all__ = ["LONGER", "SETUP", "result_in", "table_of", "tiny"]
 
 _OPTIONS = {
     "mobilenet_v1": {"width": 0.0625, "dropout": 0.0},
@@ -22,6 +25,9 @@ SETUP = Setup(
     pictures=(24, 16),
 )
 
+LONGER = replace(SETUP, epochs=12, learning_rates=(0.1, 1.0))
+"""Long enough to be killed in the middle, and tuned."""
+
 
 def tiny(name: str = "tiny/table1", setup: Setup = SETUP, **changes: Any) -> Experiment:
     """Two arms, a claim."""
@@ -38,3 +44,18 @@ def tiny(name: str = "tiny/table1", setup: Setup = SETUP, **changes: Any) -> Exp
         "claims": (Claim("Xception is better", "top1", "Narrow Xception", "above", "Narrow MobileNet"),),
     }
     return Experiment(name, **(given | changes))
+
+
+def result_in(home: Path, name: str = "tiny/table1", scale: str = "smoke") -> Result:
+    """What stands there."""
+    found = read_result(home / name / scale / "result.json")
+    assert found is not None
+    return found
+
+
+def table_of(result: Result) -> Result:
+    """All that has to be the same however often it was killed."""
+    arms = tuple(
+        replace(arm, seeds=tuple(replace(seed, seconds=0.0) for seed in arm.seeds), timing={}) for arm in result.arms
+    )
+    return replace(result, arms=arms, date="", seconds=0.0)

@@ -208,6 +208,6 @@ def _stands(path: Path) -> str:
     if not result.finished:
         done = sum(len(arm.seeds) for arm in result.arms)
         return f"begun, {done} trainings"
-    verdicts = [claim.verdict for claim in result.claims]
+    verdicts = [claim.verdict for claim in result.claims if result.scale != "smoke"]  # of which nothing is to be said
     held = sum(verdict in ("holds", "exact") for verdict in verdicts)
     return f"done {result.date[:10]}" + (f", {held} of {len(verdicts)} claims hold" if verdicts else "")
