@@ -29,5 +29,5 @@ EXPERIMENT = Experiment(
     claims=(Claim("ReLU inside is better than linear", "top1", "ReLU", "above", "linear"),),
     setups=setups(paper=PAPER_INCEPTION),
     reading="Linear between the two 3x3 convolutions that stand for a 5x5; batch normalisation stays.",
-    costs=cost_of("about 3 minutes of 2 cores beside figure 6"),
+    costs=cost_of("about 3 minutes of 2 cores"),
 )

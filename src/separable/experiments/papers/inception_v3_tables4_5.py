@@ -57,5 +57,5 @@ EXPERIMENT = Experiment(
     setups=setups(paper=replace(PAPER_INCEPTION, seeds=(0, 1, 2, 3))),
     reading="The networks are those of the baseline, measured in other ways: no seed differs between the rows. Crops "
     "cut parts off what a small picture shows, and a digit may be on the part.",
-    costs=cost_of("about 2 minutes of 2 cores beside figure 6"),
+    costs=cost_of("about 10 minutes of 2 cores"),
 )

@@ -28,6 +28,6 @@ EXPERIMENT = Experiment(
         Claim("0.5 is better than 0.25", "top1", "0.5", "above", "0.25"),
     ),
     setups=MOBILENETS,
-    reading="At small scales the widths are half of these: the row's name is the published one.",
-    costs=cost_of("about 7 minutes of 2 cores"),
+    reading="On a laptop the widths are half of these: the row's name is the published one.",
+    costs=cost_of("about 3 minutes of 2 cores"),
 )

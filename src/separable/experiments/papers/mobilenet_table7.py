@@ -53,5 +53,5 @@ EXPERIMENT = Experiment(
     setups=MOBILENETS,
     reading="On a laptop the sides are 3/16 of these, 42, 36, 30 and 24 pixels, and the first convolution has no "
     "stride.",
-    costs=cost_of("about 5 minutes of 2 cores"),
+    costs=cost_of("about 4 minutes of 2 cores"),
 )

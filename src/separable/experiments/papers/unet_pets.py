@@ -31,5 +31,5 @@ EXPERIMENT = Experiment(
     setups=MASKS,
     reading="The example compares nothing: the second row and the claim are ours. Published is the best validation "
     "loss of the page's log, of pets; small scales segment digits.",
-    costs=cost_of("about 3 minutes of 2 cores", paper="about 10 minutes of one H200"),
+    costs=cost_of("about 2 minutes of 2 cores", paper="about 10 minutes of one H200"),
 )

@@ -35,5 +35,5 @@ EXPERIMENT = Experiment(
     setups=setups(),
     reading="The curves are in the picture alone: there are no published numbers. Faster convergence is read as a "
     "higher accuracy after a quarter of the epochs.",
-    costs=cost_of("about 4 minutes of 2 cores beside figure 6"),
+    costs=cost_of("about 2 minutes of 2 cores"),
 )

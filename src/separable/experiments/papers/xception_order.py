@@ -27,5 +27,5 @@ EXPERIMENT = Experiment(
     setups=setups(),
     reading="The paper argues and shows no experiment: there are no published numbers. The same is within 1 % of "
     "accuracy, our margin.",
-    costs=cost_of("about 2 minutes of 2 cores beside figure 6"),
+    costs=cost_of("about 2 minutes of 2 cores"),
 )

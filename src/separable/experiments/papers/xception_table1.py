@@ -47,5 +47,5 @@ EXPERIMENT = Experiment(
     reading="One recipe for all four, and the same learning rates tried for each. VGG-16 and ResNet-152 are quoted in "
     "the paper from others. The pictures are scanned digits at small scales: top-5 of ten classes is nearly always "
     "right.",
-    costs=cost_of("about 10 minutes of 2 cores"),
+    costs=cost_of("about 5 minutes of 2 cores"),
 )
