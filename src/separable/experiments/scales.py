@@ -1,8 +1,8 @@
 """What the four scales have in common: recipes, picture sizes, and how much narrower the networks are.
 
 smoke   seconds a cell: the tiniest networks on 64 drawn pictures, one epoch. It shows that everything runs, no more.
-laptop  half a minute a cell on one quiet core: scanned digits on photographs, 40 pixels a side, networks of some hundred
-        thousand parameters. Every experiment on these pictures shares one setup, so its cells are shared too.
+laptop  half a minute a cell on one quiet core: scanned digits on photographs, 40 pixels a side, networks of some
+        hundred thousand parameters. Every experiment on these pictures shares one setup, so its cells are shared too.
 gpu     under ten minutes an experiment on one H200: the same kind of pictures at 96 pixels, networks half as wide as
         published, bf16, the user's own data where given.
 paper   ImageNet, the paper's own recipe, size and network.
