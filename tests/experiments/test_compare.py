@@ -1,5 +1,6 @@
 """Networks as people type them, the experiment made of them, and pairs with Holm's correction."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,15 @@ from tests.training.killable import write_pictures
 SETUP = Setup(data="own", recipe="small", epochs=2, batch_size=16, image_size=32, seeds=(0, 1))
 FACTORY = "from torch import nn\ndef small(num_classes):\n    return nn.Sequential(nn.AdaptiveAvgPool2d(1), "
 FACTORY += "nn.Flatten(), nn.Linear(3, num_classes))\n"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Narrow networks wait for a second thread longer than they compute, where the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
