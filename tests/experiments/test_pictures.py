@@ -1,0 +1,151 @@
+"""What small scales train on: drawn pictures, told apart by their pixels, and anybody's."""
+
+import csv
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from separable.data.digits import load_digits
+from separable.data.folder import read_folder
+from separable.data.manifest import read_manifest
+from separable.data.random import Key
+from separable.data.scenes import SceneSource, draw_scene
+from separable.errors import DataFolderError, OutputError, UsageError
+from separable.experiments.pictures import Drawing, draw
+from separable.experiments.sources import Source, open_source, prepare, tuning_part
+from separable.segmentation.pairs import read_pairs
+from tests.cli.conftest import write_pictures
+from tests.experiments.tiny import SETUP, tiny
+
+pytest.importorskip("sklearn")
+
+
+def test_digits(tmp_path: Path) -> None:
+    first = draw(Drawing("digits", 32, 40, 20), tmp_path / "digits")
+    data = read_folder(tmp_path / "digits")
+    assert (len(data.train), len(data.val)) == (40, 20)
+    assert data.class_names == tuple("0123456789")
+    assert set(Counter(data.train.labels.tolist()).values()) == {4}
+    with Image.open(data.train.root / data.train.paths[0]) as picture:
+        assert picture.size == (32, 32)
+    again = draw(Drawing("digits", 32, 40, 20), tmp_path / "again")
+    assert first == again == draw(Drawing("digits", 32, 40, 20), tmp_path / "digits")
+
+
+def test_tags(tmp_path: Path) -> None:
+    draw(Drawing("tags", 48, 300, 20), tmp_path / "tags")
+    data = read_manifest(tmp_path / "tags")
+    assert (len(data.train), len(data.val)) == (300, 20)
+    assert set(np.diff(data.train.offsets)) == {1, 2, 3, 4}
+    common, rare = data.train.counts()[:3].sum(), data.train.counts()[-3:].sum()
+    assert common > 1.3 * rare
+
+
+def test_scenes(tmp_path: Path) -> None:
+    draw(Drawing("scenes", 64, 6, 4), tmp_path / "scenes")
+    data = read_pairs(tmp_path / "scenes")
+    assert (len(data.train), len(data.val), len(data.class_names)) == (6, 4, 6)
+    picture, mask = data.train.read(0)
+    assert picture.shape == (64, 64, 3)
+    assert mask.max() > 0
+
+
+@pytest.mark.parametrize("side", [32, 40])
+def test_every_scan_fits(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest of every tenth scan, turned and sheared as far as it goes, is on the picture."""
+    images, labels = load_digits()
+    photograph = np.full((200, 200, 3), 90, np.uint8)
+    style = Drawing("digits", side, 2, 2).style
+    for turn in (0.0, 1 - 1e-9):
+        for shear in (0.0, 1 - 1e-9):
+            monkeypatch.setattr(
+                "separable.data.scenes.uniforms",
+                lambda key, purpose, count, extreme=(1 - 1e-9, turn, shear): [*extreme, *[0.5] * count][:count],
+            )
+            for scan, label in zip(images[::10], labels[::10], strict=True):
+                source = SceneSource(scan[None], np.array([label]), (photograph,))
+                assert draw_scene(source, Key(0, 0, 0), style).digits == (0,)
+
+
+def test_a_changed_picture_is_found_out(tmp_path: Path) -> None:
+    drawing = Drawing("digits", 32, 20, 20)
+    draw(drawing, tmp_path / "digits")
+    path = next((tmp_path / "digits").glob("train/*/*.png"))
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture).copy()
+    pixels[3, 4, 0] ^= 1
+    Image.fromarray(pixels).save(path)
+    with pytest.raises(OutputError, match="does not hold the 20 and 20 pictures drawn for this"):
+        draw(drawing, tmp_path / "digits")
+    with pytest.raises(OutputError, match="does not hold the 40 and 20 pictures"):
+        draw(Drawing("digits", 32, 40, 20), tmp_path / "digits")
+    with pytest.raises(UsageError, match="cannot be drawn"):
+        draw(Drawing("cats", 32, 20, 20), tmp_path / "cats")
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    for name, hue in (("blue", 0.6), ("red", 0.0)):
+        for part, count in (("train", 10), ("val", 5)):
+            write_pictures(tmp_path / "colours" / part / name, count, hue, side=32)
+    return tmp_path / "colours"
+
+
+def source_of(folder: Path, home: Path, **changes: Any) -> Source:
+    return prepare(tiny(**changes), SETUP, home, folder)
+
+
+def test_somebody_s_pictures(colours: Path, tmp_path: Path) -> None:
+    source = source_of(colours, tmp_path)
+    assert (source.train, source.held_out, source.class_names) == (20, 10, ("blue", "red"))
+    assert not source.drawn
+    shutil.copytree(colours, tmp_path / "copied")
+    assert source_of(tmp_path / "copied", tmp_path).fingerprint == source.fingerprint
+    assert len(open_source(source).train) == 20
+
+
+@pytest.mark.parametrize("change", ["another picture", "another label", "other bytes"])
+def test_changed_pictures_are_other_pictures(colours: Path, tmp_path: Path, change: str) -> None:
+    source = source_of(colours, tmp_path)
+    path = colours / "train/red/3.png"
+    if change == "another picture":
+        shutil.copy(path, colours / "train/red/100.png")
+    elif change == "another label":
+        path.rename(colours / "train/blue/300.png")
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert source_of(colours, tmp_path).fingerprint != source.fingerprint
+    with pytest.raises(DataFolderError, match="have changed since the comparison began"):
+        open_source(source)
+
+
+def test_weights_of_classes_belong_to_the_pictures(tmp_path: Path) -> None:
+    draw(Drawing("tags", 32, 20, 20), tmp_path / "tags")
+    before = source_of(tmp_path / "tags", tmp_path, task="tag").fingerprint
+    with (tmp_path / "tags/class_weights.csv").open("w", newline="") as handle:
+        csv.writer(handle).writerows([("name", "weight"), *((str(one), 1 + one) for one in range(10))])
+    assert source_of(tmp_path / "tags", tmp_path, task="tag").fingerprint != before
+
+
+@pytest.mark.parametrize("task", ["classify", "tag", "segment"])
+def test_learning_rates_are_tried_without_the_held_out_pictures(tmp_path: Path, task: Any) -> None:
+    kind = {"classify": "digits", "tag": "tags", "segment": "scenes"}[task]
+    draw(Drawing(kind, 32, 60, 20), tmp_path / kind)
+    data = open_source(source_of(tmp_path / kind, tmp_path, task=task))
+    part = tuning_part(data)
+    assert (len(part.train), len(part.val)) == ((50, 10) if task == "classify" else (48, 12))
+    assert {*part.train.paths, *part.val.paths} == set(data.train.paths)
+    assert not {*part.train.paths} & {*part.val.paths}
+    assert part.val.root == data.train.root
+
+
+def test_credit_is_given(tmp_path: Path) -> None:
+    draw(Drawing("digits", 32, 20, 20), tmp_path / "digits")
+    assert "Creative Commons" in (tmp_path / "digits/CREDIT.txt").read_text()
+    assert json.loads((tmp_path / "digits/drawn.json").read_text())["version"] == 1
