@@ -90,6 +90,20 @@ def test_milliseconds_are_measured_and_each_width_once(power: float) -> None:
     assert abs(again.off) < 0.1
 
 
+def test_a_guess_saves_wide_networks() -> None:
+    """The same cost, and nothing is built that is much wider."""
+    narrow, seen = clock(1.0)
+    found = solve_width("xception", SMALL, 32, measure="milliseconds", target=0.5, num_classes=10, seconds=narrow,
+                        start=0.1)  # fmt: skip
+    assert max(seen) < 3 * found.got * 1e5
+    _, before = plain = clock(1.0)
+    again = solve_width("xception", SMALL, 32, measure="milliseconds", target=0.5, num_classes=10, seconds=plain[0])
+    assert abs(again.width / found.width - 1) < 0.03
+    assert len(seen) <= len(before)
+    exact = [solve_width("xception", SMALL, 32, target=100_000, num_classes=10, start=start) for start in (0.01, 1, 3)]
+    assert len({one.got for one in exact}) == 1
+
+
 def test_the_real_clock() -> None:
     """Whatever this machine takes: the time is that of a network of the catalogue in evaluation mode."""
     matched = solve_width(
@@ -120,6 +134,7 @@ def test_the_real_clock() -> None:
         ({"colour": 1}, {"target": 1e5}, ModelOptionError, r"xception has no option colour"),
         ({}, {"target": 0}, ModelOptionError, r"target\. Got: 0\. Expected: a number above 0"),
         ({}, {"target": float("nan")}, ModelOptionError, r"target\. Got: nan"),
+        ({}, {"target": 1, "start": 0}, ModelOptionError, r"start\. Got: 0"),
         ({}, {"target": 1, "tolerance": -1}, ModelOptionError, r"tolerance\. Got: -1"),
         ({}, {"target": 1, "measure": "flops"}, ModelOptionError, r"measure.*'parameters' or 'macs' or 'millis"),
         ({}, {"target": 1e9, "measure": "macs"}, InputSizeError, r"32x32 are too small for xception"),

@@ -82,6 +82,7 @@ PRINTED = {
         **{f"k = {k}": {} for k in (1, 2, 3, 4, 8, 16, 32, "all")},
         **{f"k = {k}, equal multiply-adds": {} for k in (1, 2, 3, 4, 8, 16, 32)},
     },
+    "spectrum/milliseconds": {f"k = {k}": {} for k in (1, 2, 4, 8, 16, 32, "all")},
 }
 
 experiments = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda one: one.name)
@@ -111,6 +112,7 @@ def test_names_find_experiments() -> None:
         f"mobilenet/table{n}" for n in (4, 5, 6, 7)
     ]
     assert len(find_experiments("xception")) == 9
+    assert [one.name for one in find_experiments("spectrum")] == ["spectrum", "spectrum/milliseconds"]
     assert all(find_experiment(name) is EXPERIMENTS[name] for name in EXPERIMENTS)
     assert not set(GROUPS) & set(EXPERIMENTS)
 

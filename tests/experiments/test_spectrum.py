@@ -147,6 +147,12 @@ def test_both_sets_have_their_sentences() -> None:
     assert sum("Best at" in one for one in sentences) == 2
 
 
+def test_equal_milliseconds_are_called_so() -> None:
+    sentences = findings(_result(*_rising([0.010, 0.013, 0.018]), experiment="spectrum/milliseconds"))
+    assert sentences[0].startswith("At equal milliseconds each doubling of k changes top-1 by ")
+    assert sentences[1].startswith("Best at equal milliseconds is ")
+
+
 def test_other_results_and_empty_ones_have_no_findings() -> None:
     arms = _rising([0.01, 0.02])
     assert findings(_result(*arms, experiment="xception/table1")) == ()

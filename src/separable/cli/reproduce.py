@@ -103,10 +103,12 @@ class _Plan:
 
     def carry_out(self, experiments: Sequence["Experiment"], out: Output) -> int:
         """One after the other; the exit code. What is wrong with one of several does not keep the others."""
+        from separable.experiments.solutions import StoppedError
         from separable.training.display import make_display
         from separable.training.signals import stop_on_signals
 
         results: list[Result] = []
+        stopped_early = False
         refused: dict[str, str] = {}
         display = make_display()
         with stop_on_signals(lambda _: display.note("Saving; once more to stop at once.")) as stop:
@@ -115,6 +117,9 @@ class _Plan:
                     break
                 try:
                     result = self._one(experiment, display, stop)
+                except StoppedError:
+                    stopped_early = True
+                    break
                 except SeparableError as error:
                     if len(experiments) == 1:
                         raise
@@ -124,7 +129,7 @@ class _Plan:
                 results.append(result)
                 self._show(result, out)
         out.document({"results": [result.to_json() for result in results], "refused": refused})
-        if stop.requested and not all(result.finished for result in results):
+        if stop.requested and (stopped_early or not all(result.finished for result in results)):
             out.say("Saved. The same command goes on.")
             return INTERRUPTED
         return 0 if not refused and all(result.finished for result in results) else 1

@@ -11,6 +11,7 @@ from separable.experiments.outcomes import Outcome
 from separable.experiments.pool import Job
 from separable.experiments.results import Trial
 from separable.experiments.schema import MEASURES, Arm, Experiment, Setup
+from separable.experiments.solutions import Solutions
 from separable.experiments.sources import Source
 from separable.experiments.wording import trained_measures
 
@@ -31,6 +32,8 @@ class Campaign:
     seeds: tuple[int, ...]
     source: Source
     home: Path
+    solved: Solutions | None = None
+    """Widths that the arms have from here; they are in `setup` already."""
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
     _cells: dict[tuple[str, int | None, float], Cell] = field(default_factory=dict)
 
@@ -90,6 +93,11 @@ class Campaign:
         if len(found) < len(cells) or any(outcome is None for _, outcome in found) or not whole:
             return None
         return evaluation_of(whole[0], tuple(one.key for one in whole), arm)
+
+    def note_of(self, arm: Arm) -> str:
+        """What is to be said of an arm's network."""
+        solved = "" if self.solved is None else self.solved.note(arm.name)
+        return ". ".join(text for text in (arm.note, solved) if text)
 
     def seeds_of(self, arm: Arm) -> tuple[int, ...]:
         """An ensemble has one figure for all."""

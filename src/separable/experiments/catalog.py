@@ -15,6 +15,7 @@ from separable.experiments.papers import (
     mobilenet_table6,
     mobilenet_table7,
     spectrum,
+    spectrum_milliseconds,
     unet_pets,
     xception_figure6,
     xception_figure7,
@@ -52,6 +53,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "mobilenet/table7": mobilenet_table7.EXPERIMENT,
     "unet/pets": unet_pets.EXPERIMENT,
     "spectrum": spectrum.EXPERIMENT,
+    "spectrum/milliseconds": spectrum_milliseconds.EXPERIMENT,
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -76,13 +78,14 @@ def find_experiment(name: str) -> Experiment:
 
 
 def find_experiments(name: str) -> tuple[Experiment, ...]:
-    """The experiments that a name stands for, in the order of the catalogue.
+    """The experiments that a name stands for, in the order of the catalogue: itself, and those whose names go on with a
+    slash.
 
     Raises:
         UsageError: there is none; the nearest names are suggested.
     """
     if name in EXPERIMENTS:
-        return (EXPERIMENTS[name],)
+        return tuple(one for other, one in EXPERIMENTS.items() if other == name or other.startswith(f"{name}/"))
     if name in GROUPS:
         return tuple(EXPERIMENTS[member] for member in GROUPS[name])
     close = difflib.get_close_matches(name.lower(), [*EXPERIMENTS, *GROUPS], n=1, cutoff=0.5)

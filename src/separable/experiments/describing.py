@@ -74,4 +74,5 @@ def _setup(campaign: Campaign) -> dict[str, Any]:
     """Plain values: those of the setup, and where its recipe is from. Each run folder has its recipe in full."""
     plain: dict[str, Any] = json.loads(json.dumps(to_plain(campaign.setup)))
     recipe = recipe_of(campaign.setup, campaign.experiment.arms[0])
-    return {**plain, "seeds": list(campaign.seeds), "recipe_source": recipe.source}
+    solved = {} if campaign.solved is None else {"solved": to_plain(campaign.solved)}
+    return {**plain, "seeds": list(campaign.seeds), "recipe_source": recipe.source, **solved}

@@ -35,7 +35,7 @@ def row_of(campaign: Campaign, arm: Arm, timing: Rounds) -> ArmResult:
         name=arm.name,
         model=arm.model,
         options=setup.options_of(arm),
-        note=arm.note,
+        note=campaign.note_of(arm),
         parameters=scaled.parameters,
         macs=scaled.macs,
         image_size=scaled.side,

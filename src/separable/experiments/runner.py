@@ -16,6 +16,7 @@ from separable.experiments.power import power, power_text
 from separable.experiments.render import write_pages
 from separable.experiments.results import Power, Result, read_result
 from separable.experiments.schema import Experiment, Scale, Setup
+from separable.experiments.solving import solved
 from separable.experiments.sources import prepare
 from separable.experiments.timekeeping import Timekeeper
 from separable.files import make_directory
@@ -58,7 +59,8 @@ def reproduce(
     Raises:
         UsageError: the scale is not there, or needs a GPU or pictures that are not there; a network or recipe is wrong.
         DataFolderError: the pictures cannot be read.
-        RunFolderError: the result that is there is damaged.
+        RunFolderError: the result that is there is damaged, or what is written down of widths.
+        SeparableError: widths that have to be solved for cannot be; `StoppedError` where `stop` came before they were.
     """
     display, stop = display or SilentDisplay(), stop or StopRequest()
     setup = demand_setup(experiment, scale)
@@ -125,7 +127,9 @@ class _Run:
         campaign = self.campaign
         self.check()
         make_directory(self.folder)
-        self.times = Timekeeper(campaign, self.folder, smoke=self.scale == "smoke")
+        smoke = self.scale == "smoke"
+        campaign = self.campaign = solved(campaign, self.folder, self.display, self.stop, smoke=smoke)
+        self.times = Timekeeper(campaign, self.folder, smoke=smoke)
         self.announce()
         self.save()
         if campaign.experiment.kind != "count":

@@ -70,6 +70,9 @@ class Arm:
     """1, 12 or 144 crops a picture (1512.00567, section 10)."""
     ensemble: bool = False
     """Average the answers of all seeds' networks."""
+    match: tuple[Literal["milliseconds"], str] | None = None
+    """Where the width is not written down but solved for, on the machine that runs it: what has to be the same as that
+    of which arm."""
 
 
 @dataclass(frozen=True)

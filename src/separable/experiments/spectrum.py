@@ -20,7 +20,11 @@ COSTS = ("parameters", "macs", "milliseconds", "memory")
 """What accuracy is set against."""
 
 _MIDDLE = 728  # channels of the middle flow at width 1
-_SETS = {"": "equal parameters", "equal multiply-adds": "equal multiply-adds"}
+_SETS = {
+    "spectrum": {"": "equal parameters", "equal multiply-adds": "equal multiply-adds"},
+    "spectrum/milliseconds": {"": "equal milliseconds"},
+}
+"""By experiment and ending of the arms' names, what is equal."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,10 @@ def findings(result: Result) -> tuple[str, ...]:
     """
     measure = result.measures[0] if result.measures else ""
     trained = [arm for arm in result.arms if measure in arm.mean]
-    if result.experiment != "spectrum" or len(trained) < 3:
+    if result.experiment not in _SETS or len(trained) < 3:
         return ()
     sentences = []
-    for ending, condition in _SETS.items():
+    for ending, condition in _SETS[result.experiment].items():
         members = _members(trained, ending)
         if len(members) >= 3:
             sentences += [_trend_sentence(members, measure, condition), *_end_sentences(members, measure, condition)]

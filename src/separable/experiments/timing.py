@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from separable.errors import SeparableError
 
-__all__ = ["main", "time_arms"]
+__all__ = ["environment_of", "main", "one_picture", "repeated", "time_arms", "trial_of"]
 
 Rounds = dict[str, dict[str, list[float]]]
 """By arm and measure."""
@@ -49,26 +49,28 @@ def time_arms(
     Raises:
         SeparableError: a process ended without an answer.
     """
-    alone = len(cells) * _MEMORY_ROUNDS if "memory" in measures else 0
+    parts = [{name: cell} for name, cell in cells.items()] * _MEMORY_ROUNDS
+    if smoke:
+        parts = [dict(cells)]  # to begin a process takes longer than all that is done in it
+    if "memory" not in measures:
+        parts = []
     speeds = [name for name in ("steps_per_second", "milliseconds") if name in measures]
     request = {"classes": list(class_names), "smoke": smoke}
     found: Rounds = {name: {} for name in cells}
-    done, total = 0, alone + bool(speeds)
+    done, total = 0, len(parts) + bool(speeds)
     if speeds:
         found = _asked({**request, "cells": dict(cells), "measures": speeds})
         progress(done := 1, total)
-    for name, cell in cells.items() if alone else ():
-        asked = {**request, "cells": {name: cell}, "measures": ["memory"]}
-        found[name]["memory"] = []
-        for _ in range(_MEMORY_ROUNDS):
-            found[name]["memory"] += _asked(asked)[name]["memory"]
-            progress(done := done + 1, total)
+    for part in parts:
+        for name, answer in _asked({**request, "cells": part, "measures": ["memory"]}).items():
+            found[name].setdefault("memory", []).extend(answer["memory"])
+        progress(done := done + 1, total)
     return found
 
 
 def _asked(request: Mapping[str, Any]) -> Rounds:
     command = [sys.executable, "-m", "separable.experiments.timing"]
-    environment = os.environ | (_QUIET if request["smoke"] else {})
+    environment = environment_of(request["smoke"])
     done = subprocess.run(  # noqa: S603 - our own module
         command, input=json.dumps(request), env=environment, capture_output=True, text=True, check=False
     )
@@ -79,6 +81,11 @@ def _asked(request: Mapping[str, Any]) -> Rounds:
     return found
 
 
+def environment_of(smoke: bool) -> dict[str, str]:
+    """Of a process that measures."""
+    return os.environ | (_QUIET if smoke else {})
+
+
 def main() -> None:
     """Answer one request."""
     from separable.machine.runtime import tune_runtime
@@ -87,8 +94,9 @@ def main() -> None:
     device = next(iter(request["cells"].values()))["config"]["device"]
     tune_runtime(pin=device.startswith("cpu"))  # before torch is imported
     if request["measures"] == ["memory"]:
-        ((name, cell),) = request["cells"].items()
-        answer: Rounds = {name: {"memory": [_memory(cell, request["classes"])]}}
+        answer: Rounds = {
+            name: {"memory": [_memory(cell, request["classes"])]} for name, cell in request["cells"].items()
+        }
     else:
         answer = _speeds(request["cells"], request["classes"], request["measures"], *_length(request["smoke"]))
     sys.stdout.write(json.dumps(answer))
@@ -110,12 +118,12 @@ def _speeds(
     for _ in range(rounds):
         for name, by_measure in runs.items():
             for one, once in by_measure.items():
-                took = _repeated(once, seconds)
+                took = repeated(once, seconds)
                 found[name][one].append(1 / took if one == "steps_per_second" else 1000 * took)
     return found
 
 
-def _repeated(once: Callable[[], None], seconds: float) -> float:
+def repeated(once: Callable[[], None], seconds: float) -> float:
     """Median seconds of what is done for so long, at least once."""
     times: list[float] = []
     while not times or sum(times) < seconds:
@@ -129,7 +137,7 @@ def _steps(cell: Mapping[str, Any], class_names: Sequence[str]) -> Callable[[], 
     """A training step of a whole batch."""
     from separable.training.estimate import fake_batch
 
-    config, model, stepper = _trial(cell, class_names)
+    config, model, stepper = trial_of(cell, class_names)
     batch = fake_batch(model, stepper, config.batch_size)
 
     def once() -> None:
@@ -140,13 +148,18 @@ def _steps(cell: Mapping[str, Any], class_names: Sequence[str]) -> Callable[[], 
 
 def _pictures(cell: Mapping[str, Any], class_names: Sequence[str]) -> Callable[[], None]:
     """One picture through the network."""
+    model = trial_of(cell, class_names)[1]
+    return one_picture(model, model.input_contract.size)
+
+
+def one_picture(model: Any, size: Sequence[int]) -> Callable[[], None]:
+    """A picture of `size` through a network that was made ready for training, whenever what is returned is called."""
     import torch
 
     from separable.analysis.measuring import pictures_like
 
-    _, model, _ = _trial(cell, class_names)
     model.eval()
-    x = pictures_like(model, (1, 3, *model.input_contract.size), channels_last=True)
+    x = pictures_like(model, (1, 3, *size), channels_last=True)
 
     @torch.no_grad()
     def once() -> None:
@@ -184,7 +197,8 @@ def _peak_memory() -> float:
     return float(peak if sys.platform == "darwin" else 1024 * peak)
 
 
-def _trial(cell: Mapping[str, Any], class_names: Sequence[str]) -> tuple[Any, Any, Any]:
+def trial_of(cell: Mapping[str, Any], class_names: Sequence[str]) -> tuple[Any, Any, Any]:
+    """The configuration of a cell as plain values, its network ready for training, and what makes its steps."""
     from separable.experiments.carrying_out import task_of
     from separable.training.codec import from_plain
     from separable.training.config import TrainConfig

@@ -43,6 +43,7 @@ def facts(result: Result) -> list[tuple[str, str]]:
         ("recipe", _recipe(setup)),
         ("changed", _mapping(setup.get("changes"), missing="none")),
         ("narrower", _mapping(_options(result))),
+        ("widths", _solved(setup)),
         ("seeds", listed([str(seed) for seed in seeds])),
         ("learning rates", f"each arm tried {listed([f'{one:g}' for one in setup['learning_rates']])} times the "
          "recipe's on pictures held out of the training ones" if factors else ""),
@@ -63,6 +64,12 @@ def _recipe(setup: Mapping[str, Any]) -> str:
         f"{setup['recipe']}, {count_of(int(setup['epochs']), 'epoch')}, batch {setup['batch_size']}, pictures of "
         f"{_sides(setup.get('image_size'))}"
     )
+
+
+def _solved(setup: Mapping[str, Any]) -> str:
+    """Where widths were solved for, if any were."""
+    solved = setup.get("solved")
+    return f"solved for on {_machine(solved['machine'])}, at {solved['date']}" if solved else ""
 
 
 def _options(result: Result) -> dict[str, Any]:

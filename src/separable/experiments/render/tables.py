@@ -70,7 +70,7 @@ def ours_table(result: Result) -> Table:
     """What was measured here: means over the seeds with their intervals, counts of the trained networks, timings."""
     trained = trained_measures(_shown(result))
     named = [*trained, *(name for name in _shown(result) if name not in trained)]
-    columns = [_side("image_size"), *(_found(name) for name in named), _factor(), _failures()]
+    columns = [_side("image_size"), *_widths(result), *(_found(name) for name in named), _factor(), _failures()]
     seeds = max([sum(one.failed is None for one in arm.seeds) for arm in result.arms], default=0)
     note = ""
     if seeds > 1:
@@ -182,6 +182,16 @@ def _side(field: str) -> _Column:
         return DASH if side is None else str(side)
 
     return _Column("pixels", text, _count(field))
+
+
+def _widths(result: Result) -> list[_Column]:
+    """Those that were solved for where it was run."""
+    solved: dict[str, dict[str, float]] = (result.setup.get("solved") or {}).get("arms", {})
+
+    def value(arm: ArmResult) -> float | None:
+        return solved[arm.name]["width"] if arm.name in solved else arm.options.get("width")
+
+    return [_Column("width", lambda arm: f"{value(arm):g}" if value(arm) else DASH, value)] if solved else []
 
 
 def _factor() -> _Column:
