@@ -3,6 +3,10 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,55 @@ def test_digits(tmp_path: Path) -> None:
         assert picture.size == (32, 32)
     again = draw(Drawing("digits", 32, 40, 20), tmp_path / "again")
     assert first == again == draw(Drawing("digits", 32, 40, 20), tmp_path / "digits")
+
+
+_SLOWLY = """
+import sys, time
+from pathlib import Path
+from separable.experiments.pictures import Drawing, draw
+home = Path(sys.argv[1])
+def wait(done, total):
+    (home / "drawing").touch()
+    while not (home / "go on").exists():
+        time.sleep(0.02)
+print(draw(Drawing("digits", 32, 10, 10), home / "pictures" / "digits", wait))
+"""
+
+
+def test_two_processes_draw_them_once(tmp_path: Path) -> None:
+    """The second waits, and takes what the first has drawn; one that dies is not waited for."""
+    command = [sys.executable, "-c", _SLOWLY, str(tmp_path)]
+    dead = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    _wait_for(tmp_path / "drawing")
+    dead.kill()
+    dead.communicate()
+    (tmp_path / "drawing").unlink()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    _wait_for(tmp_path / "drawing")
+    drawn: list[int] = []
+    found: list[str] = []
+
+    def second() -> None:
+        drawing = Drawing("digits", 32, 10, 10)
+        found.append(draw(drawing, tmp_path / "pictures" / "digits", lambda done, total: drawn.append(done)))
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    thread.join(0.5)
+    assert thread.is_alive()
+    (tmp_path / "go on").touch()
+    said, _ = process.communicate()
+    thread.join()
+    assert process.returncode == 0
+    assert found == [said.strip()]
+    assert drawn == []
+
+
+def _wait_for(path: Path) -> None:
+    until = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_tags(tmp_path: Path) -> None:

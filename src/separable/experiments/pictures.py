@@ -6,8 +6,10 @@ held-out pictures share no digit and no part of a photograph.
 
 import hashlib
 import json
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,10 @@ from separable.data.manifest_rows import join_labels
 from separable.data.photographs import CREDIT
 from separable.data.random import Key
 from separable.data.scenes import SceneSource, SceneStyle, draw_scene
-from separable.errors import OutputError, UsageError
-from separable.files import write_text_atomically
+from separable.errors import OutputError, RunFolderError, UsageError
+from separable.files import make_directory, write_text_atomically
 from separable.segmentation.digit_scenes import scene_sources, write_digit_scenes
+from separable.training.lock import file_lock
 
 __all__ = ["DRAWN", "Drawing", "draw"]
 
@@ -36,6 +39,7 @@ DRAWN = {
 """What `Setup.data` may name to have pictures drawn, in words."""
 _PARTS = {"train": 0, "val": 1}
 _RECORD = "drawn.json"
+_PAUSE = 0.1
 _VERSION = 1
 """Raised with every change of what is drawn: pictures of another version are other data."""
 _KINDS = 10
@@ -86,10 +90,13 @@ def draw(drawing: Drawing, folder: Path, progress: Progress | None = None) -> st
         got = f"{drawing.train} and {drawing.held_out} of {drawing.kind}"
         raise UsageError("These pictures cannot be drawn", got=got, expected=f"two or more, of {', '.join(DRAWN)}")
     if not folder.exists():
-        with built_folder(folder) as building:
-            _draw(drawing, building, progress or (lambda done, total: None))
-            record = {**asdict(drawing), "version": _VERSION, "pixels": _pixels(building)}
-            write_text_atomically(building / _RECORD, json.dumps(record, indent=1) + "\n")
+        make_directory(folder.parent)
+        with _one_at_a_time(folder):
+            if not folder.exists():  # nobody else has drawn them meanwhile
+                with built_folder(folder) as building:
+                    _draw(drawing, building, progress or (lambda done, total: None))
+                    record = {**asdict(drawing), "version": _VERSION, "pixels": _pixels(building)}
+                    write_text_atomically(building / _RECORD, json.dumps(record, indent=1) + "\n")
     record = _recorded(folder)
     if record != {**asdict(drawing), "version": _VERSION, "pixels": _pixels(folder)}:
         raise OutputError(
@@ -97,6 +104,19 @@ def draw(drawing: Drawing, folder: Path, progress: Progress | None = None) -> st
             fix="Move it away: they are drawn again",
         )
     return str(record["pixels"])
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait for the process that draws the same pictures: it is done in seconds, or dead, and then its lock is gone."""
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(file_lock(folder.with_name(f".{folder.name}.lock"), folder))
+                break
+            except RunFolderError:
+                time.sleep(_PAUSE)
+        yield
 
 
 def _draw(drawing: Drawing, folder: Path, progress: Progress) -> None:
