@@ -28,7 +28,9 @@ class Counts:
 def published_counts(arm: Arm) -> Counts | None:
     """Of the arm's published network, with as many classes as the paper has (`num_classes` among its options, else the
     network's own); None of one that nobody published."""
-    return None if is_foreign(arm.model) else _counted(arm.model, arm.options, None, arm.image_size)
+    if is_foreign(arm.model) or not arm.published_network:
+        return None
+    return _counted(arm.model, arm.options, None, arm.image_size)
 
 
 def scaled_counts(setup: Setup, arm: Arm, num_classes: int) -> Counts:

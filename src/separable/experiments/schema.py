@@ -73,6 +73,8 @@ class Arm:
     match: tuple[Literal["milliseconds"], str] | None = None
     """Where the width is not written down but solved for, on the machine that runs it: what has to be the same as that
     of which arm."""
+    published_network: bool = True
+    """Whether somebody published this network, so that its parameters and multiply-adds are a published one's."""
 
 
 @dataclass(frozen=True)
