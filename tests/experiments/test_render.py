@@ -11,12 +11,19 @@ import pytest
 from separable.experiments.render import to_markdown, to_text, write_pages
 from separable.experiments.render.page import to_page
 from separable.experiments.render.plots import cost_plots, curve_plots, plots_of, value_plots
-from separable.experiments.render.tables import headed, ours_table, published_table, tables_of
+from separable.experiments.render.tables import (
+    claims_table,
+    headed,
+    ours_table,
+    power_sentence,
+    published_table,
+    tables_of,
+)
 from separable.experiments.results import Result
 from separable.experiments.wording import (
     difference_text,
     interval_text,
-    scale_text,
+    setting_text,
     size_text,
     sure_text,
     value_text,
@@ -83,8 +90,65 @@ def test_scales(scale: str) -> None:
     result = replace(table1(), scale=scale)  # type: ignore[arg-type]
     for render in RENDERINGS:
         said = words(render(result))
-        assert scale_text(scale) in said
+        assert setting_text(result) in said
         assert ("not the published setting" in said) == (scale in ("smoke", "gpu"))
+
+
+IMAGENET = {"what": "ILSVRC2012", "train": 1_281_167, "held_out": 48_238, "classes": 1000, "fingerprint": "12"}
+
+
+def test_only_imagenet_with_printed_figures_is_the_published_setting() -> None:
+    """Whatever somebody runs at that scale, on flowers, with a class less, of what nobody published, is called so."""
+    real = replace(table1(), scale="paper", data=IMAGENET)
+    other = "the paper's network and recipe on"
+    flowers = {**IMAGENET, "what": "flowers", "train": 2934, "held_out": 736, "classes": 5}
+    lacking = {**IMAGENET, "held_out": 47_000}
+    cases = [
+        (real, "the published setting"),
+        (replace(real, data={**IMAGENET, "held_out": 50_000}), "the published setting"),
+        (replace(real, setup={**real.setup, "seeds": [0]}), "the published setting, one seed"),
+        (replace(real, data=flowers), f"{other} flowers, 5 classes"),
+        (replace(real, data=lacking), f"{other} ILSVRC2012, 1,000 classes"),
+        (replace(curves(), scale="paper", data=IMAGENET), f"{other} ImageNet, 1,000 classes, of which nobody "
+         "published figures"),
+    ]  # fmt: skip
+    for result, expected in cases:
+        assert setting_text(result) == expected
+        assert headed(result).endswith(f"({expected})")
+        assert expected in claims_table(result).title  # type: ignore[union-attr]
+        published = expected.startswith("the published")
+        for plot in [*value_plots(result), *curve_plots(result), *cost_plots(result)]:
+            assert plot.name.startswith("published-") or expected[1:] in plot.caption
+        for render in RENDERINGS:
+            said = words(render(result)).replace("&#x27;", "'").replace("&#39;", "'")
+            assert expected in said
+            assert ("the published setting" in said) == published
+        assert ("are not to be compared" in to_page(result)) == (not published)
+
+
+def test_shares_stay_within_all_in_tables() -> None:
+    result = table1()
+    wide = replace(result, arms=tuple(replace(arm, interval={"top1": (-0.4, 1.3)}) for arm in result.arms))
+    assert "(0.0 to 100.0)" in " ".join(ours_table(wide).rows[0])
+
+
+def test_power_is_stated_beforehand_and_afterwards() -> None:
+    result = table1()
+    found = [one.smallest for one in result.claims if one.measure == "top1" and one.smallest is not None]
+    assert found
+    assert f"As it came out, that is {100 * min(found):.1f} to {100 * max(found):.1f} points." in power_sentence(result)
+    for render in RENDERINGS:
+        assert "As it came out, that is" in words(render(result))
+
+
+def test_what_is_not_judged_is_shown() -> None:
+    result = table1()
+    claims = (replace(result.claims[0], verdict="not judged", sentence="not judged: it did not train"),)
+    for scale in ("laptop", "own"):
+        shown = replace(result, scale=scale, claims=claims)  # type: ignore[arg-type]
+        for render in RENDERINGS:
+            assert "not judged" in words(render(shown)).replace("NOT JUDGED", "not judged")
+    assert "1 not judged" in to_page(replace(result, claims=claims))
 
 
 def test_columns_without_anything_are_left_out() -> None:

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from separable.experiments.power import SPREAD, power, power_text, smallest_difference
-from separable.experiments.results import ArmResult, Result
+from separable.experiments.results import ArmResult, Result, SeedResult
 from separable.experiments.schema import Claim
 from separable.experiments.statistics import compare_paired, compare_seeds
-from separable.experiments.verdicts import Sample, judge
+from separable.experiments.verdicts import Sample, judge, marked
 from tests.tolerances import SMALLEST_DIFFERENCE
 
 CLAIM = Claim("Xception is better", "top1", "Xception", "above", "Inception V3")
@@ -53,7 +53,10 @@ def test_not_seen_says_what_would_have_been() -> None:
     assert found.verdict == "not seen"
     difference = compare_paired(list(first.pictures.values()), list(second.pictures.values()))
     least = smallest_difference(difference.error, difference.degrees)
-    assert found.sentence.endswith(f"; a difference below {100 * least:.1f} points would not have been seen")
+    assert found.sentence.endswith(
+        f"; a difference of {100 * least:.1f} points would have been seen in four of five repetitions"
+    )
+    assert found.smallest == pytest.approx(least)
     assert found.sentence.startswith("not seen here: ")
     assert 0 < found.confidence < 1  # type: ignore[operator]
 
@@ -168,7 +171,19 @@ def test_exact_counts() -> None:
     assert judge(replace(claim, relation="same"), Sample({0: 7}), Sample({0: 7})).verdict == "exact"
 
 
-def test_timings_are_not_paired() -> None:
+def test_timings_are_paired_by_round() -> None:
+    """The arms take turns: what slows a round down slows both."""
+    claim = Claim("slower", "steps_per_second", "Xception", "below", "Inception V3")
+    slow, fast = [28.0, 24.1, 27.9, 20.2], [28.4, 24.4, 28.5, 20.5]
+    found = judge(claim, Sample(dict(enumerate(slow))), Sample(dict(enumerate(fast))))
+    interval = stats.ttest_rel(slow, fast).confidence_interval(0.95)
+    assert found.interval == pytest.approx((interval.low, interval.high))
+    assert found.verdict == "holds"
+    assert "over 4 rounds of one process)" in found.sentence
+    assert stats.ttest_ind(slow, fast, equal_var=False).pvalue > 0.5, "unpaired it would not have been seen"
+
+
+def test_rounds_that_nothing_pairs() -> None:
     claim = Claim("slower", "steps_per_second", "Xception", "below", "Inception V3")
     left, right = {0: 28.0, 1: 28.5, 2: 27.9, 3: 28.2}, {0: 31.0, 1: 30.8}
     found = judge(claim, Sample(left), Sample(right))
@@ -180,14 +195,31 @@ def test_timings_are_not_paired() -> None:
     assert once.sentence == ("not decided here: -3.00 1/s; one measurement each, so how sure that is cannot be said")
 
 
-def test_an_ensemble_is_set_against_every_seed() -> None:
-    single, together = sample(0.75, key=2), sample(0.85, seeds=1, key=1)
-    found = judge(CLAIM, replace(together, ensemble=True), single)
-    rows = np.repeat(list(together.pictures.values()), 3, 0)
-    expected = compare_paired(rows, list(single.pictures.values()))
-    assert found.interval == pytest.approx((expected.low, expected.high))
+def test_an_ensemble_is_one_draw() -> None:
+    """Set against the networks' mean picture by picture, whatever their number; and that is said."""
+    single, together = sample(0.75, key=2), replace(sample(0.85, seeds=1, key=1), ensemble=True)
+    found = judge(CLAIM, together, single)
+    differences = np.asarray(together.pictures[0]) - np.mean(list(single.pictures.values()), 0)
+    interval = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    assert found.interval == pytest.approx((interval.low, interval.high))
     assert found.verdict == "holds"
-    assert judge(CLAIM, single, replace(together, ensemble=True)).verdict == "reversed"
+    assert found.sentence.endswith("; of this one ensemble and these networks, other seeds are not judged")
+    assert judge(CLAIM, single, together).verdict == "reversed"
+    alone = judge(CLAIM, replace(together, pictures={}), single)
+    assert (alone.verdict, alone.interval) == ("not seen", None)
+
+
+def test_ensembles_that_are_no_better_seldom_seem_so() -> None:
+    """Where the ensemble is right as often as its networks over all pictures, 5 % of 400 verdicts are wrong, give or
+    take three deviations (3.3 %)."""
+    rng, wrong = np.random.default_rng(5), 0
+    for _ in range(400):
+        share = rng.beta(4, 1, 300)
+        rows = (rng.random((4, 300)) < share).astype(float)
+        singles = Sample({s: float(rows[s].mean()) for s in range(3)}, {s: list(rows[s]) for s in range(3)})
+        together = Sample({0: float(rows[3].mean())}, {0: list(rows[3])}, ensemble=True)
+        wrong += judge(CLAIM, together, singles).verdict in ("holds", "reversed")
+    assert wrong / 400 < 0.083
 
 
 @pytest.mark.parametrize("degrees", [2.0, 7.3, 200.0])
@@ -219,9 +251,14 @@ def test_stated_power_is_what_simulation_gives() -> None:
 
 def earlier(spread: float, mean: float) -> Result:
     arm = ArmResult("a", "xception", {}, "", None, None, None, {}, None, None)
-    arms = tuple(replace(arm, spread={"top1": one}, mean={"top1": mean}) for one in (spread, spread, 0.0))
+    arms = tuple(
+        replace(arm, spread={"top1": one}, mean={"top1": mean}, seeds=(SeedResult(0, cell=f"{spread}-{place}"),))
+        for place, one in enumerate((spread, spread, 0.0))
+    )
+    data, setup = {"fingerprint": "ab12"}, {"recipe": "small", "epochs": 8, "seeds": [0, 1, 2]}
     return Result(
-        *("x/t", "laptop", "t", "s", "s", "", "classify", "train", ("top1",), "c", "2026-01-01", {}, {}, {}, {}, arms)
+        *("x/t", "laptop", "t", "s", "s", "", "classify", "train", ("top1",), "c", "2026-01-01", {}, {}),
+        *(data, setup, arms),
     )
 
 
@@ -239,11 +276,20 @@ def test_planned_power() -> None:
     assert endless is not None
     by_hand = smallest_difference(SPREAD * np.sqrt(2 / 3), 2.0)
     assert endless.smallest_difference == pytest.approx(by_hand, rel=1e-3), "two arms' seeds alone"
-    known = power(seeds=3, held_out=500, earlier=earlier(0.002, 0.98))
+    before = earlier(0.002, 0.98)
+    known = power(seeds=3, held_out=500, earlier=before, like=(before.data, before.setup))
     assert known is not None
     assert known.spread == pytest.approx(0.002)
     assert known.smallest_difference < plan.smallest_difference
-    assert known.spread_source == "as in the result of 2026-01-01, laptop scale: not the published setting"
+    assert known.spread_source == "pooled over 2 arms of an earlier result on the same pictures"
+    for data, setup in (({"fingerprint": "other"}, before.setup), (before.data, {**before.setup, "epochs": 9})):
+        other = power(seeds=3, held_out=500, earlier=[before], like=(data, setup))
+        assert other == plan, "spreads on other pictures or of another recipe say nothing"
+    assert power(seeds=3, held_out=500, earlier=before) == plan
+    both = [before, replace(earlier(0.004, 0.9), experiment="x/u")]
+    pooled = power(seeds=3, held_out=500, earlier=both, like=(before.data, {**before.setup, "seeds": [0, 1]}))
+    assert pooled is not None
+    assert pooled.spread == pytest.approx(np.sqrt((0.002**2 + 0.004**2) / 2))
     assert power_text(plan, seeds=3) == (
         f"With 3 seeds and 500 held-out pictures, a difference in top-1 of {100 * plan.smallest_difference:.1f} points "
         "is seen in four of five repetitions (two-sided 5 %), if seeds spread by 1.0 points (assumed, there is no "
@@ -256,3 +302,37 @@ def test_nothing_can_be_planned() -> None:
     assert power(seeds=3, held_out=500, measure="loss") is None
     assert power_text(None, seeds=1).startswith("One seed an arm: nothing can be said")
     assert power_text(None, seeds=3).startswith("Nothing can be said")
+
+
+def test_verdicts_that_do_not_survive_holm_say_so() -> None:
+    good, bad = sample(0.85, key=1), sample(0.75, key=2)
+    sure = judge(CLAIM, good, bad)
+    weak = replace(sure, p_value=0.03, sentence="holds here")
+    unseen = replace(sure, p_value=0.4, verdict="not seen")
+    counted = replace(sure, p_value=None, verdict="exact")
+    found = marked([sure, weak, unseen, counted, weak])
+    assert found[0] == sure
+    assert found[1].sentence == "holds here; by itself: not after Holm's correction for the 4 claims tested here"
+    assert found[1].verdict == "holds"
+    assert found[2:4] == (unseen, counted)
+    assert marked([weak]) == (weak,)
+
+
+@pytest.mark.parametrize(("relation", "margin"), [("above", 0.0), ("above", 0.02), ("below", 0.0), ("same", 0.05)])
+def test_p_values_agree_with_verdicts(relation: str, margin: float) -> None:
+    claim = replace(CLAIM, relation=relation, margin=margin)  # type: ignore[arg-type]
+    verdicts = set()
+    for share in (0.6, 0.68, 0.7, 0.72, 0.75, 0.78, 0.8, 0.9):
+        found = judge(claim, sample(share, key=1, pictures=2000), sample(0.75, key=2, pictures=2000))
+        verdicts.add(found.verdict)
+        assert (found.p_value < 0.05) == (found.verdict != "not seen")  # type: ignore[operator]
+    assert {"holds", "reversed"} < verdicts
+
+
+def test_no_share_differs_by_more_than_all() -> None:
+    left, right = Sample({0: 0.60, 1: 0.70}), Sample({0: 0.70, 1: 0.60})
+    found = judge(CLAIM, left, right)
+    assert "(-100.0 to +100.0)" in found.sentence
+    assert found.sentence.endswith(
+        "the seeds are too far apart for any difference to be seen in four of five repetitions"
+    )

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from separable.experiments.campaign import Campaign
+from separable.experiments.chance import chance_levels
 from separable.experiments.counts import published_counts, scaled_counts
 from separable.experiments.outcomes import Outcome
 from separable.experiments.results import ArmResult, ClaimResult, SeedResult
 from separable.experiments.schema import MEASURES, Arm, Claim
 from separable.experiments.statistics import mean_interval, overlap_scores
-from separable.experiments.verdicts import Sample, judge
+from separable.experiments.verdicts import Sample, judge, marked
 from separable.experiments.wording import TIMED
 
 __all__ = ["judged", "row_of"]
@@ -57,9 +58,13 @@ def row_of(campaign: Campaign, arm: Arm, timing: Rounds) -> ArmResult:
 
 
 def judged(campaign: Campaign, rows: Sequence[ArmResult]) -> tuple[ClaimResult, ...]:
-    """Every claim; of trainings only where both arms have all their seeds."""
+    """Every claim; of trainings only where both arms have all their seeds.
+
+    Those that do not survive Holm's correction say so; pairs of one's own networks are corrected by `compare`.
+    """
     by_name = {row.name: row for row in rows}
-    return tuple(_judged(campaign, claim, by_name) for claim in campaign.experiment.claims)
+    claims = tuple(_judged(campaign, claim, by_name) for claim in campaign.experiment.claims)
+    return claims if "own" in campaign.experiment.setups else marked(claims)
 
 
 def _judged(campaign: Campaign, claim: Claim, rows: Mapping[str, ArmResult]) -> ClaimResult:
@@ -75,8 +80,8 @@ def _judged(campaign: Campaign, claim: Claim, rows: Mapping[str, ArmResult]) -> 
 def _sample(campaign: Campaign, measure: str, row: ArmResult, *, printed: bool) -> Sample:
     """Exact counts are the published networks' where the paper prints them, else those of what is trained here."""
     if MEASURES[measure].exact:
-        count = getattr(row, f"published_{measure}" if printed else measure)
-        return Sample(values={0: float(count)})
+        count = getattr(row, f"published_{measure}") if printed else None
+        return Sample(values={0: float(getattr(row, measure) if count is None else count)})
     if measure in TIMED:
         return Sample(values=dict(enumerate(row.timing.get(measure, ()))))
     arm = campaign.experiment.arm(row.name)
@@ -91,7 +96,8 @@ def _sample(campaign: Campaign, measure: str, row: ArmResult, *, printed: bool) 
         scores = None if outcome is None else _picture_scores(measure, outcome)
         if scores is not None:
             pictures[seed] = scores
-    return Sample(values, pictures, failed, ensemble=row.ensemble)
+    chance = chance_levels(campaign.source).get(measure)
+    return Sample(values, pictures, failed, ensemble=row.ensemble, chance=chance)
 
 
 def _picture_scores(measure: str, outcome: Outcome) -> Sequence[float] | None:

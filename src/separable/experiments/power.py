@@ -1,11 +1,14 @@
 """What a comparison can see, said before it runs: the smallest difference found in four of five repetitions."""
 
+import functools
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from separable.analysis.distributions import noncentral_t_tail, student_t_quantile
 from separable.experiments.results import Power, Result
 from separable.experiments.schema import MEASURES
-from separable.experiments.wording import measure_of, scale_text, size_text, value_text
+from separable.experiments.wording import measure_of, size_text, value_text
 
 __all__ = ["SPREAD", "power", "power_text", "smallest_difference"]
 
@@ -17,10 +20,18 @@ _LASTING = 0.5
 """Of the variance of these disagreements, what other seeds of the same two arms repeat."""
 _CHANCE = 0.8
 _LEVEL = 0.05
+_ALIKE = ("recipe", "epochs", "batch_size", "image_size", "changes", "precision")
+"""Entries of a setup that spreads depend on whatever the network."""
 
 
 def smallest_difference(error: float, degrees: float) -> float:
     """The true difference that a two-sided t test at 5 % finds with 80 %, for a standard error and its degrees."""
+    return error * _shift(degrees)
+
+
+@functools.lru_cache(maxsize=256)
+def _shift(degrees: float) -> float:
+    """In standard errors."""
     limit = student_t_quantile(1 - _LEVEL / 2, degrees)
 
     def seen(shift: float) -> float:
@@ -32,24 +43,34 @@ def smallest_difference(error: float, degrees: float) -> float:
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (middle, high) if seen(middle) < _CHANCE else (low, middle)
-    return error * high
+    return high
 
 
-def power(*, seeds: int, held_out: int, measure: str = "top1", earlier: Result | None = None) -> Power | None:
+def power(
+    *,
+    seeds: int,
+    held_out: int,
+    measure: str = "top1",
+    earlier: Result | Sequence[Result] | None = None,
+    like: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
+) -> Power | None:
     """Plan a paired comparison of two arms; None where one seed, one picture or no expected spread leaves it open.
 
     Args:
         held_out: pictures that are measured.
-        earlier: of the same experiment at the same scale: its spreads over seeds and its accuracies are expected
-            again. Otherwise a spread of `SPREAD` and four pictures of five right are, for shares; of other measures
-            nothing is known beforehand.
+        earlier: of any experiments. The spreads over seeds and the accuracies of those that are `like` this one are
+            expected again, pooled over their arms. Otherwise a spread of `SPREAD` and four pictures of five right
+            are, for shares; of other measures nothing is known beforehand.
+        like: the `data` and `setup` of what is planned, as a `Result` has them. An earlier result is like it with the
+            same pictures, and trained alike, whatever its networks and however many its seeds.
 
     The variance of the difference is that of two arms' spreads, over the seeds, and for scores of pictures that of the
     disagreements that other seeds repeat, over the pictures. Two answers that are correlated by a half differ with the
     variance accuracy * (1 - accuracy), and half of that is taken to be repeated. What is found afterwards says what
     could have been seen in fact.
     """
-    spread, level, source = _expected(measure, earlier)
+    given = [earlier] if isinstance(earlier, Result) else list(earlier or ())
+    spread, level, source = _expected(measure, [one for one in given if like is not None and _is_like(one, *like)])
     if seeds < 2 or held_out < 2 or spread is None:
         return None
     by_seed = 2 * spread**2 / seeds
@@ -75,12 +96,22 @@ def power_text(power: Power | None, *, seeds: int) -> str:
     )
 
 
-def _expected(measure: str, earlier: Result | None) -> tuple[float | None, float, str]:
-    """Spread over seeds, level and where they are from."""
-    known = [] if earlier is None else [arm for arm in earlier.arms if (arm.spread.get(measure) or 0) > 0]
-    if earlier is not None and known:
-        spread = math.sqrt(sum(arm.spread[measure] ** 2 for arm in known) / len(known))
-        level = sum(arm.mean[measure] for arm in known) / len(known)
-        return spread, min(max(level, 0.0), 1.0), f"as in the result of {earlier.date}, {scale_text(earlier.scale)}"
+def _is_like(result: Result, data: Mapping[str, Any], setup: Mapping[str, Any]) -> bool:
+    """Spreads over seeds are those of a recipe on pictures."""
+    same = bool(data.get("fingerprint")) and result.data.get("fingerprint") == data["fingerprint"]
+    return same and all(result.setup.get(name) == setup.get(name) for name in _ALIKE)
+
+
+def _expected(measure: str, earlier: Sequence[Result]) -> tuple[float | None, float, str]:
+    """Spread over seeds, level and where they are from. Arms that several results share count once."""
+    arms = {
+        tuple(seed.cell for seed in arm.seeds): arm for one in earlier for arm in one.arms if arm.spread.get(measure)
+    }
+    if arms:
+        spread = math.sqrt(sum(arm.spread[measure] ** 2 for arm in arms.values()) / len(arms))
+        level = sum(arm.mean[measure] for arm in arms.values()) / len(arms)
+        several = f"pooled over {len(arms)} arms of " if len(arms) > 1 else "as in "
+        source = "an earlier result" if len(earlier) == 1 else f"{len(earlier)} earlier results"
+        return spread, min(max(level, 0.0), 1.0), f"{several}{source} on the same pictures"
     default = SPREAD if measure_of(measure).unit == "%" else None
     return default, _LEVEL_EXPECTED, "assumed, there is no earlier result"

@@ -16,7 +16,8 @@ from separable.training.codec import from_plain, to_plain
 
 __all__ = ["ArmResult", "ClaimResult", "Power", "Result", "SeedResult", "Trial", "Verdict", "read_result"]
 
-Verdict = Literal["holds", "reversed", "not seen", "exact", "not measured"]
+Verdict = Literal["holds", "reversed", "not seen", "not judged", "exact", "not measured"]
+""""not judged": an arm did not train, or its seeds lie too far apart (`experiments.learnt`)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,11 @@ class ArmResult:
 @dataclass(frozen=True)
 class ClaimResult:
     """What became of a claim. `published` and `ours` are left minus right; `interval` (95 %) and `confidence` are of
-    ours."""
+    ours.
+
+    `p_value` is two-sided, of this claim by itself, for what decides it; `smallest` is the difference that would have
+    been seen in four of five repetitions, as spreads came out. Both are None of counts, and where nothing was judged.
+    """
 
     text: str
     measure: str
@@ -94,6 +99,8 @@ class ClaimResult:
     confidence: float | None
     verdict: Verdict
     sentence: str
+    p_value: float | None = None
+    smallest: float | None = None
 
 
 @dataclass(frozen=True)

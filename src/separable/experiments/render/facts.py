@@ -5,7 +5,7 @@ from typing import Any
 
 from separable.analysis.page.wording import count_of, listed
 from separable.experiments.results import Result
-from separable.experiments.wording import DASH, scale_text
+from separable.experiments.wording import DASH, setting_text
 
 __all__ = ["arms_in_words", "facts", "missing"]
 
@@ -38,7 +38,7 @@ def facts(result: Result) -> list[tuple[str, str]]:
     seeds = setup.get("seeds", ())
     factors = [value for value in setup.get("learning_rates", ()) if value != 1.0]
     pairs = [
-        ("scale", scale_text(result.scale)),
+        ("scale", setting_text(result)),
         ("pictures", _pictures(data)),
         ("recipe", _recipe(setup)),
         ("changed", _mapping(setup.get("changes"), missing="none")),

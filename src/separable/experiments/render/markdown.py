@@ -13,7 +13,7 @@ from separable.experiments.render.tables import (
     tables_of,
 )
 from separable.experiments.results import Result
-from separable.experiments.wording import scale_text
+from separable.experiments.wording import setting_text
 
 __all__ = ["to_markdown"]
 
@@ -35,7 +35,7 @@ def to_markdown(
         _list([f"{name}: {text}" for name, text in said if text and context]),
         _list(missing(result)),
         *(f"{part} {escaped(table.title)}\n\n{_table(table)}" for table in tables_of(result, published=context)),
-        *(f"![{escaped(f'{name}, {scale_text(result.scale)}')}]({quote(file)})" for name, file in plots.items()),
+        *(f"![{escaped(f'{name}, {setting_text(result)}')}]({quote(file)})" for name, file in plots.items()),
         escaped(power_sentence(result)),
         f"{part} Networks\n\n" + _list([f"{name}: {text}" for name, text in arms_in_words(result)]),
         f"{part} Again\n\n" + _list([f"{name}: {text}" for name, text in facts(result)]),

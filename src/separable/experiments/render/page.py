@@ -10,6 +10,7 @@ from separable.analysis.plots.markup import Markup, element, join
 from separable.experiments.render.facts import arms_in_words, facts, missing
 from separable.experiments.render.plots import Plot, cost_plots, curve_plots, value_plots
 from separable.experiments.render.tables import (
+    CLAIMS_NOTE,
     Table,
     claims_word,
     compared,
@@ -18,10 +19,11 @@ from separable.experiments.render.tables import (
     ours_table,
     power_sentence,
     published_table,
+    realised_text,
     verdict_text,
 )
 from separable.experiments.results import Result
-from separable.experiments.wording import difference_text, scale_text, size_text, value_text
+from separable.experiments.wording import difference_text, is_published_setting, setting_text, size_text, value_text
 from separable.files import write_text_atomically
 
 __all__ = ["to_page", "write_page"]
@@ -72,11 +74,12 @@ def to_page(result: Result) -> str:
 def _header(result: Result) -> Markup:
     said = [element("p", result.says, class_="summary")] if result.says else []
     warnings = [element("p", line, class_="note alert") for line in missing(result)]
-    if result.scale not in ("paper", "own"):
-        text = scale_text(result.scale)
-        small = f"{text[0].upper()}{text[1:]}. Smaller networks, pictures and data stand in for the published ones; "
-        warnings.insert(0, element("p", f"{small}figures printed and measured here are not to be compared.",
-                                   class_="note alert"))  # fmt: skip
+    if result.scale != "own" and not is_published_setting(result):
+        text = setting_text(result)
+        small = "Smaller networks, pictures and data stand in for the published ones; "
+        both = "figures printed and measured here are not to be compared."
+        rest = f"F{both[1:]}" if result.scale == "paper" else small + both
+        warnings.insert(0, element("p", f"{text[0].upper()}{text[1:]}. {rest}", class_="note alert"))
     eyebrow = element("p", result.source or result.date, class_="eyebrow")
     title = element("h1", headed(result))
     return join(eyebrow, title, *said, *warnings, element("dl", *_tiles(result), class_="tiles"))
@@ -89,12 +92,15 @@ def _tiles(result: Result) -> list[Markup]:
         tiles.append(tile(f"{told} of {len(result.claims)}", "pairs told apart"))
     elif result.claims:
         held = sum(claim.verdict in ("holds", "exact") for claim in result.claims)
-        turned = sum(claim.verdict == "reversed" for claim in result.claims)
+        turned, unjudged = (sum(claim.verdict == one for claim in result.claims) for one in ("reversed", "not judged"))
         detail = f"{turned} the other way round" if turned else "none the other way round"
+        detail += f", {unjudged} not judged" if unjudged else ""
         tiles.append(tile(f"{held} of {len(result.claims)}", "claims hold here", detail))
     if result.power is not None:
         least = size_text(result.power.measure, result.power.smallest_difference)
-        tiles.append(tile(least, "smallest difference to be seen", "stated before it was run"))
+        realised = realised_text(result)
+        detail = f"stated before it was run; as it came out {realised}" if realised else "stated before it was run"
+        tiles.append(tile(least, "seen in four of five repetitions", detail))
     seeds = len(result.setup.get("seeds", ()))
     if seeds:
         tiles.append(tile(str(seeds), "seeds an arm" if seeds > 1 else "seed an arm"))
@@ -108,7 +114,7 @@ def _values(result: Result) -> Markup:
     tables = [_table(one) for one in (published_table(result), ours_table(result)) if one is not None]
     lead = "Printed and measured stand apart." if len(tables) > 1 else ""
     power = power_sentence(result)
-    return section("values", "What was measured", f"{scale_text(result.scale)}. {lead}".strip(), plots, *tables,
+    return section("values", "What was measured", f"{setting_text(result)}. {lead}".strip(), plots, *tables,
                    note(power) if power else Markup(""))  # fmt: skip
 
 
@@ -127,7 +133,7 @@ def _claims(result: Result) -> Markup | None:
             class_="finding",
         ))  # fmt: skip
     asked = "Which of two is better" if result.scale == "own" else "Whether their direction is seen"
-    lead = f"{asked}; {scale_text(result.scale)}. 95 % intervals over seeds and pictures."
+    lead = f"{asked}; {setting_text(result)}. {CLAIMS_NOTE}"
     return section("claims", claims_word(result), lead, *found)
 
 
@@ -135,19 +141,19 @@ def _curves(result: Result) -> Markup | None:
     plots = curve_plots(result)
     if not plots:
         return None
-    return section("curves", "Curves", f"On the held-out pictures; {scale_text(result.scale)}.", _pairs(plots))
+    return section("curves", "Curves", f"On the held-out pictures; {setting_text(result)}.", _pairs(plots))
 
 
 def _cost(result: Result) -> Markup | None:
     plots = cost_plots(result)
     if not plots:
         return None
-    lead = f"Right and cheap at once; {scale_text(result.scale)}."
+    lead = f"Right and cheap at once; {setting_text(result)}."
     return section("cost", "What it costs", lead, _pairs(plots))
 
 
 def _networks(result: Result) -> Markup:
-    lead = f"What was trained, {scale_text(result.scale)}."
+    lead = f"What was trained, {setting_text(result)}."
     return section("networks", "Networks", lead, key_values(arms_in_words(result)), *_seeds(result))
 
 
@@ -175,7 +181,7 @@ def _seeds(result: Result) -> list[Markup]:
         *(Column(headline(name), True) for name in names),
         Column("failed"),
     ]
-    caption = f"{count_of(len(rows), 'training')}, {scale_text(result.scale)}."
+    caption = f"{count_of(len(rows), 'training')}, {setting_text(result)}."
     return [folded("Every training", html_table(heads, rows, caption))]
 
 

@@ -18,7 +18,7 @@ from separable.analysis.plots.axes import figure
 from separable.analysis.plots.markup import Markup, element
 from separable.analysis.plots.style import standalone_style
 from separable.experiments.results import ArmResult, Result
-from separable.experiments.wording import measure_of, scale_text, trained_measures, value_text
+from separable.experiments.wording import measure_of, setting_text, trained_measures, value_text
 
 __all__ = ["Plot", "cost_plots", "curve_plots", "plots_of", "value_plots"]
 
@@ -165,7 +165,7 @@ def _writer(name: str) -> Callable[[float], str]:
 
 
 def _scale(result: Result) -> str:
-    text = scale_text(result.scale)
+    text = setting_text(result)
     return f"{text[0].upper()}{text[1:]}."
 
 

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from separable.analysis.page.wording import count_of
 from separable.experiments.power import power_text
 from separable.experiments.results import ArmResult, ClaimResult, Result
-from separable.experiments.wording import DASH, difference_text, measure_of, scale_text, trained_measures, value_text
+from separable.experiments.wording import (
+    DASH,
+    difference_text,
+    measure_of,
+    setting_text,
+    size_text,
+    trained_measures,
+    value_text,
+)
 
 __all__ = [
+    "CLAIMS_NOTE",
     "Table",
     "claims_table",
     "claims_word",
@@ -18,9 +27,17 @@ __all__ = [
     "ours_table",
     "power_sentence",
     "published_table",
+    "realised_text",
     "tables_of",
     "verdict_text",
 ]
+
+
+CLAIMS_NOTE = (
+    "Differences with their 95 % intervals over seeds and pictures, of timings over rounds of one process; how sure it "
+    "is that a difference has its sign is one minus the one-sided p-value."
+)
+"""Once for all claims of a result."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +61,7 @@ class _Column:
 
 def headed(result: Result) -> str:
     """The title, never without the scale."""
-    return f"{result.title} ({scale_text(result.scale)})"
+    return f"{result.title} ({setting_text(result)})"
 
 
 def tables_of(result: Result, *, published: bool = True) -> list[Table]:
@@ -77,7 +94,7 @@ def ours_table(result: Result) -> Table:
         note = f"Means of {count_of(seeds, 'seed')}, and half of their 95 % intervals."
     elif seeds and result.setup:
         note = "One seed an arm: there are no intervals."
-    return _table(f"Measured here, {scale_text(result.scale)}", result.arms, columns, note)
+    return _table(f"Measured here, {setting_text(result)}", result.arms, columns, note)
 
 
 def claims_table(result: Result) -> Table | None:
@@ -97,13 +114,12 @@ def claims_table(result: Result) -> Table | None:
         f"found at {_short_scale(result)}",
         "verdict",
     )
-    note = "Differences with their 95 % intervals over seeds and pictures."
     return Table(
-        f"{claims_word(result)}, {scale_text(result.scale)}",
+        f"{claims_word(result)}, {setting_text(result)}",
         tuple(header[index] for index in kept),
         tuple(tuple(row[index] for index in kept) for row in rows),
         len(kept),
-        note,
+        CLAIMS_NOTE,
     )
 
 
@@ -114,7 +130,7 @@ def claims_word(result: Result) -> str:
 
 def verdict_text(result: Result, claim: ClaimResult) -> str:
     """The verdict in a word or two."""
-    if result.scale != "own" or claim.verdict == "not measured":
+    if result.scale != "own" or claim.verdict in ("not measured", "not judged"):
         return claim.verdict
     return "not told apart" if claim.verdict == "not seen" else "told apart"
 
@@ -128,7 +144,18 @@ def power_sentence(result: Result) -> str:
     """What the comparison could see; empty where nothing was trained."""
     if result.kind == "count" or not result.setup or not trained_measures(result.measures):
         return ""
-    return power_text(result.power, seeds=len(result.setup.get("seeds", ())))
+    planned, realised = power_text(result.power, seeds=len(result.setup.get("seeds", ()))), realised_text(result)
+    return f"{planned} As it came out, that is {realised}." if realised else planned
+
+
+def realised_text(result: Result) -> str:
+    """What differences the claims on the planned measure could have shown, by the spreads that were found; or ""."""
+    measure = result.power.measure if result.power else ""
+    found = sorted(one.smallest for one in result.claims if one.measure == measure and one.smallest is not None)
+    if not found:
+        return ""
+    low, high = (size_text(measure, one) for one in (found[0], found[-1]))
+    return low if low == high else f"{low.partition(' ')[0]} to {high}"
 
 
 def _shown(result: Result) -> list[str]:
@@ -163,6 +190,8 @@ def _found(name: str) -> _Column:
         around = arm.interval.get(name)
         if around is None or around[0] == around[1]:  # the same in all seeds by chance: that is no certainty
             return value
+        if measure_of(name).unit == "%" and (around[0] < 0 or around[1] > 1):
+            return f"{value} ({value_text(name, max(0.0, around[0]))} to {value_text(name, min(1.0, around[1]))})"
         return f"{value} \u00b1 {value_text(name, (around[1] - around[0]) / 2)}"
 
     return _Column(headline(name), text, lambda arm: arm.mean.get(name))
