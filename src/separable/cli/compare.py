@@ -1,8 +1,10 @@
 """`separable compare`."""
 
+import hashlib
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,7 +90,8 @@ def compare(
     measured here. What difference could be seen is said before anything is trained. Ctrl-C saves; the same command goes
     on. A file.py:function returns a torch module that gives logits; it gets num_classes where it takes that. Weights
     start from scratch, but for what such a function loads itself. Of runs, nothing is trained: they are compared as
-    they are, on the held-out pictures of DATA, or on all where none are held out.
+    they are, on pictures of DATA that none has learnt from: those that all of them held out, where DATA is what they
+    were trained from, else the held-out pictures, or all where none are held out.
     """
     from separable.machine.runtime import tune_runtime
 
@@ -193,6 +196,7 @@ def _show_trained(networks: list[str], task: str, data: Path, batch: int, home: 
     """Compare runs as they are."""
     from separable.cli.measuring import measuring_for
     from separable.cli.output import counter
+    from separable.cli.unseen import unseen_pictures
     from separable.data.loader import LoaderConfig
     from separable.experiments.compare import corrected
     from separable.experiments.trained import compare_trained
@@ -205,18 +209,30 @@ def _show_trained(networks: list[str], task: str, data: Path, batch: int, home: 
         raise UsageError("The same network stands there twice", got=", ".join(networks), fix="Leave one out")
     names = [model.input_contract.class_names for model in models.values()]
     measuring = measuring_for("classify", "none")
-    sets = [measuring.read(data, one, None) for one in dict.fromkeys(names)]
-    if len(sets) > 1:
+    if len(set(names)) > 1:
+        for one in dict.fromkeys(names):
+            measuring.read(data, one, None)  # what of these the pictures have not is said first
         raise UsageError("The runs were trained on other classes each", expected="the same classes in the same order")
-    whole = measuring.is_whole(sets[0])
-    pictures = measuring.joined(sets[0].train, sets[0].val) if whole else sets[0].val
+    pictures, notes = unseen_pictures(networks, data, names[0], measuring)
+    for note in notes:
+        output.say(note)
     loader = LoaderConfig(batch_size=batch, max_bad=1.0)
     what = data.resolve().name
     result = compare_trained(models, pictures, loader, what=what, progress=counter("networks measured"))
     command = shlex.join(["separable", "compare", *networks, "--data", str(data), "--home", str(home)])
-    folder = home / "compare" / "-".join(["trained", *(Path(one).name[:24] for one in networks[:4])])
+    folder = home / "compare" / _trained_name(networks, data, pictures)
     make_directory(folder)
-    _show(corrected(result, command), folder, False, output)
+    _show(replace(corrected(result, command), problems=notes), folder, False, output)
+
+
+def _trained_name(networks: list[str], data: Path, pictures: Any) -> str:
+    """Of the folder of a comparison: others of runs or pictures that are merely called the same have another one."""
+    from separable.runtime.locate import locate
+
+    where = [str((locate(one).path or Path(one)).resolve()) for one in networks]
+    told = "\n".join([*where, str(data.resolve()), pictures.fingerprint()])
+    digest = hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:8]
+    return "-".join(["trained", *(Path(one).name[:24] for one in networks[:4]), digest])
 
 
 def _loaded(text: str) -> Any:
