@@ -45,7 +45,7 @@ def segmentation_demo(seed: int, out: Output) -> bool:
     from separable.segmentation.digit_scenes import write_digit_scenes
     from separable.segmentation.pairs import read_pairs
 
-    root = write_digit_scenes(HOME / "data" / "scenes", **_SCENES)
+    root = write_digit_scenes(HOME / "data" / "scenes", train=_SCENES["train"], val=_SCENES["val"])
     data = read_pairs(root)
     run = free_run(HOME / "scenes")
     out.say(_opening(data, root, run))

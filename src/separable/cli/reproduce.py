@@ -11,6 +11,7 @@ from separable.cli.output import Output
 from separable.errors import SeparableError, UsageError
 
 if TYPE_CHECKING:
+    from separable.experiments.pool import Crew
     from separable.experiments.results import Result
     from separable.experiments.schema import Experiment, Scale
     from separable.training.display import Display
@@ -103,6 +104,7 @@ class _Plan:
 
     def carry_out(self, experiments: Sequence["Experiment"], out: Output) -> int:
         """One after the other; the exit code. What is wrong with one of several does not keep the others."""
+        from separable.experiments.pool import Crew
         from separable.experiments.solutions import StoppedError
         from separable.training.display import make_display
         from separable.training.signals import stop_on_signals
@@ -111,12 +113,13 @@ class _Plan:
         stopped_early = False
         refused: dict[str, str] = {}
         display = make_display()
-        with stop_on_signals(lambda _: display.note("Saving; once more to stop at once.")) as stop:
+        on_signals = stop_on_signals(lambda _: display.note("Saving; once more to stop at once."))
+        with on_signals as stop, Crew(self.home, self.processes or cores_for("cpu")) as crew:
             for experiment in experiments:
                 if stop.requested:
                     break
                 try:
-                    result = self._one(experiment, display, stop)
+                    result = self._one(experiment, display, stop, crew)
                 except StoppedError:
                     stopped_early = True
                     break
@@ -134,7 +137,7 @@ class _Plan:
             return INTERRUPTED
         return 0 if not refused and all(result.finished for result in results) else 1
 
-    def _one(self, experiment: "Experiment", display: "Display", stop: "StopRequest") -> "Result":
+    def _one(self, experiment: "Experiment", display: "Display", stop: "StopRequest", crew: "Crew") -> "Result":
         from separable.experiments.runner import demand_setup, reproduce
 
         processes = self.processes or cores_for(demand_setup(experiment, self.scale).device)
@@ -147,6 +150,7 @@ class _Plan:
             processes=processes,
             display=display,
             stop=stop,
+            crew=crew,
         )
 
     def _show(self, result: "Result", out: Output) -> None:

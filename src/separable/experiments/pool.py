@@ -12,14 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from separable.experiments.carrying_out import CellPlace
 from separable.experiments.cells import Cell
 from separable.files import make_directory
 from separable.training.signals import StopRequest
 
-__all__ = ["Job", "Listener", "Pool"]
+__all__ = ["Crew", "Job", "Listener", "Pool"]
 
 _TRIES = 3
 """Starts of a cell whose process dies: it goes on from its last checkpoint each time."""
@@ -111,12 +112,42 @@ class _Worker:
             self._errors.close()
 
 
-class Pool:
-    """So many processes below one home."""
+class Crew:
+    """The processes below one home, which several pools may use one after the other: each costs seconds to start.
 
-    def __init__(self, home: Path, processes: int, listener: Listener, *, one_thread: bool = True) -> None:
-        self._home, self._processes, self._listener, self._one_thread = home, processes, listener, one_thread
-        self._workers: list[_Worker] = []
+    As a context manager it lets them end after the block; after an error, or a second Ctrl-C, they are killed, which
+    costs what they did since their last checkpoints.
+    """
+
+    def __init__(self, home: Path, processes: int, *, one_thread: bool = True) -> None:
+        self.home, self.processes, self.one_thread = home, processes, one_thread
+        self.workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self.workers:
+            if kind is not None:
+                worker.process.kill()
+            worker.let_go()
+        for worker in self.workers:
+            worker.bury()
+        self.workers.clear()
+
+    def more(self) -> _Worker:
+        """One more process."""
+        self.workers.append(_Worker(self.home, self.one_thread))
+        return self.workers[-1]
+
+
+class Pool:
+    """Has a crew carry out cells, and tells a listener."""
+
+    def __init__(self, crew: Crew, listener: Listener) -> None:
+        self._crew, self._listener = crew, listener
         self._selector = selectors.DefaultSelector()
         self._deaths: Counter[str] = Counter()
         self._later: dict[str, float] = {}
@@ -124,25 +155,25 @@ class Pool:
         """By key, why a cell has no outcome; it is not tried again before the next start."""
 
     def run(self, wanted: Callable[[], Sequence[Job]], stop: StopRequest) -> None:
-        """Until nothing is `wanted` any more that can be had, or until `stop`, when all save what they do.
+        """Until nothing is `wanted` any more that can be had, or until `stop`; the crew then still saves what it does.
 
         `wanted` is asked again after everything that happens: what is to be done next may depend on outcomes, and
         other processes below the same home do a part.
         """
-        make_directory(self._home / "cells")
-        try:
+        make_directory(self._crew.home / "cells")
+        with self._selector:
+            for worker in self._crew.workers:
+                self._register(worker)
             while not stop.requested:
                 jobs = [job for job in wanted() if job.key not in self.problems]
                 if not jobs:
                     break
                 self._start(jobs)
                 self._listen()
-        finally:
-            self._close()
 
     def _start(self, jobs: Sequence[Job]) -> None:
         """The first of `jobs` that nobody is at, on processes that have nothing to do."""
-        running = {worker.job.key for worker in self._workers if worker.job is not None}
+        running = {worker.job.key for worker in self._crew.workers if worker.job is not None}
         now = time.monotonic()
         free = (job for job in jobs if job.key not in running and self._later.get(job.key, 0.0) <= now)
         for worker in self._idle():
@@ -150,21 +181,19 @@ class Pool:
             if job is None:
                 return
             if worker is None:
-                worker = self._new()
-            job.cell.write(CellPlace(self._home, job.key).spec)  # with the paths that hold here and now
+                worker = self._crew.more()
+                self._register(worker)
+            job.cell.write(CellPlace(self._crew.home, job.key).spec)  # with the paths that hold here and now
             worker.ask(job)
             self._listener.begins(job)
 
     def _idle(self) -> Iterator[_Worker | None]:
-        yield from [worker for worker in self._workers if worker.job is None]
-        yield from [None] * (self._processes - len(self._workers))
+        yield from [worker for worker in self._crew.workers if worker.job is None]
+        yield from [None] * (self._crew.processes - len(self._crew.workers))
 
-    def _new(self) -> _Worker:
-        worker = _Worker(self._home, self._one_thread)
-        self._workers.append(worker)
+    def _register(self, worker: _Worker) -> None:
         assert worker.process.stdout is not None
         self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
-        return worker
 
     def _listen(self) -> None:
         for key, _ in self._selector.select(_LOOK):
@@ -177,11 +206,12 @@ class Pool:
                 self._answered(job, answer, time.monotonic() - worker.begun)
 
     def _answered(self, job: Job, answer: dict[str, Any], seconds: float) -> None:
-        if answer["status"] == "done":
+        place = CellPlace(self._crew.home, job.key)
+        if answer["status"] == "done" and place.read() is not None:
             self._listener.ends(job, seconds, None)
-        elif answer["status"] == "error":
-            self.problems[job.key] = str(answer["text"])
-            self._listener.ends(job, seconds, str(answer["text"]))
+        elif answer["status"] in ("done", "error"):
+            self.problems[job.key] = str(answer.get("text", f"{place.outcome} cannot be read. Remove it."))
+            self._listener.ends(job, seconds, self.problems[job.key])
         else:
             self._later[job.key] = time.monotonic() + _AGAIN
 
@@ -189,7 +219,7 @@ class Pool:
         words = worker.last_words()
         assert worker.process.stdout is not None
         self._selector.unregister(worker.process.stdout)
-        self._workers.remove(worker)
+        self._crew.workers.remove(worker)
         worker.let_go()
         worker.bury()
         if job is None:
@@ -200,11 +230,3 @@ class Pool:
         else:
             self.problems[job.key] = f"{_TRIES} times, {words}."
             self._listener.ends(job, time.monotonic() - worker.begun, self.problems[job.key])
-
-    def _close(self) -> None:
-        for worker in self._workers:
-            worker.let_go()
-        for worker in self._workers:
-            worker.bury()
-        self._workers.clear()
-        self._selector.close()

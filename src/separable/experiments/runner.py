@@ -1,6 +1,6 @@
 """Running an experiment at a scale, and going on with it: `reproduce`."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from separable.experiments.cells import cell_of
 from separable.experiments.describing import described
 from separable.experiments.judging import judged, row_of
 from separable.experiments.listening import Telling
-from separable.experiments.pool import Pool
+from separable.experiments.pool import Crew, Pool
 from separable.experiments.power import power, power_text
 from separable.experiments.render import write_pages
 from separable.experiments.results import Power, Result, read_result
@@ -39,6 +39,7 @@ def reproduce(
     processes: int = 1,
     display: Display | None = None,
     stop: StopRequest | None = None,
+    crew: Crew | None = None,
 ) -> Result:
     """Train and measure what an experiment needs at a scale, or the part that is not there yet, and put it together.
 
@@ -55,6 +56,7 @@ def reproduce(
         processes: trainings at once, each in one thread where it runs on a processor.
         display: where words go; None for none.
         stop: asks to save and to end.
+        crew: processes to use in place of `processes` new ones, where they are of this home and kind.
 
     Raises:
         UsageError: the scale is not there, or needs a GPU or pictures that are not there; a network or recipe is wrong.
@@ -77,7 +79,14 @@ def reproduce(
 
         source = prepare(experiment, setup, home, data, drawn)
         campaign = Campaign(experiment, setup, chosen, source, home)
-        return _Run(campaign, scale, data, display, stop).run(processes)
+        on_cpu = setup.device.startswith("cpu")
+        with ExitStack() as stack:
+            if crew is None or (crew.home, crew.one_thread) != (home, on_cpu):
+                crew = stack.enter_context(Crew(home, processes, one_thread=on_cpu))
+            run = _Run(campaign, scale, data, display, stop)
+            result = run.run(crew)
+        # Stopped, the crew has saved only now: what it finished meanwhile counts.
+        return run.save() if stop.requested else result
 
 
 def demand_setup(experiment: Experiment, scale: Scale) -> Setup:
@@ -122,7 +131,7 @@ class _Run:
         self.power: Power | None = None
         self.problems: dict[str, str] = {}
 
-    def run(self, processes: int) -> Result:
+    def run(self, crew: Crew) -> Result:
         """All of it."""
         campaign = self.campaign
         self.check()
@@ -133,9 +142,7 @@ class _Run:
         self.announce()
         self.save()
         if campaign.experiment.kind != "count":
-            telling = Telling(campaign, self.display, processes, self.save)
-            on_cpu = campaign.setup.device.startswith("cpu")
-            pool = Pool(campaign.home, processes, telling, one_thread=on_cpu)
+            pool = Pool(crew, Telling(campaign, self.display, crew.processes, self.save))
             self.problems = pool.problems
             pool.run(campaign.wanted, self.stop)
         if not self.stop.requested and not self.times.done and campaign.finished():
@@ -176,7 +183,8 @@ class _Run:
         try:
             self.times.measure(self.stop, lambda done, total: self.display.counted("timed", done, total))
         except SeparableError as error:
-            self.problems["timing"] = str(error)
+            if not self.stop.requested:  # Ctrl-C ends the process that times
+                self.problems["timing"] = str(error)
 
     def save(self) -> Result:
         """Put together what stands, and write it unless it stands there already."""

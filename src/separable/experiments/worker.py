@@ -49,8 +49,11 @@ def _attempt(key: str, home: Path, stop: Any) -> dict[str, Any]:
     place = CellPlace(home, key)
     try:
         try:
+            cell = read_cell(place.spec)
+            if cell.key != key:
+                return {"status": "error", "text": "The package was changed while this ran: start the command again."}
             with beside_others(home, stop):
-                return {"status": "done" if carry_out(read_cell(place.spec), home, stop) else "stopped"}
+                return {"status": "done" if carry_out(cell, home, stop) else "stopped"}
         except RunFolderError:
             if is_locked(place.lock):
                 return {"status": "busy"}
