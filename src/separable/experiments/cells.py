@@ -24,6 +24,7 @@ from separable.training.recipes import find_recipe
 __all__ = ["Cell", "cell_of", "evaluation_of", "read_cell", "recipe_of"]
 
 _FORMAT = 1
+_ANY_MACHINE = MachineConfig()
 _TUNING_SEED = 1_000_003
 """Of the trials of learning rates: none that an arm is measured with."""
 
@@ -50,7 +51,7 @@ class Cell:
         if self.of:
             decides |= {"of": list(self.of), "crops": self.crops, "precision": self.config.precision}
         else:
-            config = replace(self.config, run="", data=DataConfig(), machine=MachineConfig())
+            config = replace(self.config, run="", data=DataConfig(), machine=_ANY_MACHINE)
             told = _told(replace(config, recipe=replace(config.recipe, name="", source="")))
             decides |= {"config": told, "part": self.part}
         text = json.dumps(decides, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
