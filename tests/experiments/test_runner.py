@@ -98,7 +98,7 @@ def test_a_table(serial: tuple[Path, Result]) -> None:
     assert result.finished
     assert [len(arm.seeds) for arm in result.arms] == [2, 2]
     assert result.power is not None
-    assert result.claims[0].verdict == "not seen"
+    assert result.claims[0].verdict == "not judged"
     for arm in result.arms:
         assert arm.mean["top1"] == sum(seed.measures["top1"] for seed in arm.seeds) / 2
         for seed in arm.seeds:
