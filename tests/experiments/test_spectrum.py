@@ -1,5 +1,6 @@
 """What is said of the spectrum: against closed forms, and against scipy."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from separable.experiments.layouts import layout_of, on_front
 from separable.experiments.results import ArmResult, Result, SeedResult
 from separable.experiments.spectrum import findings, front, segments_of, trend
 
@@ -109,10 +111,10 @@ def test_the_front_is_that_of_brute_force() -> None:
             for other in arms
         )
     }
-    names = front(_result(*arms), "macs")
+    names = front(arms, "top1", "macs")
     assert set(names) == undominated
     assert list(names) == sorted(names, key=lambda name: next(arm.mean["macs"] for arm in arms if arm.name == name))
-    assert front(_result(*arms), "milliseconds") == ()
+    assert front(arms, "top1", "milliseconds") == ()
 
 
 def test_findings_say_the_trend_the_best_and_the_fronts() -> None:
@@ -122,8 +124,60 @@ def test_findings_say_the_trend_the_best_and_the_fronts() -> None:
     assert sentences[1].startswith("Best at equal parameters is k = 16 with 56.5 %: ")
     assert "against k = 1" in sentences[1]
     assert "against k = all" in sentences[1]
-    assert "By top-1 and parameters, nothing beats k = all and k = 16." in sentences
+    assert sentences[2].startswith("At equal parameters, by top-1 and multiply-adds, nothing beats k = ")
+    assert not [one for one in sentences if "by top-1 and parameters" in one], "parameters were held equal"
     assert not [one for one in sentences if "equal multiply-adds each" in one]
+
+
+def _noisy(shares: list[float], **costs: list[float]) -> list[ArmResult]:
+    """Arms with these means and some noise over three seeds, that neither arms nor seeds explain."""
+    noise = np.random.default_rng(4).standard_normal((len(shares), 3)) * 0.005
+    noise -= noise.mean(1, keepdims=True)
+    return [
+        _arm(f"k = {2**place}", 2**place, list(share + noise[place]), **{n: c[place] for n, c in costs.items()})
+        for place, share in enumerate(shares)
+    ]
+
+
+def test_the_best_is_compared_as_any_arm_might_be() -> None:
+    """Against a two-way analysis of variance by hand; the interval holds for 13 comparisons of 8 arms."""
+    arms = _noisy([0.90, 0.91, 0.92, 0.93, 0.95, 0.93, 0.92, 0.91])
+    table = np.array([[one.measures["top1"] for one in arm.seeds] for arm in arms])
+    rest = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
+    half = stats.t.ppf(1 - 0.025 / 13, 14) * np.sqrt(2 / 3 * (rest**2).sum() / 14)
+    sentence = findings(_result(*arms))[1]
+    for end, difference in (("k = 1", 0.05), ("k = 128", 0.04)):
+        low, high = 100 * (difference - half), 100 * (difference + half)
+        assert f"+{100 * difference:.1f} points (95 %: +{low:.1f} to +{high:.1f}) against {end}" in sentence
+    assert "the intervals hold for every arm against both ends at once" in sentence
+    assert "flattering" not in sentence
+
+
+def test_arms_that_are_all_alike_seldom_have_a_best_one() -> None:
+    """Eight alike, 400 times: the best one's interval leaves out zero in at most 5 %, give or take three deviations."""
+    rng, wrong = np.random.default_rng(2), 0
+    for _ in range(400):
+        arms = [_arm(f"k = {2**k}", 2**k, list(0.9 + 0.01 * rng.standard_normal(3))) for k in range(8)]
+        layout = layout_of(arms, "top1")
+        assert layout is not None
+        ahead = layout.means.max() - layout.means[[0, -1]].min()
+        wrong += ahead > layout.reach(13)
+    assert wrong / 400 < 0.083
+
+
+def test_fronts_say_how_surely() -> None:
+    """Three points apart and no noise to speak of is on it for sure; a tie half of the time."""
+    costs = {"macs": [1.0, 2.0, 3.0, 4.0]}
+    arms = _noisy([0.90, 0.93, 0.93, 0.80], **costs)
+    sentence = next(one for one in findings(_result(*arms)) if "by top-1 and multiply-adds" in one)
+    assert "k = 1 (100 %)" in sentence
+    assert "k = 2 (100 %)" in sentence
+    assert "k = 8" not in sentence
+    share = float(re.findall(r"k = 4 \((\d+) %\)", sentence)[0])
+    assert 40 < share < 60
+    values = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 1.0], [1.0, 1.0]])
+    assert on_front(values, np.array([1.0, 2.0])) == [1.0, 0.5], "brute force: beaten in two of four draws"
+    assert on_front(values, np.array([1.0, 1.0])) == [0.75, 0.5]
 
 
 def test_a_clear_trend_is_called_one_and_noise_is_not() -> None:
@@ -135,16 +189,22 @@ def test_a_clear_trend_is_called_one_and_noise_is_not() -> None:
 
 def test_an_end_that_is_best_is_called_an_end() -> None:
     sentence = findings(_result(*_rising([0.010, 0.013, 0.018])))[1]
-    assert sentence.startswith("Best at equal parameters is an end of the spectrum, k = 16, with ")
-    assert sentence.endswith("against k = 1.")
+    assert sentence.startswith("Best at equal parameters is an end of the spectrum, k = 16 with ")
+    assert "against k = 1. " in sentence
 
 
 def test_both_sets_have_their_sentences() -> None:
     arms = _rising([0.010, 0.013, 0.018])
     more = [replace(arm, name=f"{arm.name}, equal multiply-adds") for arm in arms]
     sentences = findings(_result(*arms, *more))
-    assert sum("At equal multiply-adds" in one for one in sentences) == 1
+    assert sum("At equal multiply-adds each" in one for one in sentences) == 1
     assert sum("Best at" in one for one in sentences) == 2
+    assert not [one for one in sentences if "At equal multiply-adds, by top-1 and multiply-adds" in one]
+    assert [one for one in sentences if "At equal multiply-adds, by top-1 and parameters" in one]
+    alone, together = (findings(_result(*some))[0] for some in (arms, [*arms, *more]))
+    p_values = [float(re.findall(r"p = ([\d.e-]+)", one)[0]) for one in (alone, together)]
+    assert p_values[1] == pytest.approx(2 * p_values[0], rel=0.1)
+    assert "after Holm's correction for 2 trends" in together
 
 
 def test_equal_milliseconds_are_called_so() -> None:

@@ -8,10 +8,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from separable.analysis.distributions import student_t_cdf
 from separable.analysis.plots import ScatterPoint, pareto_front
+from separable.experiments.layouts import Layout, layout_of, on_front
 from separable.experiments.results import ArmResult, Result
-from separable.experiments.statistics import Difference, compare_seeds
+from separable.experiments.statistics import Difference, compare_seeds, holm
 from separable.experiments.wording import difference_text, interval_text, measure_of, value_text
 
 __all__ = ["COSTS", "Trend", "findings", "front", "segments_of", "trend"]
@@ -20,11 +23,29 @@ COSTS = ("parameters", "macs", "milliseconds", "memory")
 """What accuracy is set against."""
 
 _MIDDLE = 728  # channels of the middle flow at width 1
+_DRAWS = 4000
+_BRACKETS = (
+    "Brackets say how often an arm would be on a front, were all means drawn again from what seeds spread by; costs are "
+    "taken as they are."
+)
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """A set of arms: the ending of their names, what is equal in words, and which cost that is."""
+
+    ending: str
+    text: str
+    equal: str
+
+
 _SETS = {
-    "spectrum": {"": "equal parameters", "equal multiply-adds": "equal multiply-adds"},
-    "spectrum/milliseconds": {"": "equal milliseconds"},
+    "spectrum": (
+        _Condition("", "equal parameters", "parameters"),
+        _Condition("equal multiply-adds", "equal multiply-adds", "macs"),
+    ),
+    "spectrum/milliseconds": (_Condition("", "equal milliseconds", "milliseconds"),),
 }
-"""By experiment and ending of the arms' names, what is equal."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +67,11 @@ def segments_of(arm: ArmResult) -> float:
     return float(channels if segments is None else min(segments, channels))
 
 
-def front(result: Result, cost: str) -> tuple[str, ...]:
-    """Names of the arms that none beats in both, the first measure and `cost`, by rising cost."""
-    measure = result.measures[0]
+def front(arms: Sequence[ArmResult], measure: str, cost: str) -> tuple[str, ...]:
+    """Names of the arms that none beats in both, `measure` and `cost`, by rising cost."""
     points = [
         ScatterPoint(arm.name, arm.mean[cost], arm.mean[measure])
-        for arm in result.arms
+        for arm in arms
         if cost in arm.mean and measure in arm.mean
     ]
     higher = measure_of(measure).better != "lower"
@@ -78,22 +98,30 @@ def trend(arms: Sequence[ArmResult], measure: str) -> Trend | None:
 def findings(result: Result) -> tuple[str, ...]:
     """What was found, in sentences: the trend over k, the best k against both ends, who is on the fronts.
 
-    Nothing, where the result is of something else or nothing was trained.
+    Everything is said of a set of arms, among which one cost was held equal: over that there is no front. Where there
+    are several sets, the p-values of their trends are Holm's. Nothing, where the result is of something else or nothing
+    was trained.
     """
     measure = result.measures[0] if result.measures else ""
     trained = [arm for arm in result.arms if measure in arm.mean]
     if result.experiment not in _SETS or len(trained) < 3:
         return ()
+    sets = [(one, _members(trained, one.ending)) for one in _SETS[result.experiment]]
+    sets = [(one, members) for one, members in sets if len(members) >= 3]
+    trends = [trend(members, measure) for _, members in sets]
+    tested = [found.p_value for found in trends if found is not None and not math.isnan(found.p_value)]
+    corrected = iter(holm(tested))
     sentences = []
-    for ending, condition in _SETS[result.experiment].items():
-        members = _members(trained, ending)
-        if len(members) >= 3:
-            sentences += [_trend_sentence(members, measure, condition), *_end_sentences(members, measure, condition)]
-    for cost in COSTS:
-        names = front(result, cost)
-        if names:
-            sentences.append(f"By {measure_of(measure).text} and {measure_of(cost).text}, nothing beats {_and(names)}.")
-    return tuple(sentences)
+    for (condition, members), found in zip(sets, trends, strict=True):
+        p_value = next(corrected) if found is not None and not math.isnan(found.p_value) else math.nan
+        sentences += [_trend_sentence(found, p_value, len(tested), measure, condition.text)]
+        layout = layout_of(members, measure)
+        sentences += [_end_sentence(members, layout, measure, condition.text)]
+        for cost in COSTS:
+            if cost != condition.equal and (names := front(members, measure, cost)):
+                sentences.append(_front_sentence(names, members, layout, (measure, cost), condition.text))
+    bracketed = any("nothing beats" in one and "(" in one for one in sentences)
+    return (*sentences, *((_BRACKETS,) if bracketed else ()))
 
 
 def _members(arms: Sequence[ArmResult], ending: str) -> list[ArmResult]:
@@ -102,51 +130,74 @@ def _members(arms: Sequence[ArmResult], ending: str) -> list[ArmResult]:
     return sorted(chosen, key=segments_of)
 
 
-def _trend_sentence(arms: Sequence[ArmResult], measure: str, condition: str) -> str:
-    found = trend(arms, measure)
+def _trend_sentence(found: Trend | None, p_value: float, tests: int, measure: str, condition: str) -> str:
     name = measure_of(measure).text
     if found is None:
         return f"At {condition} no seed has all of the arms: there is no trend to speak of yet."
     change = difference_text(measure, found.change.mean)
-    if math.isnan(found.p_value):
+    if math.isnan(p_value):
         return f"At {condition} each doubling of k changes {name} by {change}; one seed cannot say how surely."
     within = interval_text(measure, (found.change.low, found.change.high))
-    sure = "a trend" if found.p_value < 0.05 else "no trend that these seeds can tell from chance"
+    sure = "a trend" if p_value < 0.05 else "no trend that these seeds can tell from chance"
+    by_holm = f", after Holm's correction for {tests} trends" if tests > 1 else ""
     return (
-        f"At {condition} each doubling of k changes {name} by {change} (95 %: {within}; p = {found.p_value:.2g} over "
-        f"{found.change.seeds} seeds): {sure}."
+        f"At {condition} each doubling of k changes {name} by {change} (95 %: {within}; p = {p_value:.2g} over "
+        f"{found.change.seeds} seeds{by_holm}): {sure}."
     )
 
 
-def _end_sentences(arms: Sequence[ArmResult], measure: str, condition: str) -> list[str]:
-    """The best arm against the ends of the spectrum. It was chosen by the same numbers, which flatters it."""
+def _end_sentence(arms: Sequence[ArmResult], layout: Layout | None, measure: str, condition: str) -> str:
+    """The best arm against the ends of the spectrum. It was chosen by the same numbers, so that every arm might have
+    been: the intervals hold for all of them at once."""
     sign = -1 if measure_of(measure).better == "lower" else 1
-    best = max(arms, key=lambda arm: sign * arm.mean[measure])
-    value = value_text(measure, best.mean[measure], unit=True)
-    if best in (arms[0], arms[-1]):
-        other = arms[-1] if best is arms[0] else arms[0]
-        sentence = f"Best at {condition} is an end of the spectrum, {best.name}, with {value}"
-        return [f"{sentence}; {_against(best, other, measure)}."]
-    ends = " and ".join(_against(best, end, measure) for end in (arms[0], arms[-1]))
-    return [
-        f"Best at {condition} is {best.name} with {value}: {ends}. It is the best of {len(arms)} by the very numbers "
-        "that are compared here, so these differences are a little flattering."
-    ]
+    best = max(range(len(arms)), key=lambda place: sign * arms[place].mean[measure])
+    last = len(arms) - 1
+    value = f"{_short(arms[best].name)} with {value_text(measure, arms[best].mean[measure], unit=True)}"
+    ends = [end for end in (0, last) if end != best]
+    against = " and ".join(_against(arms, layout, best, end, measure) for end in ends)
+    end_is_best = "an end of the spectrum, " if best in (0, last) else ""
+    sentence = f"Best at {condition} is {end_is_best}{value}: {against}."
+    if layout is None:
+        return f"{sentence} How surely, these seeds cannot say."
+    return (
+        f"{sentence} It is the best of {len(arms)} by these very numbers; the intervals hold for every arm against "
+        "both ends at once (Bonferroni), over seeds, on these held-out pictures."
+    )
 
 
-def _against(best: ArmResult, end: ArmResult, measure: str) -> str:
-    pairs = [
-        (one.measures[measure], other.measures[measure])
-        for one in best.seeds
-        for other in end.seeds
-        if one.seed == other.seed and measure in one.measures and measure in other.measures
+def _against(arms: Sequence[ArmResult], layout: Layout | None, best: int, end: int, measure: str) -> str:
+    difference = arms[best].mean[measure] - arms[end].mean[measure]
+    text = difference_text(measure, difference)
+    if layout is not None:
+        half = layout.reach(2 * len(arms) - 3)
+        text += f" (95 %: {interval_text(measure, (difference - half, difference + half))})"
+    return f"{text} against {_short(arms[end].name)}"
+
+
+def _front_sentence(
+    names: Sequence[str], arms: Sequence[ArmResult], layout: Layout | None, axes: tuple[str, str], condition: str
+) -> str:
+    """With how often each would be on it, were the seeds others."""
+    measure, cost = axes
+    head = f"At {condition}, by {measure_of(measure).text} and {measure_of(cost).text}, nothing beats"
+    if layout is None:
+        return f"{head} {_and([_short(name) for name in names])}."
+    places = [place for place, arm in enumerate(arms) if cost in arm.mean]
+    sign = -1.0 if measure_of(measure).better == "lower" else 1.0
+    values = sign * layout.draws(_DRAWS)[:, places]
+    costs = np.array([arms[place].mean[cost] for place in places])
+    shares = dict(zip((arms[place].name for place in places), on_front(values, costs), strict=True))
+    said = [f"{_short(name)} ({100 * shares[name]:.0f} %)" for name in names]
+    others = [
+        f"{_short(name)} ({100 * share:.0f} %)" for name, share in shares.items() if name not in names and share > 0.05
     ]
-    text = difference_text(measure, best.mean[measure] - end.mean[measure])
-    if len(pairs) > 1:
-        difference = compare_seeds([pair[0] for pair in pairs], [pair[1] for pair in pairs])
-        if math.isfinite(difference.low):
-            text += f" (95 %: {interval_text(measure, (difference.low, difference.high))})"
-    return f"{text} against {end.name}"
+    also = f"; of the others {_and(others)} might be there" if others else ""
+    return f"{head} {_and(said)}{also}."
+
+
+def _short(name: str) -> str:
+    """Without what the sentence has said of all of them."""
+    return name.partition(", ")[0]
 
 
 def _slope(places: Sequence[float], values: Sequence[float]) -> float:
