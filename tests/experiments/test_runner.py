@@ -163,6 +163,7 @@ def test_killed_anywhere(longer: tuple[Path, Result], home: Path) -> None:
     assert table_of(found) == table_of(longer[1])
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(longer: tuple[Path, Result], home: Path) -> None:
     """While another runner is at it in the same home: each training is somebody's, and nobody else's."""
     process, heard = start(home, 1), Heard()
