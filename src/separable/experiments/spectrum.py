@@ -25,8 +25,8 @@ COSTS = ("parameters", "macs", "milliseconds", "memory")
 _MIDDLE = 728  # channels of the middle flow at width 1
 _DRAWS = 4000
 _BRACKETS = (
-    "Brackets say how often an arm would be on a front, were all means drawn again from what seeds spread by; costs are "
-    "taken as they are."
+    "Brackets say how often an arm would be on a front, were all means drawn again from what seeds spread by; costs "
+    "are taken as they are."
 )
 
 
