@@ -19,7 +19,7 @@ from separable.experiments.render.tables import (
     published_table,
     tables_of,
 )
-from separable.experiments.results import Result
+from separable.experiments.results import Result, Trial
 from separable.experiments.wording import (
     difference_text,
     interval_text,
@@ -270,3 +270,26 @@ def test_shares_are_drawn_from_nothing_to_all() -> None:
     (plot,) = [plot for plot in value_plots(wide) if plot.name == "here-top1"]
     ticks = [float(one) for one in re.findall(r">(-?\d+)%<", plot.drawing)]
     assert (min(ticks), max(ticks)) == (0, 100)
+
+
+def test_ours_minus_published_only_where_both_are_of_the_same() -> None:
+    real = replace(table1(), scale="paper", data=IMAGENET)
+    table = ours_table(real)
+    column = table.header.index("top-1 minus published")
+    for arm, cells in zip(real.arms, table.rows, strict=True):
+        assert cells[column] == difference_text("top1", arm.mean["top1"] - arm.published["top1"])
+    for other in (table1(), replace(real, data={**IMAGENET, "classes": 5}), replace(table1(), scale="gpu")):
+        assert not [head for head in ours_table(other).header if "published" in head]
+
+
+def test_a_learning_rate_at_the_end_of_those_tried_is_called_so() -> None:
+    def shown(chosen: float, tried: tuple[float, ...]) -> str:
+        arms = tuple(
+            replace(arm, learning_rate=chosen, tuning=tuple(Trial(one, 0.5) for one in tried)) for arm in table1().arms
+        )
+        table = ours_table(replace(table1(), arms=arms))
+        return table.rows[0][table.header.index("learning rate")]
+
+    assert shown(1.0, (0.5, 1.0, 2.0)) == "x1"
+    assert shown(0.5, (1.0, 0.5, 2.0)) == "x0.5, the least tried"
+    assert shown(2.0, (0.5, 1.0, 2.0)) == "x2, the greatest tried"

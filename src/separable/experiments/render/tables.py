@@ -9,6 +9,7 @@ from separable.experiments.results import ArmResult, ClaimResult, Result
 from separable.experiments.wording import (
     DASH,
     difference_text,
+    is_published_setting,
     measure_of,
     setting_text,
     size_text,
@@ -87,7 +88,10 @@ def ours_table(result: Result) -> Table:
     """What was measured here: means over the seeds with their intervals, counts of the trained networks, timings."""
     trained = trained_measures(_shown(result))
     named = [*trained, *(name for name in _shown(result) if name not in trained)]
-    columns = [_side("image_size"), *_widths(result), *(_found(name) for name in named), _factor(), _failures()]
+    columns = [_side("image_size"), *_widths(result), *(_found(name) for name in named)]
+    if is_published_setting(result):
+        columns += [_apart(name) for name in trained]
+    columns += [_factor(), _failures()]
     seeds = max([sum(one.failed is None for one in arm.seeds) for arm in result.arms], default=0)
     note = ""
     if seeds > 1:
@@ -197,6 +201,16 @@ def _found(name: str) -> _Column:
     return _Column(headline(name), text, lambda arm: arm.mean.get(name))
 
 
+def _apart(name: str) -> _Column:
+    """Ours minus what was printed, where both are of the same networks, recipe and pictures."""
+
+    def value(arm: ArmResult) -> float | None:
+        ours, printed = arm.mean.get(name), arm.published.get(name)
+        return None if ours is None or printed is None else ours - printed
+
+    return _Column(f"{measure_of(name).text} minus published", lambda arm: difference_text(name, value(arm)), value)
+
+
 def _count(field: str) -> Callable[[ArmResult], float | None]:
     return lambda arm: getattr(arm, field)
 
@@ -225,7 +239,11 @@ def _widths(result: Result) -> list[_Column]:
 
 def _factor() -> _Column:
     def text(arm: ArmResult) -> str:
-        return f"x{arm.learning_rate:g}" if arm.tuning and arm.learning_rate is not None else DASH
+        tried = sorted(one.factor for one in arm.tuning)
+        if not tried or arm.learning_rate is None:
+            return DASH
+        ends = {tried[0]: ", the least tried", tried[-1]: ", the greatest tried"} if len(tried) > 1 else {}
+        return f"x{arm.learning_rate:g}{ends.get(arm.learning_rate, '')}"
 
     return _Column("learning rate", text, lambda arm: arm.learning_rate)
 
