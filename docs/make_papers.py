@@ -21,7 +21,7 @@ from pathlib import Path
 from separable.experiments.catalog import EXPERIMENTS, find_experiment
 from separable.experiments.render.markdown import to_markdown
 from separable.experiments.render.plots import plots_of
-from separable.experiments.results import Result, read_result
+from separable.experiments.results import ClaimResult, Result, read_result
 from separable.experiments.schema import MEASURES, SCALES, Claim, Experiment
 from separable.experiments.spectrum import findings
 from separable.experiments.wording import value_text
@@ -128,7 +128,7 @@ def verdicts(results: list[Result], homes: dict[str, str]) -> str:
         homes: the page that each experiment is on.
     """
     largest = {result.experiment: result for result in reversed(results)}
-    rows, count = [], Counter[str]()
+    rows, count, seen = [], Counter[str](), set[object]()
     for name, experiment in EXPERIMENTS.items():
         link = f"[{name}]({homes.get(name, '')}#{_anchor(name)})"
         if name not in largest:
@@ -136,13 +136,25 @@ def verdicts(results: list[Result], homes: dict[str, str]) -> str:
             rows += [f"| {link} | {claim.text} | | not run | |" for claim in experiment.claims]
             continue
         for claim in largest[name].claims:
-            count[claim.verdict] += 1
+            if (identity := _trainings(largest[name], claim)) not in seen:
+                count[claim.verdict] += 1
+            seen.add(identity)
             numbers = claim.sentence.replace("|", "\\|")
             rows.append(f"| {link} | {claim.text} | {largest[name].scale} | **{claim.verdict}** | {numbers} |")
     tally = ", ".join(f"{number} {verdict}" for verdict, number in count.most_common())
-    lines = [f"{count.total()} claims: {tally}.", ""]
+    twice = len(rows) - count.total()
+    once = f" {twice} more compare the same trainings by the same measure again and are not counted." if twice else ""
+    lines = [f"{count.total()} claims: {tally}.{once}", ""]
     lines += ["| where | claim | scale | verdict | in numbers |", "|---|---|---|---|---|", *rows]
     return "\n".join(lines)
+
+
+def _trainings(result: Result, claim: ClaimResult) -> object:
+    """What is the same where two claims, of one table or of two, set the same networks against each other."""
+    sides = [tuple(seed.cell for seed in result.arm(name).seeds) for name in (claim.left, claim.right)]
+    if MEASURES[claim.measure].exact or not all(sides):
+        return result.experiment, claim
+    return claim.measure, frozenset(sides)
 
 
 def _anchor(name: str) -> str:

@@ -100,6 +100,20 @@ def test_all_verdicts_are_in_one_table(script: ModuleType, folder: Path) -> None
     assert '<a id="xception-table1"></a>' in made_page(script, folder)
 
 
+def test_a_comparison_is_counted_once(script: ModuleType) -> None:
+    """Claimed the other way round, or in another table of the same trainings, it is the same comparison."""
+    result = examples.table1()
+    claim = result.claims[0]
+    turned = replace(claim, left=claim.right, right=claim.left, relation="below")
+    again = replace(result, experiment="xception/figure6", claims=(turned,))
+    text = script.verdicts([result, again], {})
+    others = sum(
+        len(one.claims) for name, one in EXPERIMENTS.items() if name not in ("xception/table1", again.experiment)
+    )
+    assert text.startswith(f"{len(result.claims) + others} claims: ")
+    assert "1 more compare the same trainings by the same measure again and are not counted." in text
+
+
 def test_without_a_result_the_page_says_so(script: ModuleType, folder: Path) -> None:
     text = made_page(script, folder)
     assert "*Not run yet for this page.* `separable reproduce xception/table1 --scale laptop` runs it." in text
