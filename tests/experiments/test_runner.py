@@ -137,6 +137,22 @@ def test_another_table_shares_its_cells(serial: tuple[Path, Result]) -> None:
     assert found.arms[0].seeds[0].cell == result.arms[1].seeds[1].cell
 
 
+def test_power_is_planned_from_what_was_found_on_the_same_pictures(serial: tuple[Path, Result]) -> None:
+    home, result = serial
+    assert result.power is not None
+    assert "assumed" in result.power.spread_source
+    assert any(arm.spread["top1"] > 0 for arm in result.arms)
+    found = reproduce(tiny("tiny/table4"), "smoke", home=home)
+    assert found.power is not None
+    assert "earlier result on the same pictures" in found.power.spread_source
+    longer = tiny("tiny/table5", setup=replace(SETUP, epochs=1))
+    stop = StopRequest()
+    stop.request()
+    other = reproduce(longer, "smoke", home=home, stop=stop)
+    assert other.power is not None
+    assert "assumed" in other.power.spread_source, "another recipe"
+
+
 def steps_in(home: Path) -> int:
     """Checkpoints after the first step, of all cells: where they are, trainings are under way."""
     return sum(int(path.name[5:]) > 0 for path in home.glob("cells/*/checkpoints/step-*"))

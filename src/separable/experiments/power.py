@@ -104,14 +104,14 @@ def _is_like(result: Result, data: Mapping[str, Any], setup: Mapping[str, Any]) 
 
 def _expected(measure: str, earlier: Sequence[Result]) -> tuple[float | None, float, str]:
     """Spread over seeds, level and where they are from. Arms that several results share count once."""
-    arms = {
-        tuple(seed.cell for seed in arm.seeds): arm for one in earlier for arm in one.arms if arm.spread.get(measure)
-    }
+    telling = [one for one in earlier if any(arm.spread.get(measure) for arm in one.arms)]
+    found = [arm for one in telling for arm in one.arms if arm.spread.get(measure)]
+    arms = {tuple(seed.cell for seed in arm.seeds): arm for arm in found}
     if arms:
         spread = math.sqrt(sum(arm.spread[measure] ** 2 for arm in arms.values()) / len(arms))
         level = sum(arm.mean[measure] for arm in arms.values()) / len(arms)
         several = f"pooled over {len(arms)} arms of " if len(arms) > 1 else "as in "
-        source = "an earlier result" if len(earlier) == 1 else f"{len(earlier)} earlier results"
+        source = "an earlier result" if len(telling) == 1 else f"{len(telling)} earlier results"
         return spread, min(max(level, 0.0), 1.0), f"{several}{source} on the same pictures"
     default = SPREAD if measure_of(measure).unit == "%" else None
     return default, _LEVEL_EXPECTED, "assumed, there is no earlier result"

@@ -14,7 +14,17 @@ from separable.experiments.schema import Relation, Scale, Task
 from separable.files import write_text_atomically
 from separable.training.codec import from_plain, to_plain
 
-__all__ = ["ArmResult", "ClaimResult", "Power", "Result", "SeedResult", "Trial", "Verdict", "read_result"]
+__all__ = [
+    "ArmResult",
+    "ClaimResult",
+    "Power",
+    "Result",
+    "SeedResult",
+    "Trial",
+    "Verdict",
+    "finished_results",
+    "read_result",
+]
 
 Verdict = Literal["holds", "reversed", "not seen", "not judged", "exact", "not measured"]
 """"not judged": an arm did not train, or its seeds lie too far apart (`experiments.learnt`)."""
@@ -183,3 +193,16 @@ def read_result(path: Path) -> Result | None:
         raise RunFolderError(
             f"{path} cannot be read as a result", got=str(error), fix="Remove it: it is put together again from cells"
         ) from error
+
+
+def finished_results(home: Path, scale: Scale) -> list[Result]:
+    """Those of all experiments in `home`, by name; none that cannot be read, which is for who runs it again."""
+    found = []
+    for path in sorted([*home.glob(f"*/{scale}/result.json"), *home.glob(f"*/*/{scale}/result.json")]):
+        try:
+            result = read_result(path)
+        except RunFolderError:
+            continue
+        if result is not None and result.finished:
+            found.append(result)
+    return found

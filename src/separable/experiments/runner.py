@@ -14,7 +14,7 @@ from separable.experiments.listening import Telling
 from separable.experiments.pool import Crew, Pool
 from separable.experiments.power import power, power_text
 from separable.experiments.render import write_pages
-from separable.experiments.results import Power, Result, read_result
+from separable.experiments.results import Power, Result, finished_results, read_result
 from separable.experiments.schema import Experiment, Scale, Setup
 from separable.experiments.solving import solved
 from separable.experiments.sources import prepare
@@ -168,7 +168,9 @@ class _Run:
             self.power = self.earlier.power
         else:
             held_out, measure = campaign.source.held_out, campaign.first_measure
-            self.power = power(seeds=seeds, held_out=held_out, measure=measure, earlier=self.earlier)
+            mine = described(campaign, self.scale, self.data)
+            earlier, like = finished_results(campaign.home, self.scale), (mine["data"], mine["setup"])
+            self.power = power(seeds=seeds, held_out=held_out, measure=measure, earlier=earlier, like=like)
         self.display.note(power_text(self.power, seeds=seeds))
 
     def is_of_this(self, other: Result) -> bool:
