@@ -1,16 +1,19 @@
 """A cell's hash is what everything measured hangs on: it must tell trainings apart, and stay what it is."""
 
+import dataclasses
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from separable.experiments import cells
 from separable.experiments.cells import Cell, cell_of, evaluation_of, read_cell, recipe_of
 from separable.experiments.counts import published_counts, scaled_counts
 from separable.experiments.schema import Arm, Setup
 from separable.experiments.sources import Source
-from separable.training.config import MachineConfig, Recipe, TrainConfig
+from separable.training.config import MachineConfig, OptimiserConfig, Recipe, TrainConfig
 from tests.experiments.tiny import SETUP
 
 SOURCE = Source("classify", "somewhere", "digits", "0123", "fedcba9876543210", 24, 16, ("a", "b"))
@@ -21,13 +24,14 @@ def key(setup: Setup = SETUP, arm: Arm = ARM, source: Source = SOURCE, seed: int
     return cell_of(setup, arm, source, seed, factor).key
 
 
-def test_the_hash_stays() -> None:
+def test_the_hash_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a configuration written out: if this changes, everything that was ever measured is measured again."""
+    monkeypatch.setattr(cells, "_torch", lambda: "2.9")
     recipe = Recipe("mine", "nobody", global_batch=32, epochs=4, scaling="none")
     cell = Cell(TrainConfig("", recipe, epochs=4, batch_size=16, seed=3, threads=1, accelerate=False), SOURCE)
-    assert cell.key == "cbd0a3a30b03eb740208"
-    assert replace(cell, part="tuning").key == "7145e32dc74387655cf7"
-    assert replace(cell, of=("one", "two"), crops=12).key == "ebdf0d6cf317b41a82a4"
+    assert cell.key == "4e8f9c8495f137f553e9"
+    assert replace(cell, part="tuning").key == "38808149e5ebeafc6bc3"
+    assert replace(cell, of=("one", "two"), crops=12).key == "de00f8c2cfb5fda32456"
 
 
 def test_a_file_does_not_change_it(tmp_path: Path) -> None:
@@ -66,10 +70,46 @@ def test_what_decides_nothing_is_not_in_it() -> None:
         {"setup": replace(SETUP, changes={})},
         {"source": replace(SOURCE, fingerprint="0")},
         {"source": replace(SOURCE, class_names=("a", "c"))},
+        {"source": replace(SOURCE, decoder="turbo")},
     ],
 )
 def test_what_decides_is_in_it(changed: dict[str, Any]) -> None:
     assert key(**changed) != key()
+
+
+def test_a_changed_default_is_another_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry or option that says what the default is has the same hash; what the default was has another."""
+    cell, before = cell_of(SETUP, ARM, SOURCE, 0), key()
+    assert key(arm=replace(ARM, options={**ARM.options, "residual": True})) == before
+    assert key(arm=replace(ARM, options={**ARM.options, "residual": False})) != before
+    told: list[str] = []
+    dumps = json.dumps
+    monkeypatch.setattr(cells.json, "dumps", lambda *args, **more: told.append(dumps(*args, **more)) or told[-1])
+    assert replace(cell).key == before
+    (text,) = told
+    assert all(f'"{one.name}":' in text for one in dataclasses.fields(OptimiserConfig))
+    assert '"stem_stride":' in text
+
+
+@pytest.mark.parametrize(("name", "value"), [("_torch", lambda: "2.9"), ("_SEMANTICS", -1)])
+def test_what_decides_without_being_an_entry(name: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    monkeypatch.setattr(cells, name, value)
+    assert key() != before
+
+
+def test_an_early_epoch_is_part_of_it() -> None:
+    """A quarter of the epochs, rounded up; without its answers a cell is another one."""
+    cell = cell_of(replace(SETUP, epochs=12), ARM, SOURCE, 0)
+    assert (cell.early, cell_of(replace(SETUP, epochs=8), ARM, SOURCE, 0).early) == (3, 2)
+    assert cell_of(replace(SETUP, epochs=9), ARM, SOURCE, 0).early == 3
+    assert cell_of(SETUP, ARM, SOURCE, None).early is None
+    assert replace(cell, early=2).key != cell.key
+
+
+def test_a_gpu_repeats_itself() -> None:
+    assert cell_of(replace(SETUP, device="cuda"), ARM, SOURCE, 0).config.deterministic
+    assert not cell_of(SETUP, ARM, SOURCE, 0).config.deterministic
 
 
 def test_recipes() -> None:

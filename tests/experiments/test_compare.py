@@ -23,6 +23,7 @@ from separable.experiments.statistics import compare_paired
 from separable.experiments.trained import compare_trained
 from separable.models import build_model
 from separable.training.evaluate import evaluate
+from separable.training.recipes import find_recipe
 from tests.experiments.examples import table1
 from tests.training.killable import write_pictures
 
@@ -82,51 +83,63 @@ def test_the_experiment(tmp_path: Path) -> None:
     file.write_text(FACTORY)
     mine = f"{file}:small"
     three = [read_contender(one) for one in ("xception:width=0.25", "mobilenet_v1", mine)]
-    made = comparison(three, "classify", SETUP, data="flowers", classes=5)
+    made = comparison(three, "classify", SETUP, data="flowers", pictures="f", classes=5)
     assert [arm.name for arm in made.arms] == ["xception:width=0.25", "mobilenet_v1", mine]
     assert [(claim.left, claim.right) for claim in made.claims] == [
         ("xception:width=0.25", "mobilenet_v1"), ("xception:width=0.25", mine), ("mobilenet_v1", mine),
     ]  # fmt: skip
     assert made.measures == ("top1", "parameters", "macs", "milliseconds", "memory")
-    assert comparison(three, "classify", SETUP, data="flowers", classes=10).measures[:2] == ("top1", "top5")
-    assert comparison(three, "tag", SETUP, data="flowers", classes=0).measures[0] == "map100"
+    assert comparison(three, "classify", SETUP, data="flowers", pictures="f", classes=10).measures[:2] == (
+        "top1",
+        "top5",
+    )
+    assert comparison(three, "tag", SETUP, data="flowers", pictures="f", classes=0).measures[0] == "map100"
     assert made.title == "3 networks on flowers", "a long path is among them"
     assert title_of(["a", "b", "c"], "flowers") == "a, b and c on flowers"
     names = {
-        comparison(three, "classify", setup, data=data, classes=5).name
+        comparison(three, "classify", setup, data=data, pictures=pictures, classes=5).name
         for setup in (SETUP, replace(SETUP, epochs=3))
         for data in ("flowers", "trees")
+        for pictures in ("f", "other ones in a folder of that name")
     }
     file.write_text(FACTORY + "# edited\n")
-    edited = comparison([*three[:2], read_contender(mine)], "classify", SETUP, data="flowers", classes=5)
-    assert len(names | {edited.name}) == 5, "what differs in anything does not overwrite another"
+    edited = comparison([*three[:2], read_contender(mine)], "classify", SETUP, data="flowers", pictures="f", classes=5)
+    assert len(names | {edited.name}) == 9, "what differs in anything does not overwrite another"
     assert all(name.startswith("compare/xception-mobilenet_v1-") for name in names)
-    assert comparison(three, "classify", SETUP, data="flowers", classes=5).name == made.name
+    assert comparison(three, "classify", SETUP, data="flowers", pictures="f", classes=5).name == made.name
+
+
+def test_a_recipe_that_was_changed_is_another_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = [read_contender(one) for one in ("xception", "mobilenet_v1")]
+    before = comparison(pair, "classify", SETUP, data="d", pictures="f", classes=5)
+    changed = replace(find_recipe("small"), scaling="none", global_batch=7)
+    monkeypatch.setattr("separable.experiments.compare.find_recipe", lambda name: changed)
+    assert comparison(pair, "classify", SETUP, data="d", pictures="f", classes=5).name != before.name
 
 
 def test_what_cannot_be_compared() -> None:
     one, unet = read_contender("xception"), read_contender("unet_xception")
     with pytest.raises(UsageError, match="needs two networks"):
-        comparison([one], "classify", SETUP, data="d", classes=5)
+        comparison([one], "classify", SETUP, data="d", pictures="f", classes=5)
     with pytest.raises(UsageError, match=r"stands there twice. Got: xception"):
-        comparison([one, one], "classify", SETUP, data="d", classes=5)
+        comparison([one, one], "classify", SETUP, data="d", pictures="f", classes=5)
     with pytest.raises(UsageError, match="unet_xception answers for every pixel"):
-        comparison([one, unet], "classify", SETUP, data="d", classes=5)
+        comparison([one, unet], "classify", SETUP, data="d", pictures="f", classes=5)
     with pytest.raises(UsageError, match="xception classifies pictures"):
-        comparison([unet, one], "segment", SETUP, data="d", classes=5)
+        comparison([unet, one], "segment", SETUP, data="d", pictures="f", classes=5)
 
 
 def test_foreign_networks_are_counted(tmp_path: Path) -> None:
     (tmp_path / "my.py").write_text(FACTORY)
     pair = [read_contender(one) for one in ("mobilenet_v1:width=0.25", f"{tmp_path}/my.py:small")]
-    made = comparison(pair, "classify", SETUP, data="d", classes=4)
+    made = comparison(pair, "classify", SETUP, data="d", pictures="f", classes=4)
     counts = scaled_counts(SETUP, made.arms[1], 4)
     assert (counts.parameters, counts.macs, counts.side) == (3 * 4 + 4, 3 * 4, 32)
     assert published_counts(made.arms[1]) is None
     source = Source("classify", str(tmp_path), "d", "", "f", 40, 20, tuple("abcd"))
     keys = {Campaign(made, SETUP, (0, 1), source, tmp_path).trial(arm, 1.0).key for arm in made.arms}
     (tmp_path / "my.py").write_text(FACTORY + "# edited\n")
-    edited = comparison([pair[0], read_contender(pair[1].typed)], "classify", SETUP, data="d", classes=4)
+    edited = comparison([pair[0], read_contender(pair[1].typed)], "classify", SETUP, data="d", pictures="f", classes=4)
     again = {Campaign(edited, SETUP, (0, 1), source, tmp_path).trial(arm, 1.0).key for arm in edited.arms}
     assert len(keys) == 2
     assert len(keys & again) == 1, "an edited file is another network"

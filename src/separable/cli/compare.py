@@ -137,13 +137,16 @@ def _setup(
 def _run(
     networks: list[str], pixels: str | None, task: "Task", setup: "Setup", data: Path, home: Path, processes: int
 ) -> "tuple[Result, bool]":
-    from separable.experiments.compare import classes_of, comparison, corrected, read_contender
+    from separable.experiments.compare import comparison, corrected, read_contender
     from separable.experiments.runner import reproduce
+    from separable.experiments.sources import own_source
     from separable.training.display import make_display
     from separable.training.signals import stop_on_signals
 
     contenders = [read_contender(one, pixels) for one in networks]
-    experiment = comparison(contenders, task, setup, data=data.resolve().name, classes=classes_of(task, data))
+    source = own_source(task, data)
+    classes = len(source.class_names)
+    experiment = comparison(contenders, task, setup, data=source.what, pictures=source.fingerprint, classes=classes)
     display = make_display()
     with stop_on_signals(display.note) as stop:
         result = reproduce(experiment, "own", data=data, home=home, processes=processes, display=display, stop=stop)

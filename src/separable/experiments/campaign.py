@@ -113,6 +113,11 @@ class Campaign:
             self._outcomes[key] = found
         return self._outcomes[key]
 
+    def outcomes(self) -> list[Outcome]:
+        """Of everything that is trained here and done, trials of learning rates included."""
+        cells = {job.key: job.cell for job in self._jobs()}
+        return [outcome for cell in cells.values() if (outcome := self.outcome(cell)) is not None]
+
     def wanted(self) -> list[Job]:
         """What can be done next, the most urgent first: learning rates, then a seed of every arm after the other."""
         jobs = [job for job in self._jobs() if self.outcome(job.cell) is None]

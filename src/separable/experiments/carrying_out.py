@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,7 @@ from typing import Any, cast
 from separable.data.loader import LoaderConfig
 from separable.errors import DivergedError
 from separable.experiments.cells import Cell
+from separable.experiments.made import made_here
 from separable.experiments.outcomes import Outcome, measured, read_outcome, trained
 from separable.experiments.sources import Source, open_source, tuning_part
 from separable.files import make_directory, write_text_atomically
@@ -67,28 +69,36 @@ def carry_out(cell: Cell, home: Path, stop: StopRequest) -> bool:
         if outcome is None:
             return False
         make_directory(place.run)
-        outcome.write(place.outcome)
+        replace(outcome, made=made_here(cell.config.device)).write(place.outcome)
     return True
 
 
 def _trained(cell: Cell, run: Path, stop: StopRequest) -> Outcome | None:
     data = _data(cell.source, cell.part)
-    roots = DataConfig(cell.source.root, str(data.train.root), str(data.val.root))
+    decoder: Any = cell.source.decoder or "auto"
+    roots = DataConfig(cell.source.root, str(data.train.root), str(data.val.root), decoder=decoder)
     config = replace(cell.config, run=str(run), data=roots)
     watched = _Watched(task_of(cell.source.task))
     display = _EarlyDisplay(run / _EARLY, cell.early, watched)
     result = train(config, data, task=cast(AnyTask, watched), resume=True, display=display, stop=stop)
     if result.interrupted:
         return None
-    early = tuple(json.loads((run / _EARLY).read_text(encoding="utf-8"))) if cell.early is not None else None
-    return trained(watched.answer, run, cell.source.task, early)
+    return trained(watched.answer, run, cell.source.task, None if cell.early is None else _early(run))
+
+
+def _early(run: Path) -> tuple[float, ...] | None:
+    """Which pictures were right early; None where the file is gone: a finished run is not thrown away for it."""
+    with suppress(OSError, ValueError, TypeError):
+        return tuple(float(one) for one in json.loads((run / _EARLY).read_text(encoding="utf-8"))) or None
+    return None
 
 
 def _evaluated(cell: Cell, home: Path, stop: StopRequest) -> Outcome:
     """The held-out pictures through several networks, or many crops of each."""
     data: Any = _data(cell.source, "all")
     models = [load_model(CellPlace(home, key).run / "model").to(cell.config.device) for key in cell.of]
-    loader = LoaderConfig(batch_size=cell.config.batch_size, workers=cell.config.machine.workers)
+    decoder = cell.source.decoder or "auto"
+    loader = LoaderConfig(cell.config.batch_size, cell.config.machine.workers, decoder=decoder)
     answer = evaluate_crops(models, data.val, loader, crops=cell.crops, should_stop=lambda: stop.requested)
     return measured(answer)
 
@@ -110,7 +120,8 @@ def task_of(name: str) -> AnyTask:
 
 
 class _Watched:
-    """A task that remembers what was last measured; everything else it leaves to the task itself."""
+    """A task that remembers what was last measured, at full precision as the final figures are, so that those of early
+    epochs can be set beside them; everything else it leaves to the task itself."""
 
     def __init__(self, task: AnyTask) -> None:
         self._task = task
@@ -119,9 +130,9 @@ class _Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
 
-    def measure(self, *args: Any) -> Any:
-        """See `Task`."""
-        return self._kept(self._task.measure, *args)
+    def measure(self, model: Any, held_out: Any, objective: Any, precision: str, should_stop: Any) -> Any:
+        """See `Task`; `precision` is that of the training alone."""
+        return self._kept(self._task.measure, model, held_out, objective, "fp32", should_stop)
 
     def write_results(self, *args: Any) -> Any:
         """See `Task`."""

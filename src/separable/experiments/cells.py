@@ -1,14 +1,15 @@
 """Cells: what an experiment is made of, one training each, told apart by a hash of everything that decides its outcome.
 
-Two experiments that need the same training share it. The hash must stay what it is, or everything is trained again:
-entries of a configuration that have their default value are left out of it, so that a new one changes nothing.
+Two experiments that need the same training share it. The hash is of every entry of the configuration, those included
+that have their default value, and of what decides without being an entry: who changes a default, torch or the decoder
+of JPEGs has other cells, and never former ones under a new name.
 """
 
-import dataclasses
 import functools
 import hashlib
+import importlib.metadata
+import inspect
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +18,18 @@ from separable.errors import UsageError
 from separable.experiments.schema import Arm, Setup
 from separable.experiments.sources import Source
 from separable.files import write_text_atomically
+from separable.models import model_spec
 from separable.training.codec import from_plain, overridden, to_plain
 from separable.training.config import DataConfig, MachineConfig, ModelConfig, Recipe, TrainConfig
+from separable.training.foreign import is_foreign
 from separable.training.recipes import find_recipe
 
 __all__ = ["Cell", "cell_of", "evaluation_of", "read_cell", "recipe_of"]
 
-_FORMAT = 1
+_SEMANTICS = 2
+"""Of what a configuration means. To be raised with every change after which the same configuration learns, draws,
+augments or measures otherwise (another order of random numbers, another loss, a mended layer): cells that were made
+before are then made again. Not for what leaves every bit of an outcome as it was."""
 _ANY_MACHINE = MachineConfig()
 _TUNING_SEED = 1_000_003
 """Of the trials of learning rates: none that an arm is measured with."""
@@ -47,13 +53,14 @@ class Cell:
     @functools.cached_property
     def key(self) -> str:
         """The name of its folder."""
-        decides: dict[str, Any] = {"format": _FORMAT, "source": self.source.identity}
+        decides: dict[str, Any] = {"semantics": _SEMANTICS, "torch": _torch(), "source": self.source.identity}
         if self.of:
             decides |= {"of": list(self.of), "crops": self.crops, "precision": self.config.precision}
         else:
             config = replace(self.config, run="", data=DataConfig(), machine=_ANY_MACHINE)
-            told = _told(replace(config, recipe=replace(config.recipe, name="", source="")))
-            decides |= {"config": told, "part": self.part}
+            told = to_plain(replace(config, recipe=replace(config.recipe, name="", source="")))
+            told["model"]["options"] = _option_defaults(config.model.name) | told["model"]["options"]
+            decides |= {"config": told, "part": self.part, "early": self.early}
         text = json.dumps(decides, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -93,6 +100,7 @@ def cell_of(setup: Setup, arm: Arm, source: Source, seed: int | None, factor: fl
         device=setup.device,
         precision=setup.precision,
         threads=1 if on_cpu else None,
+        deterministic=not on_cpu,
         accelerate=setup.accelerate,
         task=source.task,
     )
@@ -129,17 +137,16 @@ def recipe_of(setup: Setup, arm: Arm, factor: float = 1.0) -> Recipe:
     return replace(recipe, optimiser=rates)
 
 
-def _told(value: Any) -> Any:
-    """Plain values, without what a dataclass has by default."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        entries = {entry.name: (entry, getattr(value, entry.name)) for entry in dataclasses.fields(value)}
-        return {name: _told(held) for name, (entry, held) in entries.items() if held != _default(entry)}
-    if isinstance(value, Mapping):
-        return {str(key): _told(held) for key, held in value.items()}
-    if isinstance(value, list | tuple):
-        return [_told(held) for held in value]
-    return value
+def _option_defaults(name: str) -> dict[str, Any]:
+    """What a network is built with where nothing else is said; a foreign one is told by the hash of its file."""
+    if is_foreign(name):
+        return {}
+    spec = model_spec(name)
+    parameters = inspect.signature(spec.network).parameters
+    plain: dict[str, Any] = to_plain({one: parameters[one].default for one in spec.options} | dict(spec.preset))
+    return plain
 
 
-def _default(entry: "dataclasses.Field[Any]") -> Any:
-    return entry.default_factory() if entry.default_factory is not dataclasses.MISSING else entry.default
+def _torch() -> str:
+    """Its version as far as kernels are said to change with it: "2.13"."""
+    return ".".join(importlib.metadata.version("torch").split(".")[:2])

@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from separable.data.folder import read_folder
 from separable.errors import UsageError
 from separable.experiments.results import ClaimResult, Result
 from separable.experiments.schema import Arm, Claim, Experiment, Setup, Task
@@ -20,8 +18,9 @@ from separable.experiments.wording import difference_text, interval_text
 from separable.models import model_spec
 from separable.training.codec import to_plain
 from separable.training.foreign import digest_of, is_foreign
+from separable.training.recipes import find_recipe
 
-__all__ = ["Contender", "classes_of", "comparison", "corrected", "read_contender", "title_of"]
+__all__ = ["Contender", "comparison", "corrected", "read_contender", "title_of"]
 
 _LEVEL = 0.05
 _MEASURES: Mapping[Task, tuple[str, ...]] = {
@@ -78,14 +77,18 @@ def read_contender(text: str, pixels: str | None = None) -> Contender:
     return Contender(text, name, options)
 
 
-def comparison(contenders: Sequence[Contender], task: Task, setup: Setup, *, data: str, classes: int) -> Experiment:
+def comparison(
+    contenders: Sequence[Contender], task: Task, setup: Setup, *, data: str, pictures: str, classes: int
+) -> Experiment:
     """The experiment that trains all of them alike and compares every two.
 
     Its name tells apart what differs in anything that decides the result, so that nothing is overwritten.
 
     Args:
         setup: the only one, of scale "own".
-        data: where the pictures are, for the title. classes: how many they have.
+        data: where the pictures are, for the title.
+        pictures: their fingerprint: other ones in a folder of the same name are another experiment.
+        classes: how many they have.
 
     Raises:
         UsageError: fewer than two, two of one name, or networks of another task.
@@ -103,7 +106,8 @@ def comparison(contenders: Sequence[Contender], task: Task, setup: Setup, *, dat
     claims = tuple(
         Claim(f"{left} against {right}", measures[0], left, "above", right) for left, right in combinations(names, 2)
     )
-    decides = [[[one.typed, dict(one.options)] for one in contenders], to_plain(setup), data]
+    recipe = to_plain(find_recipe(setup.recipe))
+    decides = [[[one.typed, dict(one.options)] for one in contenders], to_plain(setup), recipe, data, pictures]
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:8]
     return Experiment(
         name=f"compare/{_slug(names)}-{digest}",
@@ -122,15 +126,6 @@ def title_of(names: Sequence[str], data: str) -> str:
     """ "a, b and c on flowers", or where that would fill lines "3 networks on flowers"."""
     said = f"{', '.join(names[:-1])} and {names[-1]}"
     return f"{said if len(said) <= _LONGEST else f'{len(names)} networks'} on {data}"
-
-
-def classes_of(task: Task, data: Path) -> int:
-    """How many classes a folder of pictures has; 0 for other tasks.
-
-    Raises:
-        DataFolderError: the folder cannot be read.
-    """
-    return len(read_folder(data).class_names) if task == "classify" else 0
 
 
 def corrected(result: Result, command: str) -> Result:

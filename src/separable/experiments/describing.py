@@ -8,17 +8,22 @@ from typing import Any
 
 from separable.experiments.campaign import Campaign
 from separable.experiments.cells import recipe_of
+from separable.experiments.made import distinct, made_here
 from separable.experiments.schema import Scale
-from separable.machine.environment import package_versions
-from separable.machine.processor import read_processor
 from separable.training.codec import to_plain
 
-__all__ = ["described", "machine_of"]
+__all__ = ["described"]
 
 
 def described(campaign: Campaign, scale: Scale, data: Path | None) -> dict[str, Any]:
-    """Entries of a `Result`, by name; `data` is what the user named."""
+    """Entries of a `Result`, by name; `data` is what the user named.
+
+    Versions and machine are those of most trainings, wherever the result is put together; where they differ, all of
+    them are listed with the machine, as "made". Of an experiment without trainings they are those of here.
+    """
     experiment, source = campaign.experiment, campaign.source
+    made = distinct(campaign.outcomes())
+    said = next((one for one in made if "versions" in one), None) or made_here(campaign.setup.device)
     return {
         "experiment": experiment.name,
         "scale": scale,
@@ -31,8 +36,8 @@ def described(campaign: Campaign, scale: Scale, data: Path | None) -> dict[str, 
         "measures": experiment.measures,
         "command": _command(campaign, scale, data),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": package_versions(),
-        "machine": machine_of(campaign.setup.device),
+        "versions": said["versions"],
+        "machine": said["machine"] | ({"made": made} if len(made) > 1 else {}),
         "data": {
             "what": source.what,
             "train": source.train,
@@ -43,21 +48,6 @@ def described(campaign: Campaign, scale: Scale, data: Path | None) -> dict[str, 
         },
         "setup": _setup(campaign),
     }
-
-
-def machine_of(device: str) -> dict[str, Any]:
-    """What figures of speed depend on."""
-    processor = read_processor()
-    machine: dict[str, Any] = {
-        "processor": processor.model,
-        "cores": processor.usable_cores,
-        "memory": processor.memory_bytes,
-    }
-    if device.startswith("cuda"):
-        import torch
-
-        machine["gpu"] = torch.cuda.get_device_name()
-    return machine
 
 
 def _command(campaign: Campaign, scale: Scale, data: Path | None) -> str:

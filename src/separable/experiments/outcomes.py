@@ -39,6 +39,8 @@ class Outcome:
     curve: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     seconds: float = 0.0
     failed: str | None = None
+    made: dict[str, Any] = field(default_factory=dict)
+    """With which "versions", on which "machine" and "device"; empty in files from before this was kept."""
 
     def write(self, path: Path) -> None:
         """Write `outcome.json`."""

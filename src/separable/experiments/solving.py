@@ -22,7 +22,7 @@ from separable.errors import SeparableError
 from separable.experiments.alone import all_alone
 from separable.experiments.campaign import Campaign
 from separable.experiments.cells import cell_of
-from separable.experiments.describing import machine_of
+from separable.experiments.made import machine_of
 from separable.experiments.solutions import Solution, Solutions, StoppedError, read_solutions
 from separable.experiments.timing import environment_of, one_picture, repeated, trial_of
 from separable.training.codec import to_plain

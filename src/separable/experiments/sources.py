@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from separable.data.decode import resolve_decoder
 from separable.data.folder import FolderData, PictureSet, read_folder
 from separable.data.manifest import read_manifest
 from separable.data.manifest_set import TagData
@@ -16,11 +17,12 @@ from separable.data.splits import split_samples
 from separable.errors import DataFolderError, UsageError
 from separable.experiments.pictures import DRAWN, Drawing, Progress, draw
 from separable.experiments.schema import Experiment, Setup, Task
+from separable.models import model_spec
 from separable.segmentation.pair_set import PairsData
 from separable.segmentation.pairs import read_pairs
 from separable.training.task import TaskData
 
-__all__ = ["Source", "open_source", "prepare", "tuning_part"]
+__all__ = ["Source", "open_source", "own_source", "prepare", "tuning_part"]
 
 _SIDE, _PICTURES = 48, (2000, 1000)
 """Of drawn pictures where a setup leaves it open."""
@@ -46,11 +48,14 @@ class Source:
     train: int = 0
     held_out: int = 0
     class_names: tuple[str, ...] = ()
+    decoder: str = ""
+    """What JPEGs are decoded with, which decides their pixels; empty where none are among the pictures."""
 
     @property
     def identity(self) -> dict[str, Any]:
         """All of it that decides what is learnt."""
-        return {"task": self.task, "fingerprint": self.fingerprint, "classes": list(self.class_names)}
+        own = {"task": self.task, "fingerprint": self.fingerprint, "classes": list(self.class_names)}
+        return own | {"decoder": self.decoder}
 
 
 def prepare(
@@ -65,7 +70,11 @@ def prepare(
         DataFolderError: the user's folder cannot be read.
     """
     if data is not None:
-        return _identified(Source(experiment.task, str(data), data.resolve().name))
+        return own_source(experiment.task, data)
+    if setup.data not in DRAWN and experiment.kind == "count":
+        names = max(model_spec(arm.model).num_classes for arm in experiment.arms)
+        classes = tuple(f"class {number}" for number in range(names))
+        return Source(experiment.task, "", "no pictures: nothing is trained", class_names=classes)
     if setup.data not in DRAWN:
         raise UsageError(
             f"{experiment.name} needs pictures at this scale",
@@ -77,6 +86,15 @@ def prepare(
     root = home / "pictures" / drawing.name
     pixels = draw(drawing, root, progress)
     return _identified(Source(experiment.task, str(root), f"{DRAWN[setup.data]}, {max(sides)}x{max(sides)}", pixels))
+
+
+def own_source(task: Task, data: Path) -> Source:
+    """Somebody's pictures.
+
+    Raises:
+        DataFolderError: the folder cannot be read.
+    """
+    return _identified(Source(task, str(data), data.resolve().name))
 
 
 def open_source(source: Source) -> TaskData:
@@ -135,7 +153,12 @@ def _identified(source: Source) -> Source:
         train=len(data.train),
         held_out=len(data.val),
         class_names=tuple(data.class_names),
+        decoder=resolve_decoder() if any(_is_jpeg(path) for path in (*data.train.paths, *data.val.paths)) else "",
     )
+
+
+def _is_jpeg(path: str) -> bool:
+    return path.lower().endswith((".jpg", ".jpeg"))
 
 
 def _read(source: Source) -> TaskData:

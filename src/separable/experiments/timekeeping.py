@@ -8,7 +8,7 @@ from pathlib import Path
 from separable.experiments.alone import all_alone
 from separable.experiments.campaign import Campaign
 from separable.experiments.cells import Cell, cell_of
-from separable.experiments.describing import machine_of
+from separable.experiments.made import machine_of
 from separable.experiments.timing import Rounds, time_arms
 from separable.experiments.wording import TIMED
 from separable.files import write_text_atomically
@@ -42,10 +42,13 @@ class Timekeeper:
         with all_alone(self._campaign.home, stop):
             if stop.requested:
                 return
+            self.rounds = self._kept()  # somebody else may have timed them while this process waited
+            if self.rounds:
+                return
             names = self._campaign.source.class_names
             self.rounds = time_arms(cells, names, self.measures, smoke=self._smoke, progress=progress)
-        record = {"key": self._key(), "rounds": self.rounds}
-        write_text_atomically(self._path, json.dumps(record, indent=1) + "\n")
+            record = {"key": self._key(), "rounds": self.rounds}
+            write_text_atomically(self._path, json.dumps(record, indent=1) + "\n")
 
     def _kept(self) -> Rounds:
         try:

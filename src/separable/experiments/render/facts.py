@@ -79,8 +79,8 @@ def _options(result: Result) -> dict[str, Any]:
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
-    """With its memory in a unit that can be read."""
-    memory = machine.get("memory")
+    """With its memory in a unit that can be read; of several that made a table the first, and a problem names all."""
+    memory, machine = machine.get("memory"), {key: entry for key, entry in machine.items() if key != "made"}
     shown = {**machine, "memory": f"{memory / 2**30:.0f} GiB"} if isinstance(memory, int) else machine
     return _mapping(dict(shown))
 
