@@ -70,18 +70,17 @@ def judged(campaign: Campaign, rows: Sequence[ArmResult]) -> tuple[ClaimResult, 
 def _judged(campaign: Campaign, claim: Claim, rows: Mapping[str, ArmResult]) -> ClaimResult:
     left, right = (rows[name].published.get(claim.measure) for name in (claim.left, claim.right))
     published = None if left is None or right is None else left - right
-    ours, theirs = (
-        _sample(campaign, claim.measure, rows[name], printed=published is not None)
-        for name in (claim.left, claim.right)
-    )
+    sides = [rows[claim.left], rows[claim.right]]
+    counted = not any(getattr(row, f"published_{claim.measure}", None) is None for row in sides)
+    printed = published is not None and counted
+    ours, theirs = (_sample(campaign, claim.measure, row, printed=printed) for row in sides)
     return judge(claim, ours, theirs, published)
 
 
 def _sample(campaign: Campaign, measure: str, row: ArmResult, *, printed: bool) -> Sample:
     """Exact counts are the published networks' where the paper prints them, else those of what is trained here."""
     if MEASURES[measure].exact:
-        count = getattr(row, f"published_{measure}") if printed else None
-        return Sample(values={0: float(getattr(row, measure) if count is None else count)})
+        return Sample(values={0: float(getattr(row, f"published_{measure}" if printed else measure))})
     if measure in TIMED:
         return Sample(values=dict(enumerate(row.timing.get(measure, ()))))
     arm = campaign.experiment.arm(row.name)
