@@ -50,6 +50,8 @@ class SceneStyle:
     """Factor on the background's brightness."""
     always_lighter: bool = False
     """Than what is under it: easier to learn."""
+    grey: bool = False
+    """Without any colour: easier to learn, for nothing but brightness tells a digit then."""
 
 
 SCENES = SceneStyle()
@@ -94,6 +96,8 @@ def draw_scene(source: SceneSource, key: Key, style: SceneStyle = SCENES) -> Sce
         _paint(picture[window], cover, source, key, place, style)
         mask[window][_inside(cover)] = 1 + source.labels[chosen]
         painted.append(chosen)
+    if style.grey:
+        picture = np.repeat(_levels(picture)[..., None], 3, axis=2).astype(np.float32)
     return Scene(_grainy(picture, key), mask, tuple(painted))
 
 
@@ -190,8 +194,19 @@ def _paint(
 
 def _brightness(pixels: NDArray[np.float32], cover: NDArray[np.float32]) -> float:
     """Mean of what is covered, in integers: a sum of floats would depend on the processor's vectors."""
-    inside = _bytes(pixels[_inside(cover)]).astype(np.int64)
-    return float((inside @ np.array([77, 150, 29])).sum()) / (256 * max(1, len(inside)))
+    inside = pixels[_inside(cover)]
+    return float(_weighted(inside).sum()) / (256 * max(1, len(inside)))
+
+
+def _levels(picture: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(side, side): the brightness of each pixel, rounded."""
+    return (_weighted(picture) + 128) >> 8
+
+
+def _weighted(pixels: NDArray[np.float32]) -> NDArray[np.int64]:
+    """256 times their brightness."""
+    brightness: NDArray[np.int64] = _bytes(pixels).astype(np.int64) @ np.array([77, 150, 29])
+    return brightness
 
 
 def _grainy(picture: NDArray[np.float32], key: Key) -> Pixels:

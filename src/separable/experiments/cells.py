@@ -86,7 +86,8 @@ def cell_of(setup: Setup, arm: Arm, source: Source, seed: int | None, factor: fl
         arm.model,
         options,
         image_size=None if side is None else (side, side),
-        crop_fraction=1.0 if source.drawn else None,  # a drawn picture is as large as the network sees it, or reduced
+        # 1 as a rule: a drawn picture is as large as the network sees it, or reduced.
+        crop_fraction=setup.crop_fraction if source.drawn else None,
     )
     on_cpu = setup.device.startswith("cpu")
     config = TrainConfig(

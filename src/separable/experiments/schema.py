@@ -97,12 +97,12 @@ class Setup:
     """What one scale trains for an experiment, the same for all arms.
 
     `data` is where pictures come from when the user names none: "digits" (scanned digits on photographs, one a
-    picture), "tags" (several a picture), "scenes" (with masks), "imagenet". `options` are laid over those of every
-    arm of a network, by its name: narrower, shallower; `arm_options` over those, by the arm's name, where arms of one
-    network differ in width; `arm_changes` likewise over the arms' own changes of the recipe. `image_sizes` are by the
-    published side where arms differ in it, else `image_size` is everybody's. `learning_rates` are factors that every
-    arm tries once, on a part held out of the training pictures, before its seeds are run: equal budgets; one factor
-    means that nothing is tuned.
+    picture), "mirrored" (those, half of them mirrored), "tags" (several a picture), "scenes" (with masks); or one that
+    cannot be drawn, such as "imagenet". `options` are laid over those of every arm of a network, by its name: narrower,
+    shallower; `arm_options` over those, by the arm's name, where arms of one network differ in width; `arm_changes`
+    likewise over the arms' own changes of the recipe. `image_sizes` are by the published side where arms differ in it,
+    else `image_size` is everybody's. `learning_rates` are factors that every arm tries once, on a part held out of the
+    training pictures, before its seeds are run: equal budgets; one factor means that nothing is tuned.
     """
 
     data: str
@@ -119,6 +119,8 @@ class Setup:
     learning_rates: tuple[float, ...] = (1.0,)
     pictures: tuple[int, int] | None = None
     """Of drawn data: how many to train on and to hold out."""
+    crop_fraction: float = 1.0
+    """Of drawn data: the side of the single crop that is measured, as a share of the picture's."""
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "cpu"
     accelerate: bool = False

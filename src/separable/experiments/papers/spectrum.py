@@ -33,6 +33,10 @@ _MACS = "equal multiply-adds"
 # By scale, for each of SEGMENTS: the widths of equal parameters, and those of equal multiply-adds.
 # `experiments.matching.solve_width` found them; a test does it again.
 _WIDTHS: Mapping[Scale, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "smoke": (
+        (0.0492, 0.0605, 0.0715, 0.0808, 0.0935, 0.1063, 0.1153),
+        (0.0385, 0.06, 0.0715, 0.0808, 0.0937, 0.1063, 0.1153),
+    ),
     "laptop": (
         (0.0927, 0.1224, 0.1406, 0.1586, 0.1899, 0.2143, 0.2318),
         (0.0935, 0.125, 0.1474, 0.1563, 0.1875, 0.2148, 0.2343),
@@ -54,7 +58,10 @@ def _name(segments: int, what: str = "") -> str:
 
 def _arms() -> tuple[Arm, ...]:
     named = ((segments, what) for what in ("", _MACS) for segments in SEGMENTS)
-    arms = [Arm(_name(segments, what), "xception", {"segments": segments}) for segments, what in named]
+    arms = [
+        Arm(_name(segments, what), "xception", {"segments": segments}, published_network=False)
+        for segments, what in named
+    ]
     return (*arms[: len(SEGMENTS)], Arm(_ALL, "xception", note="Xception"), *arms[len(SEGMENTS) :])
 
 
@@ -68,7 +75,11 @@ def _widths(scale: Scale) -> dict[str, dict[str, Any]]:
 
 
 _SETUPS: Mapping[Scale, Setup] = {
-    "smoke": SMOKE,
+    "smoke": replace(
+        SMOKE,
+        options={"xception": {"width": 0.125, "middle_blocks": 1, "stem_stride": 1}},  # narrower, none cost the same
+        arm_options=_widths("smoke"),
+    ),
     "laptop": replace(
         LAPTOP,
         options={"xception": {"width": 0.25, "middle_blocks": 2, "stem_stride": 1}},

@@ -30,7 +30,10 @@ EXPERIMENT = Experiment(
     source=SPECTRUM.source,
     says=SPECTRUM.says,
     arms=(
-        *(Arm(_name(k), "xception", {"segments": k}, match=("milliseconds", _ALL)) for k in _SEGMENTS),
+        *(
+            Arm(_name(k), "xception", {"segments": k}, match=("milliseconds", _ALL), published_network=False)
+            for k in _SEGMENTS
+        ),
         Arm(_ALL, "xception", note="Xception"),
     ),
     measures=SPECTRUM.measures,

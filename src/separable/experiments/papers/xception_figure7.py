@@ -24,6 +24,7 @@ EXPERIMENT = Experiment(
     measures=("weighted_map100", "map100", "loss"),
     claims=(Claim("Xception ends above Inception V3", "weighted_map100", "Xception", "above", "Inception V3"),),
     setups=TAGS,
-    reading=f"The curves are in the picture alone; the figures beside these are their ends, of table 2. {JFT_READING}",
+    reading="The curves are in the picture alone; the figures beside these are their ends, of table 2: "
+    f"the trainings and the claim are those of table 2, not further evidence. {JFT_READING}",
     costs=JFT_COST,
 )

@@ -32,6 +32,7 @@ EXPERIMENT = Experiment(
         ),
     ),
     setups=TAGS,
-    reading=f"The curves are in the picture alone; the figures beside these are their ends, of table 2. {JFT_READING}",
+    reading="The curves are in the picture alone; the figures beside these are their ends, of table 2: "
+    f"the trainings and the claim are those of table 2, not further evidence. {JFT_READING}",
     costs=JFT_COST,
 )

@@ -20,7 +20,13 @@ EXPERIMENT = Experiment(
     says="The order of the two convolutions is unimportant, in particular in a stack of them.",
     arms=(
         Arm("spatial first", "xception", note="depthwise, then 1x1: a separable convolution"),
-        Arm("pointwise first", "xception", {"order": "pointwise_first"}, note="as in an extreme Inception module"),
+        Arm(
+            "pointwise first",
+            "xception",
+            {"order": "pointwise_first"},
+            note="as in an extreme Inception module",
+            published_network=False,
+        ),
     ),
     measures=("top1", "early_top1", "loss", "top5", "parameters", "macs"),
     claims=(Claim("The order makes no difference", "top1", "pointwise first", "same", "spatial first", margin=0.01),),
