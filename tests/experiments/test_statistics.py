@@ -30,6 +30,7 @@ def arms(seeds: int, pictures: int, key: int) -> tuple[np.ndarray, np.ndarray]:
 @QUICK
 @given(t=st.floats(-5, 15), degrees=st.floats(1, 1e5), shift=st.floats(-5, 15))
 def test_noncentral_t(t: float, degrees: float, shift: float) -> None:
+    t = t if abs(t) > 1e-100 else 0.0  # of less SciPy's own underflows, which is an error here
     expected = stats.nct.sf(t, degrees, shift)
     if np.isfinite(expected):  # SciPy's own gives NaN here and there
         assert noncentral_t_tail(t, degrees, shift) == pytest.approx(expected, abs=NONCENTRAL_T)
