@@ -107,11 +107,6 @@ def test_an_early_epoch_is_part_of_it() -> None:
     assert replace(cell, early=2).key != cell.key
 
 
-def test_a_gpu_repeats_itself() -> None:
-    assert cell_of(replace(SETUP, device="cuda"), ARM, SOURCE, 0).config.deterministic
-    assert not cell_of(SETUP, ARM, SOURCE, 0).config.deterministic
-
-
 def test_recipes() -> None:
     setup = replace(SETUP, changes={"optimiser.learning_rate": 0.01, "optimiser.head_learning_rate": 0.1})
     arm = replace(ARM, recipe={"optimiser.learning_rate": 0.02})

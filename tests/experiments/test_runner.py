@@ -1,7 +1,9 @@
 """`reproduce` is killed, shared, stopped and run beside itself, and has to end with the same table."""
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +125,21 @@ def test_again_trains_nothing_and_writes_nothing(serial: tuple[Path, Result]) ->
     assert again == result
     assert path.stat().st_mtime_ns == before
     assert not heard.begun
+
+
+def test_a_table_of_several_versions_says_so(serial: tuple[Path, Result], home: Path) -> None:
+    first, result = serial
+    assert result.problems == ()
+    shutil.copytree(first, home, dirs_exist_ok=True)
+    outcome = home / "cells" / result.arms[0].seeds[0].cell / "outcome.json"
+    told = json.loads(outcome.read_text())
+    here = told["made"]["versions"]["numpy"]
+    told["made"]["versions"]["numpy"] = "1.0"
+    outcome.write_text(json.dumps(told))
+    found = reproduce(tiny(), "smoke", home=home)
+    assert found.problems == (f"Trainings come from several versions of numpy: {here}, 1.0.",)
+    assert found.versions["numpy"] == here
+    assert [one["cells"] for one in found.machine["made"]] == [3, 1]
 
 
 def test_another_table_shares_its_cells(serial: tuple[Path, Result]) -> None:

@@ -70,8 +70,8 @@ def reproduce(
     """Repeat a table or figure of the papers, and set what comes out beside what was published.
 
     Says before it starts how small a difference it could see. What stands is in FOLDER/NAME/SCALE: result.json,
-    result.md and report.html. Ctrl-C saves; the same command goes on, to the very same table. The same training in two
-    tables is done once, and several commands with one FOLDER share the work.
+    result.md and report.html. Ctrl-C saves; the same command goes on, on a processor to the very same table. The same
+    training in two tables is done once, and several commands with one FOLDER share the work.
     """
     from separable.machine.runtime import tune_runtime
 

@@ -101,7 +101,6 @@ def cell_of(setup: Setup, arm: Arm, source: Source, seed: int | None, factor: fl
         device=setup.device,
         precision=setup.precision,
         threads=1 if on_cpu else None,
-        deterministic=not on_cpu,
         accelerate=setup.accelerate,
         task=source.task,
     )

@@ -11,6 +11,7 @@ from separable.experiments.cells import cell_of
 from separable.experiments.describing import described
 from separable.experiments.judging import judged, row_of
 from separable.experiments.listening import Telling
+from separable.experiments.made import distinct, mixed
 from separable.experiments.pool import Crew, Pool
 from separable.experiments.power import power, power_text
 from separable.experiments.render import write_pages
@@ -44,8 +45,9 @@ def reproduce(
     """Train and measure what an experiment needs at a scale, or the part that is not there yet, and put it together.
 
     Killed anywhere and started again, it ends with the same result, but for dates, seconds and timings that were not
-    finished. Several processes, also on other machines, may do this in one `home` at once: they share the work. What
-    stands is in `home`/NAME/SCALE/result.json after every training, and at the end in result.md and report.html.
+    finished; on a GPU, some of whose kernels add in no fixed order, but for what rounding makes of that, too. Several
+    processes, also on other machines, may do this in one `home` at once: they share the work. What stands is in
+    `home`/NAME/SCALE/result.json after every training, and at the end in result.md and report.html.
 
     Args:
         experiment: from the catalogue, or one's own.
@@ -199,7 +201,7 @@ class _Run:
             claims=judged(campaign, rows),
             seconds=sum(seed.seconds for row in rows for seed in row.seeds),
             finished=campaign.finished() and self.times.done,
-            problems=tuple(dict.fromkeys(self.problems.values())),
+            problems=tuple(dict.fromkeys([*self.problems.values(), *mixed(distinct(campaign.outcomes()))])),
         )
         path = self.folder / "result.json"
         before = read_result(path)
