@@ -148,6 +148,11 @@ def test_small_scales_need_no_pictures_of_the_users(scale: Scale) -> None:
         assert len(setup.seeds) == {"smoke": 2, "laptop": 3}[scale]
 
 
+def test_costs_that_nobody_measured_are_called_estimated() -> None:
+    for experiment in EXPERIMENTS.values():
+        assert all("estimated" in experiment.costs[scale] for scale in ("gpu", "paper")), experiment.name
+
+
 def test_no_toy_pictures_stand_for_those_of_a_paper() -> None:
     for experiment in EXPERIMENTS.values():
         assert experiment.setups["paper"].data not in DRAWN, experiment.name
@@ -173,7 +178,7 @@ def test_crops_are_measured_of_networks_that_saw_crops_and_mirrors(scale: Scale)
     setup = find_experiment("inception_v3/tables4-5").setups[scale]
     cell = cell_of(setup, find_experiment("inception_v3/tables4-5").arms[0], _DRAWN, 0)
     augment = cell.config.recipe.augment
-    assert (setup.data, augment.flip, augment.random_resized_crop) == ("mirrored", True, (0.5, 1.0))
+    assert (setup.data, augment.flip, augment.random_resized_crop) == ("mirrored", True, (0.7, 0.85))
     assert cell.config.model.crop_fraction == 224 / 256
 
 

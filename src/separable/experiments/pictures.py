@@ -72,7 +72,7 @@ class Drawing:
         brightness Inception V3 names 20 % after 130 steps, on 0.1 it names 40 %."""
         counts, sizes = {
             "digits": ((1, 1), (0.65 * self.side, 0.75 * self.side)),
-            "mirrored": ((1, 1), (0.55 * self.side, 0.65 * self.side)),
+            "mirrored": ((1, 1), (0.6 * self.side, 0.65 * self.side)),
             "tags": ((1, 3), (0.42 * self.side, 0.48 * self.side)),
             "scenes": ((1, 4), (0.33 * self.side, 0.56 * self.side)),
         }[self.kind]

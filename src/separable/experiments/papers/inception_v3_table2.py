@@ -49,7 +49,6 @@ EXPERIMENT = Experiment(
             image_size=None,
             image_sizes={299: 299, 151: 151, 79: 79},
             options={"inception_v3": {"width": 0.5}},
-            epochs=6,
         ),
         paper=replace(PAPER_INCEPTION, image_size=None, image_sizes={299: 299, 151: 151, 79: 79}),
     ),

@@ -96,5 +96,5 @@ EXPERIMENT = Experiment(
     "paper does not print that of momentum. With an epsilon of 1.0, the paper's, RMSProp is momentum in all but name "
     "where gradients are small beside it, as they are at small scales. The printed multiply-adds are rounded, and not "
     f"met by the network of the paper's table 1: 5.3 and 5.7 billion are counted. {PAPER_INCEPTION_READING}",
-    costs=cost_of("about 9 minutes of 2 cores"),
+    costs=cost_of("about 15 minutes of 2 cores"),
 )

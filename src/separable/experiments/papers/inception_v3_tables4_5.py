@@ -22,8 +22,9 @@ __all__ = ["EXPERIMENT"]
 
 
 def _cropped(setup: Setup) -> Setup:
-    """Of pictures that may be mirrored, trained on crops and mirrors of them."""
-    crops = {"augment.random_resized_crop": (0.5, 1.0), "augment.flip": True}
+    """Of pictures that may be mirrored, trained on mirrors and on crops about as large as the centre, 77 %, which is
+    measured: on crops of half the picture or more Inception V3 is at chance for 375 steps."""
+    crops = {"augment.random_resized_crop": (0.7, 0.85), "augment.flip": True}
     return replace(setup, data="mirrored", changes={**setup.changes, **crops}, crop_fraction=224 / 256)
 
 
@@ -66,12 +67,12 @@ EXPERIMENT = Experiment(
     ),
     setups=setups(
         smoke=_cropped(SMOKE),
-        laptop=_cropped(LAPTOP),
+        laptop=_cropped(replace(LAPTOP, epochs=24)),
         gpu=_cropped(GPU),
         paper=replace(PAPER_INCEPTION, seeds=(0, 1, 2, 3)),
     ),
     reading="The networks are the same in all rows, measured in other ways. At small scales they are trained on crops "
-    "of half the picture or more and on mirrored ones; drawn pictures show digits either way round, so that mirrors "
+    "of 70 to 85 % of the picture and on mirrored ones; drawn pictures show digits either way round, so that mirrors "
     f"are as legal as on photographs. One crop is the centre. {PAPER_INCEPTION_READING}",
     costs=cost_of("about 10 minutes of 2 cores"),
 )

@@ -85,7 +85,7 @@ _SETUPS: Mapping[Scale, Setup] = {
         options={"xception": {"width": 0.25, "middle_blocks": 2, "stem_stride": 1}},
         arm_options=_widths("laptop"),
     ),
-    "gpu": replace(GPU, epochs=8, arm_options=_widths("gpu")),
+    "gpu": replace(GPU, arm_options=_widths("gpu")),
     "paper": replace(PAPER, arm_options=_widths("paper")),
 }
 

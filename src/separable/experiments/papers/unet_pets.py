@@ -38,5 +38,5 @@ EXPERIMENT = Experiment(
     reading="The example compares nothing: the second row and the claim are ours. Published is the best validation "
     "loss of the page's log, of pets; small scales segment digits. At paper scale the weights of the lowest held-out "
     "loss are kept and measured on the same pictures, as the example does: its figures are of the best of 50 epochs.",
-    costs=cost_of("about 2 minutes of 2 cores", paper="about 10 minutes of one H200"),
+    costs=cost_of("about 2 minutes of 2 cores", paper="estimated: 10 minutes of one H200"),
 )

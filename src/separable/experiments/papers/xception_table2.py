@@ -36,7 +36,7 @@ JFT_READING = (
     "digits in that time."
 )
 JFT_COST = cost_of(
-    "about 10 minutes of 2 cores",
+    "about 14 minutes of 2 cores",
     paper="JFT is private; Open Images, 9 million pictures, estimated: 10 days of one H200 a training, and 7 trainings "
     "a row, 4 of these to try learning rates",
 )

@@ -57,5 +57,5 @@ EXPERIMENT = Experiment(
     ),
     reading="The published networks themselves, at the published 299 pixels, at every scale but smoke: nothing is "
     "trained, steps are timed. The published steps are those of one of 60 GPUs, as far as their number tells.",
-    costs=cost_of("about 3 minutes of 1 core", "about 2 minutes of one H200", "about 2 minutes of one H200"),
+    costs=cost_of("about 3 minutes of 1 core", "estimated: 2 minutes of one H200", "estimated: 2 minutes of one H200"),
 )
