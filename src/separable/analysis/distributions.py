@@ -81,7 +81,7 @@ def noncentral_t_tail(t: float, degrees: float, shift: float) -> float:
     integrand has no corner at 0; ten deviations of x are left out on either side.
     """
     middle, reach = 1.0, 10 / math.sqrt(2 * degrees)
-    low, high = max(0.0, middle - reach) ** 0.25, (middle + reach) ** 0.25
+    low, high = (math.sqrt(math.sqrt(max(0.0, end))) for end in (middle - reach, middle + reach))
     constant = math.log(2) + degrees / 2 * math.log(degrees / 2) - math.lgamma(degrees / 2)
     step, total = (high - low) / _PANELS, 0.0
     for index in range(_PANELS + 1):
