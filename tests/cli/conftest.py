@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from separable.cli import main
+from separable.machine import runtime
 
 NETWORK = ("--model", "xception", "--width", "0.0625", "--option", "middle_blocks=0", "--option", "stem_stride=1")
 QUICK = (
@@ -34,10 +35,12 @@ Cli = Callable[..., Outcome]
 
 @pytest.fixture(autouse=True)
 def threads_are_put_back() -> Iterator[None]:
-    """The verbs set those of this process, which for a user ends with them."""
-    before = torch.get_num_threads()
+    """The verbs set those of this process, which for a user ends with them; nor is it remembered what they were."""
+    before, remembered = torch.get_num_threads(), dict(runtime._originals)
     yield
     torch.set_num_threads(before)
+    runtime._originals.clear()
+    runtime._originals.update(remembered)
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ def test_killed_anywhere(longer: tuple[Path, Result], home: Path) -> None:
     for victim in ("runner", "worker"):
         process, before = start(home), steps_in(home)
         wait_for(lambda: steps_in(home) > before)  # noqa: B023 - asked at once
-        time.sleep(draw.uniform(0.0, 1.0))
+        time.sleep(draw.uniform(0.0, 0.2))
         if victim == "runner":
             process.kill()
             process.communicate()

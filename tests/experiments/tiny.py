@@ -25,7 +25,7 @@ SETUP = Setup(
     pictures=(24, 16),
 )
 
-LONGER = replace(SETUP, epochs=12, learning_rates=(0.1, 1.0))
+LONGER = replace(SETUP, epochs=32, learning_rates=(0.1, 1.0))
 """Long enough to be killed in the middle, and tuned."""
 
 
