@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from separable.data.loader import Batch
 from separable.errors import DivergedError, TooManyBadPicturesError
 from separable.segmentation.balance import class_pixels, median_frequency_weights
 from separable.segmentation.evaluate import PairEvaluationSet
@@ -25,7 +24,7 @@ from separable.training.journal import read_journal
 from separable.training.loop import TrainResult, train
 from separable.weights import load_model
 from tests.segmentation.trainable import CLASSES, FAULTS, segment_config, write_training_pairs
-from tests.training.recorded import Recorder
+from tests.training.recorded import Recorder, stopping_while_measuring
 from tests.training.test_resume import results, trace
 
 TASK = SegmentTask()
@@ -141,14 +140,7 @@ def test_a_stop_and_a_resume_with_other_workers_change_nothing(
 
 def test_a_stop_while_measuring_changes_nothing(whole: Path, root: Path, data: PairsData, tmp_path: Path) -> None:
     config, said = segment_config(tmp_path / "run", root, epochs=3), Recorder()
-    read = PairEvaluationSet.read
-
-    def interrupted(self: PairEvaluationSet) -> Iterator[Batch]:
-        said.stop.request()
-        return read(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PairEvaluationSet, "read", interrupted)
+    with stopping_while_measuring(said, PairEvaluationSet):
         result = train(config, data, task=TASK, display=said, stop=said.stop)
     assert (result.interrupted, result.steps, said.rows) == (True, 3, [])
     train(config, data, task=TASK, resume=True)

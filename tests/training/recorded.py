@@ -1,9 +1,15 @@
 """What a training said and wrote, for tests to look at."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from separable.data.loader import Batch
 from separable.training.display import Display, StepView
+from separable.training.held_out import HeldOut
 from separable.training.journal import read_journal
 from separable.training.signals import StopRequest
 
@@ -37,6 +43,20 @@ class Recorder(Display):
 
     def close(self) -> None:
         self.notes.append("closed")
+
+
+@contextmanager
+def stopping_while_measuring(said: Recorder, kind: type[HeldOut]) -> Iterator[None]:
+    """Inside, somebody asks to stop as soon as the held-out set of that kind is read."""
+    read = kind.read
+
+    def interrupted(self: HeldOut) -> Iterator[Batch]:
+        said.stop.request()
+        return read(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "read", interrupted)
+        yield
 
 
 def losses(run: Path) -> list[tuple[Any, ...]]:

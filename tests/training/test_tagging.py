@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from separable.data.loader import Batch
 from separable.data.manifest import read_manifest
 from separable.data.manifest_set import TagData
 from separable.errors import CheckpointError, DivergedError, TooManyBadPicturesError
@@ -22,7 +20,7 @@ from separable.training.tag_evaluation import TagEvaluationSet
 from separable.training.tagging import Tagging
 from separable.weights import load_model
 from tests.training.killable import Server
-from tests.training.recorded import Recorder
+from tests.training.recorded import Recorder, stopping_while_measuring
 from tests.training.taggable import NAMES, tag_config, write_tagged_pictures
 from tests.training.test_resume import assert_same, results, trace, train_with_kills, uninterrupted
 
@@ -117,14 +115,7 @@ def test_a_stop_and_a_resume_with_other_workers_change_nothing(
 
 def test_a_stop_while_measuring_changes_nothing(whole: Path, root: Path, data: TagData, tmp_path: Path) -> None:
     config, said = tag_config(tmp_path / "run", root, epochs=3), Recorder()
-    read = TagEvaluationSet.read
-
-    def interrupted(self: TagEvaluationSet) -> Iterator[Batch]:
-        said.stop.request()
-        return read(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TagEvaluationSet, "read", interrupted)
+    with stopping_while_measuring(said, TagEvaluationSet):
         result = train(config, data, task=TASK, display=said, stop=said.stop)
     assert (result.interrupted, result.steps, said.rows) == (True, 3, [])
     train(config, data, task=TASK, resume=True)

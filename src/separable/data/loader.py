@@ -78,9 +78,8 @@ def train_batches(
     Raises:
         SeparableError: a worker died.
         TooManyBadPicturesError: no readable picture was found for a slot.
+        UsageError: there are none.
     """
-    if not pictures.paths:
-        raise UsageError("There are no pictures to train on")
     return run_training(ClassReader(pictures, contract, loader_config, augment_config), start_position)
 
 
@@ -93,7 +92,13 @@ def eval_batches(pictures: PictureSet, contract: InputContract, loader_config: L
 
 
 def run_training(reader: Reader, start_position: int = 0) -> Iterator[Batch]:
-    """`train_batches` of whatever a reader reads."""
+    """`train_batches` of whatever a reader reads.
+
+    Raises:
+        UsageError: it reads nothing, or the position is negative.
+    """
+    if not reader.count:
+        raise UsageError("There are no pictures to train on")
     data = TrainingPictures(reader)
     return _run(data, _Spans(data.batch, start_position), data.per_epoch, reader.config)
 

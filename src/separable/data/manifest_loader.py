@@ -14,7 +14,6 @@ from separable.data.augment_config import AugmentConfig
 from separable.data.datasets import FileReader
 from separable.data.loader import Batch, LoaderConfig, run_evaluation, run_training
 from separable.data.manifest_set import TagSet
-from separable.errors import UsageError
 from separable.models.contract import InputContract
 
 __all__ = ["TagReader", "eval_tag_batches", "train_tag_batches"]
@@ -61,8 +60,6 @@ def train_tag_batches(
         TooManyBadPicturesError: no readable picture was found for a slot.
         UsageError: there are none.
     """
-    if not len(pictures):
-        raise UsageError("There are no pictures to train on")
     return run_training(TagReader(pictures, contract, loader_config, augment_config), start_position)
 
 

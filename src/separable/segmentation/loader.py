@@ -15,7 +15,6 @@ from separable.data.datasets import Reader
 from separable.data.loader import Batch, LoaderConfig, run_evaluation, run_training
 from separable.data.preprocess import prepare_opened
 from separable.data.random import Key
-from separable.errors import UsageError
 from separable.models.contract import InputContract
 from separable.segmentation.augment import augment_pair_file, demand_for_masks
 from separable.segmentation.labels import Mask
@@ -74,8 +73,6 @@ def train_pair_batches(
         TooManyBadPicturesError: no readable pair was found for a slot.
         UsageError: there are none, or the augmentation mixes pictures.
     """
-    if not len(pairs):
-        raise UsageError("There are no pictures to train on")
     return run_training(PairReader(pairs, contract, loader_config, augment_config), start_position)
 
 
